@@ -1,0 +1,226 @@
+"""Word tools: tokens, stems, stop words and clauses of a prompt, without any dictionary file."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Scripts written without spaces: a run of them is cut into character bigrams to be compared.
+CJK = "\u2e80-\u2fdf\u3005-\u30ff\u31f0-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+# Vowel signs of Indic, Thai and other scripts are no `\w`, yet stand inside words.
+_MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u064b-\u065f\u0900-\u109f"
+_LETTER = rf"(?:[^\W_{CJK}]|[{_MARKS}])"
+WORD = re.compile(
+    rf"[{CJK}]+"
+    rf"|\d+(?:[.,]\d+)+{_LETTER}*"  # 1,000  1.8  35.5mm
+    rf"|{_LETTER}+(?:['’]{_LETTER}+)*"  # a word; don't, dog's
+)
+
+
+def words(text: str) -> list[str]:
+    """The words of `text`, lower-cased, in order.
+
+    A hyphen parts words ("red-haired" is two), an apostrophe does not; a run of CJK characters
+    is one word.
+    """
+    return WORD.findall(unicodedata.normalize("NFKC", text).lower().replace("’", "'"))
+
+
+# Words that a rewrite may drop. Negations, numbers and words of place are not among them.
+_STOPWORDS = """
+a an the this that these those some any each every all both such same own other another
+i me my mine we us our ours you your yours he him his she her hers it its they them their theirs
+myself yourself himself herself itself themselves who whom whose which what when where why how
+there here
+am is are was were be been being do does did doing done have has had having will would shall should
+can could may might must let lets
+and or but so yet if then than because while as though although
+of in on at by to for from with into onto upon about via per through throughout across along toward
+towards during within up down out off away
+very really quite just also too even still only more most much many lot lots rather ever please etc
+it's he's she's that's there's who's what's here's let's i'm you're we're they're i've you've we've
+they've i'd you'd he'd she'd we'd they'd i'll you'll he'll she'll it'll we'll they'll
+"""
+_NEGATIONS = "no not without never none nobody nothing neither nor cannot n't"
+STOPWORDS: frozenset[str] = frozenset(_STOPWORDS.split())
+NEGATIONS: frozenset[str] = frozenset(_NEGATIONS.split())
+
+# The n-th word is the number n.
+_NUMBERS = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen twenty
+"""
+_ORDINALS = "first 1st second 2nd third 3rd fourth 4th fifth 5th sixth 6th seventh 7th"
+# Adjectives whose comparative and superlative count as the same word.
+_ADJECTIVES = """
+big large small tall short long dark bright old young high low deep wide thick thin heavy light
+strong fast slow great few near close soft hard rich warm cool cold hot tiny happy pretty ugly
+dirty shiny fluffy
+"""
+# base: its irregular forms.
+_IRREGULAR = """
+man: men; woman: women; child: children; person: people; mouse: mice; goose: geese; foot: feet
+tooth: teeth; ox: oxen; leaf: leaves; wolf: wolves; knife: knives; wife: wives; shelf: shelves
+half: halves; loaf: loaves; thief: thieves; elf: elves; dwarf: dwarves; scarf: scarves
+hoof: hooves; calf: calves; cactus: cacti; fungus: fungi; nebula: nebulae; bacterium: bacteria
+ride: rode ridden; run: ran; sit: sat; stand: stood; hold: held; wear: wore worn
+fly: flew flown; eat: ate eaten; drink: drank drunk; swim: swam swum; sing: sang sung
+sleep: slept; make: made; draw: drew drawn; write: wrote written; build: built
+break: broke broken; throw: threw thrown; take: took taken; give: gave given; catch: caught
+fight: fought; keep: kept; fall: fell fallen; grow: grew grown; hide: hid hidden; shine: shone
+tear: tore torn; weave: wove woven; freeze: froze frozen; steal: stole stolen
+drive: drove driven; speak: spoke spoken; choose: chose chosen; go: goes went gone; come: came
+buy: bought; bring: brought; teach: taught; tell: told; sell: sold; spin: spun; stick: stuck
+strike: struck; swing: swung; hang: hung; blow: blew blown; begin: began begun; bite: bit bitten
+rise: risen; shake: shook shaken; forget: forgot forgotten; know: knew known
+burn: burnt; kneel: knelt; dream: dreamt; lose: lost; die: dying; lie: lying; tie: tying
+dye: dyed dyeing; eye: eyed; focus: focused focusing focuses; lens: lenses; canvas: canvases
+iris: irises; gas: gases; bus: buses; quiz: quizzes; bikini: bikinis; kiwi: kiwis; taxi: taxis
+ski: skis; safari: safaris; canoe: canoes; waltz: waltzes; create: creating created
+explore: exploring explored; adore: adoring adored; ignore: ignoring ignored
+restore: restoring restored; prepare: preparing prepared; compare: comparing compared
+declare: declaring declared; invite: inviting invited; excite: exciting excited
+ignite: igniting ignited; unite: uniting united; welcome: welcoming welcomed
+change: changing changed; arrange: arranging arranged; lounge: lounging lounged
+plunge: plunging plunged; exchange: exchanging exchanged; challenge: challenging challenged
+compose: composing composed; picnic: picnicking picnicked; panic: panicked; dance: danced dancing
+gray: grey; color: colour; colorful: colourful; center: centre; theater: theatre; armor: armour
+jewelry: jewellery; ax: axe axes; good: better best; bad: worse worst
+"""
+# Words that look inflected and are not, or whose singular means something else.
+_FIXED = """
+evening morning ceiling nothing something anything everything during wedding lightning darling
+sibling duckling pudding herring sterling viking hundred sacred naked wicked rugged kindred biped
+infrared embed series species news shorts tights goods means clothes mars lens canvas gas bus iris
+indeed proceed beijing awning earring
+"""
+
+
+def _inflect(adjective: str) -> tuple[str, ...]:
+    """Comparative and superlative of a short adjective."""
+    if adjective.endswith("e"):
+        root = adjective[:-1]
+    elif adjective.endswith("y"):
+        root = adjective[:-1] + "i"
+    elif re.search(r"[^aeiou][aeiou][gtn]$", adjective):
+        root = adjective + adjective[-1]
+    else:
+        root = adjective
+    return root + "er", root + "est"
+
+
+def _exceptions() -> dict[str, str]:
+    """Every form that the rules of `stem` would get wrong, with its stem."""
+    table = {word: word for word in _FIXED.split()}
+    for line in re.split(r"[;\n]", _IRREGULAR.strip()):
+        base, _, forms = line.partition(":")
+        table.update(dict.fromkeys(forms.split(), base.strip()))
+    for adjective in _ADJECTIVES.split():
+        table.update(dict.fromkeys(_inflect(adjective), adjective))
+    table.update((word, str(value)) for value, word in enumerate(_NUMBERS.split()))
+    ordinals = iter(_ORDINALS.split())
+    table.update((word, next(ordinals)) for word in ordinals)
+    return table
+
+
+_EXCEPTIONS = _exceptions()
+_VOWELS = re.compile(r"[aeiou]+|(?<=[^aeiou])y")
+_CVC = re.compile(r"(?:^|[^aeiou]|qu)[aeiouy][^aeiouwxy]$")
+# Endings left by -ing and -ed that had an e: danc(e), mov(e), sparkl(e), decorat(e), captur(e) …
+_LOST_E = re.compile(
+    r"(?:[cuv]|[^sn]s|ns|[^tz]z|[^n]g|[bcdfgkpstz]l|[^aeiou]at|[tsgj]ur|[^aeiou]ir"
+    r"|[^aeiou][iy]n|[^aeiou][aiou]d|[^aeiou]ut|[^aeiou]um|[^aeiou]ap)$"
+)
+
+
+def _base(root: str) -> str:
+    """The verb whose -ing or -ed form begins with `root`: "runn" -> "run", "rid" -> "ride"."""
+    if len(root) <= 2:
+        return root + "e" if root[-1] not in "aeiou" else root
+    if root[-1] == root[-2] and root[-1] not in "aeious":
+        syllables = len(_VOWELS.findall(root))
+        keeps = root[-1] in "fz" or (root[-1] == "l" and syllables < 2)
+        return root if keeps else root[:-1]
+    if _LOST_E.search(root) and not root.endswith("ss"):
+        return root + "e"
+    if len(_VOWELS.findall(root)) == 1 and _CVC.search(root.replace("qu", "q")):
+        return root + "e"
+    return root
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y" if len(word) > 4 else word[:-1]
+    if re.search(r"(?:ss|sh|ch|x|zz)es$", word):
+        return word[:-2]
+    if word.endswith("uses") and len(word) > 5 and word[-5] not in "ao":
+        return word[:-2]
+    if word.endswith("oes") and len(word) > 5 and not word.endswith("shoes"):
+        return word[:-2]
+    if re.search(r"(?:ss|us|is)$", word):
+        return word
+    return word[:-1]
+
+
+def stem(word: str) -> str:
+    """`word` without plural, simple inflection, accents or case; numbers up to 20 as figures.
+
+    Only forms of one word meet ("riding", "rides" and "rode" are "ride"; "universe" and
+    "university" stay apart), because the fidelity of a rewrite hangs on it.
+    """
+    word = word.lower().replace("’", "'")
+    if not word.isascii():
+        bare = re.sub(r"[\u0300-\u036f]", "", unicodedata.normalize("NFKD", word))
+        word = unicodedata.normalize("NFC", bare)
+    if word.endswith("n't"):
+        return "n't"
+    if word.endswith("'s"):
+        word = word[:-2]
+    if word in _EXCEPTIONS:
+        return _EXCEPTIONS[word]
+    if word[:1].isdigit():
+        return word.replace(",", "")
+    if not word.isalpha() or not word.isascii() or len(word) < 4:
+        return word
+    if word.endswith("ied"):
+        word = word[:-3] + "y" if len(word) > 4 else word[:-1]
+    elif word.endswith("ing") and _VOWELS.search(word[:-3]):
+        word = _base(word[:-3])
+    elif word.endswith("ed") and not word.endswith("eed") and _VOWELS.search(word[:-2]):
+        word = _base(word[:-2])
+    elif word.endswith("s"):
+        word = _singular(word)
+    if word in _EXCEPTIONS:
+        return _EXCEPTIONS[word]
+    # One spelling for the singulars whose plural hides it: movie(s), ache(s).
+    if len(word) > 3 and word.endswith("ie"):
+        return word[:-2] + "y"
+    return word[:-1] if word.endswith(("che", "xe")) and len(word) > 3 else word
+
+
+def content_stems(text: str) -> list[str]:
+    """Stems of the words of `text` that are no stop words, in order; CJK runs as bigrams."""
+    stems: list[str] = []
+    for word in words(text):
+        if word in STOPWORDS:
+            continue
+        if re.match(f"[{CJK}]", word):
+            stems += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
+        else:
+            stems.append(stem(word))
+    return stems
+
+
+_CLAUSE = re.compile(
+    r"(?<!\d),|,(?!\d{3}(?!\d))|[;\r\n，、；。！？]"
+    r"|(?<!\b[A-Z])(?<!\b(?:[MmDd]r|[SsJj]r|[Ss]t|[Mm]s|[Vv]s|[Nn]o))(?<!\bMrs)\.(?=\s|$)"
+    r"|[!?](?=\s|$)"
+)
+
+
+def clauses(text: str) -> list[str]:
+    """`text` cut at commas, semicolons, line breaks and sentence ends, trimmed, none empty.
+
+    Marks inside numbers ("1,000", "f/1.8", "35.5mm") and after initials and titles do not cut.
+    """
+    return [clause for part in _CLAUSE.split(text) if (clause := part.strip(" \t.,;!?"))]
