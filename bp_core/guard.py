@@ -1,0 +1,62 @@
+"""Which phrases a model may add to a prompt: the same rule cleans training data and rewrites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .words import clauses, content_stems, stem, words
+
+# A person, and what only a person has. A phrase with one of these is a subject of its own: added
+# to a prompt about a lighthouse it turns the picture into a portrait.
+_PEOPLE = frozenset(
+    "portrait portraiture selfie headshot face facial person people human humanoid man woman "
+    "boy girl guy lady gentleman male female child kid baby teenager adult model actor actress "
+    "he she his her him he's she's himself herself body torso skin hair haired hairstyle eye "
+    "eyed eyebrow eyelash lip mouth cheek freckle nose chin neck shoulder arm hand finger leg "
+    "waist hip beard mustache makeup dress clothes clothing outfit costume pose posing".split()
+)
+# Words of an input that make such phrases welcome, beyond those above.
+_ROLES = frozenset(
+    "king queen prince princess knight warrior soldier wizard witch mage sorcerer sorceress elf "
+    "vampire angel demon god goddess fairy mermaid samurai ninja pirate cowboy viking monk nun "
+    "priest doctor nurse chef teacher student astronaut pilot dancer singer player hero heroine "
+    "superhero villain character mother father brother sister grandmother grandfather friend "
+    "family couple crowd worker farmer hunter fisherman detective cyborg android robot zombie "
+    "ghost clown bride groom emperor empress lord druid shaman surfer skier rider".split()
+)
+_PEOPLE_STEMS = frozenset(stem(w) for w in _PEOPLE)
+_WELCOMING = _PEOPLE_STEMS | frozenset(stem(w) for w in _ROLES)
+
+
+def has_people(text: str) -> bool:
+    """True when `text` speaks of a person, so that a face or a dress may be described."""
+    return any(stem(w) in _WELCOMING for w in words(text.lower()))
+
+
+def adds_people(clause: str) -> bool:
+    """True when `clause` brings in a person or a part of one."""
+    return any(stem(w) in _PEOPLE_STEMS for w in words(clause.lower()))
+
+
+def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:
+    """The phrases of `tail` that may follow `raw`, in order.
+
+    Left out: phrases that `blocked` refuses, that repeat a content word of `raw`, that say only
+    what an earlier phrase said, that bring a person into a prompt without one, and fragments
+    without a content word.
+    """
+    taken = frozenset(content_stems(raw))
+    people_welcome = has_people(raw)
+    said: set[str] = set()
+    kept = []
+    for clause in clauses(tail):
+        stems = content_stems(clause)
+        if not stems or taken.intersection(stems) or said.issuperset(stems):
+            continue
+        if not people_welcome and adds_people(clause):
+            continue
+        if blocked is not None and blocked(clause):
+            continue
+        said.update(stems)
+        kept.append(clause)
+    return kept

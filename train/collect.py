@@ -1,0 +1,342 @@
+"""Make training pairs from public prompt pools: a short prompt, and what a good artist adds to it.
+
+    python train/collect.py --data ../shared/data --out runs/pairs
+
+Every pool prompt is cleaned, near-duplicates (also of the evaluation sets) are dropped, and the
+rest is cut into a low and a high side:
+
+    rule      the first phrases of a good prompt are the low side, its other phrases the tail
+    podvodka  a GPT-3 description is the low side, the Discord prompt it describes the high side
+
+`train.parquet` and `validation.parquet` hold raw_prompt, prompt, mode ("expand": `prompt` is the
+tail that follows; "rewrite": `prompt` is a whole new prompt; "text": a plain caption to learn the
+language from, with an empty raw_prompt), source and cluster;
+`vocabulary.txt` the texts to learn a vocabulary from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core.guard import admissible
+from bp_core.words import STOPWORDS, clauses, content_stems, words
+from train.cleaning import Names, clean, is_english, is_safe
+from train.dedup import clusters, near
+
+# What describes a broken picture, or nothing: negative-prompt fragments, sites, camera counters.
+_USELESS = frozenset(
+    "blurry ugly deformed watermark signature lowres worst amateur mutated disfigured cropped "
+    "error jpeg artifacts duplicate seed prompt http www com pinterest instagram facebook "
+    "flickr ebay sdxl sd midjourney dalle stable diffusion text written words reading said says "
+    "screen picture".split()
+)
+# A phrase that hangs on to another sentence.
+_DANGLING = frozenset(
+    "but because so and or which who that it its they their them when while then is are was has "
+    "have this these those there i you we if".split()
+)
+# Words for the medium or the manner: a low side needs something besides.
+_MEDIA = frozenset(
+    "portrait photo photograph photography picture image painting drawing sketch art artwork "
+    "illustration render rendering style scene still shot closeup close up view concept design "
+    "poster logo film movie cinematic film stills print wallpaper hd 4k 8k 3d 2d detail details "
+    "quality lighting light resolution color colors colour colours background version front "
+    "middle center side".split()
+)
+_PREPOSITIONS = frozenset(
+    "in on at under against inside from with by near behind between above below beside after "
+    "before during through into over of as like".split()
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes of a pair, in words."""
+
+    raw: int = 40  # longest low side
+    tail_min: int = 7
+    tail_max: int = 34
+    clause: int = 16  # longest phrase of a tail
+    common: float = 0.004  # share of prompts above which a phrase is thinned out
+
+
+def read_pools(data: Path) -> dict[str, list[str]]:
+    """Prompts by pool name, as published."""
+    imagereward = json.loads((data / "imagereward/prompts.json").read_text(encoding="utf-8"))
+    with open(data / "aigiqa20k/prompt_mos.csv", newline="", encoding="utf-8") as file:
+        aigiqa = [row[1] for row in csv.reader(file)]
+    return {
+        "imagereward": [row["text"] for row in imagereward],
+        "aigiqa20k": sorted(set(aigiqa)),
+        "pickapic": (data / "pickapic_sfw/prompts.txt").read_text(encoding="utf-8").splitlines(),
+        "unigenbench": (data / "unigenbench/prompts.txt").read_text(encoding="utf-8").splitlines(),
+    }
+
+
+def read_podvodka(data: Path) -> list[tuple[str, str]]:
+    """(GPT-3 description, Discord prompt) pairs, as published."""
+    with open(data / "podvodka/pairs.csv", newline="", encoding="utf-8") as file:
+        rows = [row[0].replace("<|endoftext|>", "") for row in csv.reader(file)][1:]
+    return [tuple(row.split("</s>")) for row in rows if row.count("</s>") == 1]
+
+
+def read_captions(data: Path) -> list[str]:
+    with open(data / "coco30k/captions.csv", newline="", encoding="utf-8") as file:
+        return [row[2].strip() for row in csv.reader(file)][1:]
+
+
+def read_evaluation(data: Path) -> list[str]:
+    """Prompts that no training pair may come near to."""
+    with open(data / "partiprompts/PartiPrompts.tsv", newline="", encoding="utf-8") as file:
+        parti = [row["Prompt"] for row in csv.DictReader(file, delimiter="\t")]
+    geneval = (data / "geneval/generation_prompts.txt").read_text(encoding="utf-8").splitlines()
+    with open(data / "agiqa3k/data.csv", newline="", encoding="utf-8") as file:
+        agiqa = sorted({row["prompt"] for row in csv.DictReader(file)})
+    return parti + geneval + agiqa
+
+
+class PairMaker:
+    """Cuts cleaned prompts into pairs.
+
+    Args:
+        vocabulary: words allowed in what the model learns to write; the rest is names and typos.
+        nouns: words that stand at the end of a noun phrase; a low side needs one.
+        frequency: share of pool prompts (0-1) that hold a phrase; phrases above `limits.common`
+            are kept with probability sqrt(common / frequency), or the model would learn one stock
+            tail (word2vec's subsampling, Mikolov et al. 2013).
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        vocabulary: frozenset[str],
+        nouns: frozenset[str],
+        frequency: dict[str, float],
+        limits: Limits,
+        rng: random.Random,
+    ) -> None:
+        self.names, self.vocabulary, self.nouns = names, vocabulary, nouns
+        self.frequency, self.limits, self.rng = frequency, limits, rng
+
+    def teachable(self, clause: str) -> bool:
+        """True for a phrase that the model may learn to write."""
+        run = words(clause.lower())
+        if not 0 < len(run) <= self.limits.clause or any(w in _USELESS for w in run):
+            return False
+        if run[0] in _DANGLING or '"' in clause or any(w not in self.vocabulary for w in run):
+            return False
+        share = self.frequency.get(clause.lower(), 0.0)
+        return share <= self.limits.common or (
+            self.rng.random() < (self.limits.common / share) ** 0.5
+        )
+
+    def tail(self, raw: str, phrases: list[str]) -> str:
+        """The phrases that follow `raw`, at most `tail_max` words; "" when too few are left."""
+        kept, length = [], 0
+        for clause in admissible(", ".join(phrases), raw, lambda c: not self.teachable(c)):
+            size = len(clause.split())
+            if length + size > self.limits.tail_max:
+                break
+            kept.append(clause)
+            length += size
+        return ", ".join(kept).lower() if length >= self.limits.tail_min else ""
+
+    def has_subject(self, raw: str) -> bool:
+        """True when `raw` names a thing, so that what follows it need not."""
+        run = words(raw.lower())
+        if run and run[0] in _PREPOSITIONS and "," not in raw:
+            return False
+        return any(w in self.nouns and w not in _MEDIA for w in run)
+
+    def cut(self, prompt: str) -> tuple[str, str] | None:
+        """(raw, tail) at a random phrase boundary in the first half of a cleaned prompt."""
+        phrases = self.names.strip(prompt)
+        if not phrases:
+            return None
+        first = split_sentence(phrases[0], self.rng) if self.rng.random() < 0.3 else None
+        if first:
+            phrases[:1] = first
+        if len(phrases) < 2:
+            return None
+        keep = 1 if self.rng.random() < 0.7 else self.rng.randint(1, max(1, len(phrases) // 2))
+        raw = ", ".join(phrases[:keep])
+        if not self.has_subject(raw) or len(raw.split()) > self.limits.raw:
+            return None
+        tail = self.tail(raw, phrases[keep:])
+        return (raw, tail) if tail else None
+
+
+def split_sentence(sentence: str, rng: random.Random) -> list[str] | None:
+    """A sentence as (subject, "with …"): makes short low sides out of descriptive prompts."""
+    run = sentence.split()
+    places = [
+        i
+        for i in range(2, len(run) - 2)
+        if run[i] in ("with", "wearing", "surrounded", "covered", "against", "amidst", "under")
+    ]
+    if not places:
+        return None
+    at = rng.choice(places)
+    return [" ".join(run[:at]), " ".join(run[at:])]
+
+
+def vary(raw: str, rng: random.Random) -> str:
+    """The low side as different people type it: with or without article, capital, full stop."""
+    if rng.random() < 0.25:
+        raw = raw.removeprefix("a ").removeprefix("an ").removeprefix("the ")
+    if rng.random() < 0.25 and len(raw.split()) > 4:
+        raw += "."
+    return raw
+
+
+def clause_frequency(prompts: list[str]) -> dict[str, float]:
+    """Share of prompts that hold each phrase."""
+    count = Counter(c for p in prompts for c in {c.lower() for c in clauses(p)})
+    return {clause: k / len(prompts) for clause, k in count.items()}
+
+
+def known_words(
+    captions: list[str], prompts: list[str], names: Names, common: frozenset[str]
+) -> frozenset[str]:
+    """Words of plain English text, and style words that many prompts share."""
+    count = Counter(w for p in prompts for w in set(words(p.lower())))
+    style = {w for w, k in count.items() if k >= 20 and w not in names.parts}
+    return frozenset(w for w in common | style if len(w) > 1 or w == "a")
+
+
+def known_nouns(captions: list[str]) -> frozenset[str]:
+    """Words that end a noun phrase of plain captions more often than not."""
+    total: Counter[str] = Counter()
+    final: Counter[str] = Counter()
+    for caption in captions:
+        run = [*words(caption.lower()), "of"]
+        total.update(run[:-1])
+        final.update(
+            w for w, after in pairwise(run) if after in _PREPOSITIONS or after in _DANGLING
+        )
+    return frozenset(
+        w for w, k in total.items() if k >= 3 and final[w] >= 0.4 * k and w not in STOPWORDS
+    )
+
+
+def build(
+    data: Path, seed: int, limits: Limits, cuts: int
+) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
+    """All pairs, how many prompts each step left, and the texts to learn a vocabulary from."""
+    rng = random.Random(seed)
+    report: dict[str, int] = {}
+    captions = read_captions(data)
+    pools = read_pools(data)
+    plain = Counter(w for t in captions + pools["unigenbench"] for w in words(t.lower()))
+    common = frozenset(w for w, k in plain.items() if k >= 3)
+    names = Names(
+        (data / "clip_interrogator/artists.txt").read_text(encoding="utf-8").splitlines(),
+        frozenset(w for w, k in plain.items() if k >= 12),
+    )
+
+    rows = []  # (source, raw or "", cleaned prompt)
+    for source, prompts in pools.items():
+        rows += [(source, "", clean(p)) for p in prompts]
+    rows += [("podvodka", clean(low), clean(high)) for low, high in read_podvodka(data)]
+    report["read"] = len(rows)
+    rows = [r for r in rows if is_english(r[2]) and is_safe(r[1] + " " + r[2])]
+    report["english and safe"] = len(rows)
+    evaluation = read_evaluation(data)
+    for field in (1, 2):
+        drop = near([r[field] for r in rows], evaluation)
+        rows = [r for r, d in zip(rows, drop, strict=True) if not d]
+    report["far from evaluation prompts"] = len(rows)
+    ids = clusters([r[2] for r in rows])
+    seen: Counter[int] = Counter()
+    unique = []
+    for row, cluster in zip(rows, ids, strict=True):
+        seen[cluster] += 1
+        if seen[cluster] <= 2 or row[1]:
+            unique.append((*row, int(cluster)))
+    report["after near-duplicates"] = len(unique)
+
+    prompts = [r[2] for r in unique]
+    descriptions = [r[1] for r in unique if r[1]]
+    maker = PairMaker(
+        names,
+        known_words(captions, prompts, names, common),
+        known_nouns(captions + descriptions),
+        clause_frequency(prompts),
+        limits,
+        rng,
+    )
+    pairs = []
+    for source, low, high, cluster in unique:
+        if low:
+            pairs += from_description(maker, low, high, cluster)
+        for cut in {maker.cut(high) for _ in range(cuts)} - {None}:
+            raw, tail = cut
+            raw = vary(raw, rng)
+            pairs.append((raw, tail, "expand", source, cluster))
+            if rng.random() < 0.15:
+                pairs.append((raw, f"{raw.rstrip('.')}, {tail}", "rewrite", source, cluster))
+    far = near(captions, evaluation)
+    pairs += [
+        ("", clean(c), "text", "coco30k", -1) for c, d in zip(captions, far, strict=True) if not d
+    ]
+    frame = pd.DataFrame(pairs, columns=["raw_prompt", "prompt", "mode", "source", "cluster"])
+    frame = frame.drop_duplicates(["raw_prompt", "prompt", "mode"])
+    for (source, mode), k in frame.groupby(["source", "mode"]).size().items():
+        report[f"pairs: {source}, {mode}"] = int(k)
+    texts = captions + [text for row in unique for text in row[1:3] if text]
+    return frame, report, texts
+
+
+def from_description(maker: PairMaker, low: str, high: str, cluster: int) -> list[tuple]:
+    """Pairs of a GPT-3 description and its prompt: a tail, and a rewrite that keeps every word."""
+    if not maker.has_subject(low):
+        return []
+    phrases = maker.names.strip(high)
+    pairs = []
+    tail = maker.tail(low, phrases)
+    if tail:
+        pairs.append((low, tail, "expand", "podvodka", cluster))
+    asked = set(content_stems(low))
+    kept = [c for c in phrases if maker.teachable(c) or asked.intersection(content_stems(c))]
+    text = ", ".join(kept)
+    told = content_stems(text)
+    if asked <= set(told) and len(told) >= len(asked) + 4 and len(text.split()) <= 60:
+        pairs.append((low, text, "rewrite", "podvodka", cluster))
+    return pairs
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("runs/pairs"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cuts", type=int, default=6, help="cuts tried per prompt")
+    parser.add_argument("--validation", type=float, default=0.03, help="share of clusters held out")
+    args = parser.parse_args(argv)
+    frame, report, texts = build(args.data, args.seed, Limits(), args.cuts)
+    rng = random.Random(args.seed)
+    held_out = {c for c in sorted(frame.cluster.unique()) if rng.random() < args.validation}
+    args.out.mkdir(parents=True, exist_ok=True)
+    mask = frame.cluster.isin(held_out)
+    for name, part in (("train", frame[~mask]), ("validation", frame[mask])):
+        part.sample(frac=1, random_state=args.seed).to_parquet(args.out / f"{name}.parquet")
+        report[name] = len(part)
+    (args.out / "vocabulary.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    (args.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Supervised fine-tuning: teach a causal language model to write what follows a prompt.
+
+    python train/sft.py --config train/configs/starter_sft.yaml      # the starter, from nothing
+    python train/sft.py --config train/configs/paper_sft.yaml        # bloom-1b1, as in the paper
+
+Reads the Parquet pairs of `train/collect.py`, encodes them as the rewriter will (template pieces
+and prose apart), trains through TRL's SFTTrainer with the loss on the target alone, and writes a
+model folder that `bp beautify --model FOLDER` runs. Stopped, it goes on with `--resume true`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.template import TEMPLATES, Template
+
+
+@dataclass
+class SftArguments:
+    """What is trained on what; TRL's SFTConfig holds the rest."""
+
+    train_file: str = field(metadata={"help": "Parquet with raw_prompt, prompt and, if any, mode"})
+    validation_file: str = field(metadata={"help": "Parquet of the same columns"})
+    base: str | None = field(
+        default=None, metadata={"help": "hub id or folder to start from; none: random weights"}
+    )
+    template: str = field(default="v1", metadata={"help": f"one of {', '.join(TEMPLATES)}"})
+    resume: bool = field(default=False, metadata={"help": "go on from the last checkpoint"})
+    weights: str = field(default="float16", metadata={"help": "dtype of the written weights"})
+    drop_short: bool = field(
+        default=False,
+        metadata={"help": "the paper's filter: no target under 25 tokens, 30 % fewer under 35"},
+    )
+    loss_on_prompt: bool = field(
+        default=False,
+        metadata={"help": "learn from the raw prompts' own words too: for random weights"},
+    )
+    vocabulary_file: str | None = field(
+        default=None, metadata={"help": "text, a line each: learn the vocabulary from it (no base)"}
+    )
+    vocabulary_size: int = field(default=6144, metadata={"help": "with no base"})
+    hidden_size: int = field(default=320, metadata={"help": "with no base"})
+    n_layer: int = field(default=5, metadata={"help": "with no base"})
+    n_head: int = field(default=5, metadata={"help": "with no base"})
+
+
+def read_pairs(path: str) -> list[dict[str, str]]:
+    """Rows with raw_prompt, prompt and mode ("rewrite" when the file has no such column)."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read pairs from {path} ({error}): make them with train/collect.py"
+        ) from error
+    missing = {"raw_prompt", "prompt"} - set(frame.columns)
+    if missing:
+        raise InputError(f"{path} lacks the column(s) {', '.join(sorted(missing))}")
+    if frame.empty:
+        raise InputError(f"{path} has no rows: make pairs with train/collect.py")
+    if "mode" not in frame.columns:
+        frame["mode"] = "rewrite"
+    return frame[["raw_prompt", "prompt", "mode"]].to_dict("records")
+
+
+def encode_pair(
+    tokenizer, template: Template, row: dict[str, str], longest: int, whole: bool = False
+) -> dict:
+    """One example: `input_ids` (T,) and `labels` (T,), -100 up to the target; T ≤ longest.
+
+    With `whole` the loss covers the prompt too. Rows of mode "text" are the text alone.
+    """
+    if row["mode"] == "text":
+        ids = encode(tokenizer, row["prompt"])[:longest]
+        return {"input_ids": ids, "labels": ids}
+    first, *others = template.pieces(row["mode"])
+    parts = [first]
+    for piece in others:
+        parts += [row["raw_prompt"], piece]
+    prompt = [i for part in parts if part for i in encode(tokenizer, part)]
+    target = encode(tokenizer, template.lead + row["prompt"]) + [tokenizer.eos_token_id]
+    prompt = prompt[: longest - 1]
+    target = target[: longest - len(prompt)]
+    labels = prompt if whole else [-100] * len(prompt)
+    return {"input_ids": prompt + target, "labels": labels + target}
+
+
+def encode(tokenizer, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def keep_long(examples: list[dict], seed: int) -> list[dict]:
+    """The released code's filter: drops targets under 25 tokens, 30 % of those under 35."""
+    rng = random.Random(seed)
+
+    def kept(example: dict) -> bool:
+        size = sum(label != -100 for label in example["labels"])
+        return size >= 35 or (size >= 25 and rng.random() >= 0.3)
+
+    return [e for e in examples if kept(e)]
+
+
+def new_model(args: SftArguments, pairs: list[dict[str, str]]):
+    """A BLOOM with random weights and a vocabulary learned from the pairs: (model, tokenizer)."""
+    from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
+
+    from train.vocabulary import END, PAD, learn
+
+    texts = [p[side] for p in pairs for side in ("raw_prompt", "prompt")]
+    if args.vocabulary_file:
+        texts += Path(args.vocabulary_file).read_text(encoding="utf-8").splitlines()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=learn(texts, args.vocabulary_size), pad_token=PAD, eos_token=END
+    )
+    config = BloomConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=args.hidden_size,
+        n_layer=args.n_layer,
+        n_head=args.n_head,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return BloomForCausalLM(config), tokenizer
+
+
+def load_base(base: str):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+
+
+def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str) -> None:
+    """The model folder that bp_core loads: unprefixed tensors, tied head left out."""
+    import torch
+    from safetensors.torch import save_file
+
+    from train.vocabulary import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = getattr(torch, dtype)
+    trunk = model.base_model.state_dict()
+    # float16 cannot hold what training in bfloat16 may reach; say so rather than write infinities.
+    state = {name: t.detach().to("cpu", kind).contiguous() for name, t in trunk.items()}
+    bad = [name for name, t in state.items() if not torch.isfinite(t).all()]
+    if bad:
+        raise InputError(f"{bad[0]} does not fit {dtype}: set --weights bfloat16 or float32")
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    config = model.config.to_diff_dict()
+    config |= {"architectures": ["BloomForCausalLM"], "dtype": dtype, "torch_dtype": dtype}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    save(tokenizer.backend_tokenizer, folder / "tokenizer.json")
+    about = {"kind": "rewriter", "template": template.to_dict()}
+    (folder / "beautifulprompt.json").write_text(
+        json.dumps(about, indent=2) + "\n", encoding="utf-8"
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    from trl import SFTConfig, SFTTrainer, TrlParser
+
+    args, config = TrlParser((SftArguments, SFTConfig)).parse_args_and_config(argv)
+    if args.template not in TEMPLATES:
+        raise InputError(f"no template '{args.template}': choose one of {', '.join(TEMPLATES)}")
+    template = TEMPLATES[args.template]
+
+    from datasets import Dataset
+    from transformers import set_seed
+
+    set_seed(config.seed)
+    pairs = {name: read_pairs(getattr(args, f"{name}_file")) for name in ("train", "validation")}
+    model, tokenizer = load_base(args.base) if args.base else new_model(args, pairs["train"])
+    sets = {}
+    for name, rows in pairs.items():
+        whole = args.loss_on_prompt and name == "train"
+        examples = [encode_pair(tokenizer, template, r, config.max_length, whole) for r in rows]
+        if args.drop_short:
+            examples = keep_long(examples, config.seed)
+        sets[name] = Dataset.from_list(examples)
+    trainer = SFTTrainer(
+        model=model,
+        args=config,
+        processing_class=tokenizer,
+        train_dataset=sets["train"],
+        eval_dataset=sets["validation"],
+    )
+    trainer.train(resume_from_checkpoint=args.resume or None)
+    loss = trainer.evaluate()["eval_loss"]
+    if trainer.is_world_process_zero():
+        folder = Path(config.output_dir) / "model"
+        unwrapped = trainer.accelerator.unwrap_model(trainer.model)
+        write_folder(unwrapped, tokenizer, template, folder, args.weights)
+        report = {"validation_loss": loss, "validation_perplexity": math.exp(loss)}
+        (folder / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {folder}; validation perplexity {math.exp(loss):.2f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BeautifulPromptError as error:
+        sys.exit(f"sft.py: {error}")
