@@ -1,0 +1,332 @@
+"""The BLOOM network for inference, as one nn.Module with a static key/value cache.
+
+Parameters carry the names of Hugging Face checkpoints, so tensors are put in place by name and
+never copied: a file's memory map, or the parameters that a trainer is updating. It knows nothing
+of sampling, text or files.
+
+Reference: BLOOM (arXiv 2211.05100); ALiBi (arXiv 2108.12409). ALiBi adds slope · (j - i) to the
+score of query i and key j. Softmax ignores a shift, so left-padded rows need a mask and nothing
+else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .errors import ModelError
+
+# Added to the score of a key that must not be seen. Finite, because a padding query sees no key
+# at all and a softmax over nothing but -inf is NaN; small enough for fp16; exp() of it is 0.
+_HIDDEN = -3e4
+
+
+@dataclass(frozen=True)
+class BloomConfig:
+    """The numbers of a BLOOM config.json that shape the network."""
+
+    vocab_size: int
+    hidden_size: int
+    n_layer: int
+    n_head: int
+    layer_norm_epsilon: float = 1e-5
+    apply_residual_connection_post_layernorm: bool = False
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.n_head
+
+    @classmethod
+    def from_hf(cls, config: Mapping) -> BloomConfig:
+        """Read a Hugging Face config.json; raises ModelError on what is missing or unsupported."""
+        if config.get("model_type") != "bloom":
+            raise ModelError(
+                f"config.json says model_type '{config.get('model_type')}', not 'bloom': "
+                "choose a BLOOM model"
+            )
+        if not config.get("tie_word_embeddings", True):
+            raise ModelError("config.json unties the output head: only tied BLOOM models can run")
+        sizes = {
+            "vocab_size": _first(config, "vocab_size"),
+            "hidden_size": _first(config, "hidden_size", "n_embed"),
+            "n_layer": _first(config, "n_layer", "num_hidden_layers"),
+            "n_head": _first(config, "n_head", "num_attention_heads"),
+        }
+        for name, value in sizes.items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ModelError(
+                    f"config.json gives {name} as {value!r}: it must be a positive whole number; "
+                    "download the model again"
+                )
+        if sizes["hidden_size"] % sizes["n_head"]:
+            raise ModelError(
+                f"config.json: hidden_size {sizes['hidden_size']} cannot be shared by "
+                f"{sizes['n_head']} heads; download the model again"
+            )
+        return cls(
+            **sizes,
+            layer_norm_epsilon=float(config.get("layer_norm_epsilon", 1e-5)),
+            apply_residual_connection_post_layernorm=bool(
+                config.get("apply_residual_connection_post_layernorm", False)
+            ),
+        )
+
+
+def _first(config: Mapping, *names: str):
+    return next((config[name] for name in names if config.get(name) is not None), None)
+
+
+def alibi_slopes(n_head: int) -> list[float]:
+    """Slopes of the heads (ALiBi, section 3); the second half of non-powers of two interleaves."""
+    power = 2 ** math.floor(math.log2(n_head))
+    slopes = [2.0 ** (-8.0 * (i + 1) / power) for i in range(power)]
+    finer = [2.0 ** (-4.0 * (i + 1) / power) for i in range(0, 2 * (n_head - power), 2)]
+    return slopes + finer
+
+
+class KVCache:
+    """Keys and values of `rows` sequences, allocated once for `room` tokens each.
+
+    `layers[l]` is (rows, n_head, 2, room, head_dim): keys at index 0, values at 1. The first
+    `length` tokens are filled; `pad` (rows,) says how many of those are left padding, and is None
+    when no row has any.
+    """
+
+    def __init__(self, layers: list[Tensor], slopes: Tensor, pad: Tensor | None) -> None:
+        self.layers = layers
+        self.length = 0
+        self.pad = pad
+        self._slopes = slopes
+        room, like = layers[0].shape[3], layers[0]
+        self._ramp = slopes[:, None] * torch.arange(1 - room, 1, device=like.device)
+        self._ramp = self._ramp[:, None, :].to(like.dtype)
+
+    @property
+    def rows(self) -> int:
+        return self.layers[0].shape[0]
+
+    @property
+    def room(self) -> int:
+        return self.layers[0].shape[3]
+
+    def step_bias(self) -> Tensor:
+        """ALiBi and mask of one more token: (1 or rows, n_head, 1, length + 1)."""
+        end = self.length + 1
+        bias = self._ramp[None, :, :, -end:]
+        if self.pad is None:
+            return bias
+        padding = torch.arange(end, device=bias.device) < self.pad[:, None]
+        return bias.masked_fill(padding[:, None, None, :], _HIDDEN)
+
+    def select(self, rows: Tensor) -> KVCache:
+        """A cache of the given rows, in that order; a row may be taken many times or dropped."""
+        pad = None if self.pad is None else self.pad[rows]
+        chosen = KVCache([kv.index_select(0, rows) for kv in self.layers], self._slopes, pad)
+        chosen.length = self.length
+        return chosen
+
+
+class Attention(nn.Module):
+    """Multi-head attention; the fused projection's output is laid out (n_head, 3, head_dim)."""
+
+    def __init__(self, config: BloomConfig) -> None:
+        super().__init__()
+        self.n_head, self.head_dim = config.n_head, config.head_dim
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None, start: int) -> Tensor:
+        n, length, hidden = x.shape
+        qkv = self.query_key_value(x).view(n, length, self.n_head, 3, self.head_dim)
+        qkv = qkv.permute(0, 2, 3, 1, 4)  # (n, n_head, 3, length, head_dim)
+        if kv is None:
+            q, k, v = qkv.unbind(2)
+        else:
+            end = start + length
+            kv[:, :, :, start:end] = qkv[:, :, 1:]
+            q, k, v = qkv[:, :, 0], kv[:, :, 0, :end], kv[:, :, 1, :end]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.dense(out.transpose(1, 2).reshape(n, length, hidden))
+
+
+class MLP(nn.Module):
+    def __init__(self, config: BloomConfig) -> None:
+        super().__init__()
+        self.dense_h_to_4h = nn.Linear(config.hidden_size, 4 * config.hidden_size)
+        self.dense_4h_to_h = nn.Linear(4 * config.hidden_size, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense_4h_to_h(F.gelu(self.dense_h_to_4h(x), approximate="tanh"))
+
+
+class Block(nn.Module):
+    """One layer: attention and MLP, each on a layer norm, each added to what it came from."""
+
+    def __init__(self, config: BloomConfig) -> None:
+        super().__init__()
+        size, eps = config.hidden_size, config.layer_norm_epsilon
+        self.post_norm_residual = config.apply_residual_connection_post_layernorm
+        self.input_layernorm = nn.LayerNorm(size, eps=eps)
+        self.self_attention = Attention(config)
+        self.post_attention_layernorm = nn.LayerNorm(size, eps=eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None, start: int = 0) -> Tensor:
+        """(n, T, hidden) to the same; `kv` is this layer's cache, filled up to `start`."""
+        normed = self.input_layernorm(x)
+        residual = normed if self.post_norm_residual else x
+        x = residual + self.self_attention(normed, bias, kv, start)
+        normed = self.post_attention_layernorm(x)
+        residual = normed if self.post_norm_residual else x
+        return residual + self.mlp(normed)
+
+
+class Bloom(nn.Module):
+    """BLOOM with its tied output head.
+
+    `Bloom(config)` has random weights; `Bloom.from_tensors` takes weights that exist.
+    """
+
+    def __init__(self, config: BloomConfig) -> None:
+        super().__init__()
+        self.config = config
+        size, eps = config.hidden_size, config.layer_norm_epsilon
+        self.word_embeddings = nn.Embedding(config.vocab_size, size)
+        self.word_embeddings_layernorm = nn.LayerNorm(size, eps=eps)
+        self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(size, eps=eps)
+
+    @classmethod
+    def from_tensors(cls, config: BloomConfig, tensors: Iterable[tuple[str, Tensor]]) -> Bloom:
+        """A network over these very tensors: storage is shared, nn.Parameters stay themselves.
+
+        Args:
+            tensors: (name, tensor) pairs, read one at a time; names are the checkpoint's, with or
+                without "transformer." in front.
+
+        Raises:
+            ModelError: a tensor is missing, unknown or of another shape.
+        """
+        # On the meta device no memory is touched, and nothing relies on torch's default
+        # initialisation, which the WebUI patches away while it loads a checkpoint.
+        with torch.device("meta"):
+            network = cls(config)
+        missing = {name: tensor.shape for name, tensor in network.named_parameters()}
+        for full_name, tensor in tensors:
+            name = bare_name(full_name)
+            if name not in missing:
+                raise ModelError(f"tensor '{full_name}' does not belong to this BLOOM model")
+            if tensor.shape != missing.pop(name):
+                raise ModelError(
+                    f"tensor '{full_name}' has shape {tuple(tensor.shape)}, not what config.json "
+                    "says: weights and config.json are of different models"
+                )
+            owner, _, leaf = name.rpartition(".")
+            if not isinstance(tensor, nn.Parameter):
+                tensor = nn.Parameter(tensor, requires_grad=False)
+            setattr(network.get_submodule(owner), leaf, tensor)
+        if missing:
+            raise ModelError(f"tensor '{min(missing)}' and {len(missing) - 1} more are missing")
+        return network.eval()
+
+    @property
+    def device(self) -> torch.device:
+        return self.ln_f.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.ln_f.weight.dtype
+
+    @property
+    def vocab_size(self) -> int:
+        return self.config.vocab_size
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """(n, T) ids to the first layer's input (n, T, hidden)."""
+        return self.word_embeddings_layernorm(self.word_embeddings(ids))
+
+    def bias(self, length: int, pad: Tensor | None = None) -> Tensor:
+        """ALiBi, causal and padding mask of whole sequences: (1 or n, n_head, T, T).
+
+        Args:
+            length: T, tokens.
+            pad: (n,) how many tokens of each row are left padding; None for none.
+        """
+        at = torch.arange(length, device=self.device)
+        distance = at[None, :] - at[:, None]
+        bias = self._slopes()[:, None, None] * distance
+        bias = bias.masked_fill(distance > 0, _HIDDEN)[None]
+        if pad is not None:
+            bias = bias.masked_fill((at < pad[:, None])[:, None, None, :], _HIDDEN)
+        return bias.to(self.dtype)
+
+    def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Last layer's normed output (n, T, hidden); differentiable.
+
+        Args:
+            ids: (n, T) token ids.
+            mask: (n, T), 0 at padding. Padding may stand on either side: on the right the causal
+                mask hides it from every real token.
+        """
+        pad = None if mask is None else mask.long().argmax(1)
+        bias = self.bias(ids.shape[1], pad)
+        x = self.embed(ids)
+        for block in self.h:
+            x = block(x, bias)
+        return self.ln_f(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The tied head: (..., hidden) to (..., vocab_size)."""
+        return F.linear(hidden, self.word_embeddings.weight)
+
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits of whole sequences: (n, T) ids to (n, T, vocab_size)."""
+        return self.logits(self.hidden(ids, mask))
+
+    def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, KVCache]:
+        """Read prompts of any lengths; the logits (n, vocab_size) after each, and their cache.
+
+        Args:
+            prompts: n lists of token ids, none empty.
+            room: tokens that the cache must hold beyond the longest prompt.
+        """
+        length = max(map(len, prompts))
+        pads = [length - len(prompt) for prompt in prompts]
+        ids = [[0] * pad + list(prompt) for pad, prompt in zip(pads, prompts, strict=True)]
+        ids = torch.tensor(ids, dtype=torch.long, device=self.device)
+        pad = torch.tensor(pads, device=self.device) if any(pads) else None
+        cache = self._new_cache(len(prompts), length + room, pad)
+        x = self.embed(ids)
+        bias = self.bias(length, pad)
+        for block, kv in zip(self.h, cache.layers, strict=True):
+            x = block(x, bias, kv, 0)
+        cache.length = length
+        return self.logits(self.ln_f(x[:, -1])), cache
+
+    def step(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """One more token a row: (n,) ids to (n, vocab_size) logits; the cache grows by one."""
+        x = self.embed(ids[:, None])
+        bias = cache.step_bias()
+        for block, kv in zip(self.h, cache.layers, strict=True):
+            x = block(x, bias, kv, cache.length)
+        cache.length += 1
+        return self.logits(self.ln_f(x[:, 0]))
+
+    def _slopes(self) -> Tensor:
+        return torch.tensor(alibi_slopes(self.config.n_head), device=self.device)
+
+    def _new_cache(self, rows: int, room: int, pad: Tensor | None) -> KVCache:
+        c = self.config
+        shape = (rows, c.n_head, 2, room, c.head_dim)
+        layers = [torch.empty(shape, dtype=self.dtype, device=self.device) for _ in self.h]
+        return KVCache(layers, self._slopes(), pad)
+
+
+def bare_name(name: str) -> str:
+    """A checkpoint's tensor name without the prefix that causal-LM checkpoints put in front."""
+    return name[len("transformer.") :] if name.startswith("transformer.") else name

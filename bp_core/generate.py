@@ -1,0 +1,177 @@
+"""The decode loop: tokens in, tokens out. It knows nothing of text.
+
+Each prompt is read once; its key/value cache is then shared out to its candidates, and the
+candidates of all prompts advance together, one token a step. Rollouts of training and rewrites of
+inference both come from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+from .sampling import Draw, Sampler, SamplingParams, uniforms
+
+OnToken = Callable[[int, Tensor], None]
+
+# Looking at the end flags waits for the device, so an accelerator is asked only now and then.
+_POLL_EVERY = {"cpu": 1}
+_POLL_EVERY_ELSEWHERE = 8
+
+
+class Cache(Protocol):
+    """What a network remembers of the rows it has read."""
+
+    def select(self, rows: Tensor) -> Cache:
+        """The cache of the given rows; a row may be taken many times or dropped."""
+
+
+class Network(Protocol):
+    """What `generate` needs of a language model; `Bloom` and `HFNetwork` are two."""
+
+    device: torch.device
+    vocab_size: int
+
+    def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, Cache]:
+        """Logits (n, vocab_size) after each prompt, and a cache with room for more tokens."""
+
+    def step(self, ids: Tensor, cache: Cache) -> Tensor:
+        """Logits (n, vocab_size) after one more token (n,) a row."""
+
+
+@dataclass
+class Generation:
+    """One candidate.
+
+    Attributes:
+        tokens: ids after the prompt, without the end token.
+        logprobs: log-probability of each token under the model's own distribution (temperature 1,
+            no penalty, no truncation); one more, the end token's, when `finished`.
+        finished: ended by the end token, not by max_new_tokens.
+    """
+
+    tokens: list[int]
+    logprobs: list[float]
+    finished: bool
+
+    @property
+    def logprob(self) -> float:
+        """Mean of `logprobs`."""
+        return sum(self.logprobs) / len(self.logprobs)
+
+
+@torch.inference_mode()
+def generate(
+    network: Network,
+    prompts: Sequence[Sequence[int]],
+    *,
+    eos: int,
+    n: int = 4,
+    seed: int | Sequence[int] = 0,
+    draws: Sequence[Sequence[Draw]] | None = None,
+    params: SamplingParams | None = None,
+    blocked: Sequence[Sequence[int]] = (),
+    on_token: OnToken | None = None,
+) -> list[list[Generation]]:
+    """Continue each prompt n times.
+
+    Args:
+        prompts: token ids, no prompt empty; lengths may differ.
+        eos: the end token's id.
+        n: candidates a prompt.
+        seed: of all prompts, or one each. Candidate i depends on its prompt, the seed and i, and
+            not on n or on the other prompts.
+        draws: instead of n and seed, the candidates wanted of each prompt by name.
+        params: how tokens are chosen; SamplingParams() when None.
+        blocked: token sequences that no candidate may contain.
+        on_token: called after each step with its index and the new ids (rows,), -1 for rows that
+            have ended; rows are the candidates of the first prompt, then of the second, …
+            What it raises (Cancelled, say) ends the decoding and reaches the caller.
+
+    Returns:
+        One list of candidates per prompt, in order.
+
+    Raises:
+        InputError: no prompt, an empty one, or n under 1.
+    """
+    params = params or SamplingParams()
+    draws = _draws(prompts, n, seed) if draws is None else draws
+    if not prompts or not all(len(prompt) for prompt in prompts):
+        raise InputError("every prompt needs at least one token")
+    if len(draws) != len(prompts) or not all(draws):
+        raise InputError("every prompt needs at least one candidate")
+
+    device, steps = network.device, params.max_new_tokens
+    owner = [index for index, wanted in enumerate(draws) for _ in wanted]
+    rows = torch.arange(len(owner), device=device)  # where the living rows stand in `tokens`
+    logits, cache = network.prefill(prompts, steps)
+    parents = torch.tensor(owner, device=device)
+    logits, cache = logits[parents], cache.select(parents)
+
+    sampler = Sampler(params, blocked, device)
+    chance = uniforms([draw for wanted in draws for draw in wanted], steps).to(device)
+    history, recent = _histories([prompts[index] for index in owner], steps, sampler.window)
+    history, recent = history.to(device), recent.to(device)
+    length = history.shape[1] - steps
+    live = torch.ones_like(rows, dtype=torch.bool)
+    tokens = torch.full((len(owner), steps), -1, device=device)
+    logprobs = torch.zeros(len(owner), steps, device=device)
+    poll_every = _POLL_EVERY.get(device.type, _POLL_EVERY_ELSEWHERE)
+
+    for step in range(steps):
+        logits = logits.float()
+        total = logits.logsumexp(1)
+        ids = sampler(logits.clone(), history[:, : length + step], recent, chance[rows, step])
+        logprobs[rows, step] = logits.gather(1, ids[:, None])[:, 0] - total
+        tokens[rows, step] = torch.where(live, ids, -1)
+        live &= ids != eos
+        if on_token is not None:
+            on_token(step, tokens[:, step])
+        if step + 1 == steps:
+            break
+        history[:, length + step] = ids
+        if sampler.window:
+            recent = torch.cat((recent[:, 1:], ids[:, None]), 1)
+        if (step + 1) % poll_every == 0:
+            alive = int(live.sum())
+            if not alive:
+                break
+            # Dropping rows copies the cache, so wait until half of them have ended.
+            if alive <= len(live) // 2:
+                keep = live.nonzero()[:, 0]
+                cache = cache.select(keep)
+                rows, ids, live = rows[keep], ids[keep], live[keep]
+                history, recent = history[keep], recent[keep]
+        logits = network.step(ids, cache)
+
+    found = iter(zip(tokens.tolist(), logprobs.tolist(), strict=True))
+    return [[_generation(*next(found), eos) for _ in wanted] for wanted in draws]
+
+
+def _draws(prompts: Sequence, n: int, seed: int | Sequence[int]) -> list[list[Draw]]:
+    if n < 1:
+        raise InputError(f"n is {n}: ask for at least one candidate")
+    seeds = [seed] * len(prompts) if isinstance(seed, int) else seed
+    if len(seeds) != len(prompts):
+        raise InputError(f"{len(seeds)} seeds for {len(prompts)} prompts: give one seed, or each")
+    return [[Draw(one, candidate) for candidate in range(n)] for one in seeds]
+
+
+def _histories(prompts: Sequence[Sequence[int]], steps: int, window: int) -> tuple[Tensor, Tensor]:
+    """What the sampler looks back on: all ids (n, T + steps), and the last ones (n, window)."""
+    length = max(map(len, prompts))
+    history = [[p[0]] * (length - len(p)) + list(p) + [p[0]] * steps for p in prompts]
+    recent = [([-1] * window + list(p))[len(p) :] for p in prompts]
+    return torch.tensor(history), torch.tensor(recent, dtype=torch.long)
+
+
+def _generation(tokens: list[int], logprobs: list[float], eos: int) -> Generation:
+    """Cut one row of the loop's buffers at its end."""
+    used = tokens.index(-1) if -1 in tokens else len(tokens)
+    finished = tokens[used - 1] == eos
+    return Generation(tokens[: used - finished], logprobs[:used], finished)
