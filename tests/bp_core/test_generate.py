@@ -118,9 +118,9 @@ def test_logprobs_are_the_models_own(bloom, repetition_penalty):
 def test_blocked_sequences_never_appear(bloom):
     network = bloom(vocab_size=7)
     blocked = [(1, 2), (2, 2, 4), (5,), (6, 1, 1)]
-    params = SamplingParams(temperature=5, repetition_penalty=1, max_new_tokens=60)
-    free = generate(network, [[6, 1]], eos=NEVER, n=16, params=params)[0]
-    held = generate(network, [[6, 1]], eos=NEVER, n=16, params=params, blocked=blocked)[0]
+    params = SamplingParams(10, 0, 1, 1, max_new_tokens=60)
+    free = generate(network, [[6, 1]], eos=NEVER, n=40, params=params)[0]
+    held = generate(network, [[6, 1]], eos=NEVER, n=40, params=params, blocked=blocked)[0]
 
     def found(candidates):
         texts = ["".join(map(str, [6, 1, *one.tokens])) for one in candidates]
