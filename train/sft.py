@@ -47,9 +47,9 @@ class SftArguments:
         default=None, metadata={"help": "text, a line each: learn the vocabulary from it (no base)"}
     )
     vocabulary_size: int = field(default=6144, metadata={"help": "with no base"})
-    hidden_size: int = field(default=320, metadata={"help": "with no base"})
+    hidden_size: int = field(default=256, metadata={"help": "with no base"})
     n_layer: int = field(default=5, metadata={"help": "with no base"})
-    n_head: int = field(default=5, metadata={"help": "with no base"})
+    n_head: int = field(default=4, metadata={"help": "with no base"})
 
 
 def read_pairs(path: str) -> list[dict[str, str]]:
