@@ -51,11 +51,12 @@ class BloomConfig:
             )
         if not config.get("tie_word_embeddings", True):
             raise ModelError("config.json unties the output head: only tied BLOOM models can run")
+        # Names, aliases and defaults are those of transformers, which leaves defaults unwritten.
         sizes = {
-            "vocab_size": _first(config, "vocab_size"),
-            "hidden_size": _first(config, "hidden_size", "n_embed"),
-            "n_layer": _first(config, "n_layer", "num_hidden_layers"),
-            "n_head": _first(config, "n_head", "num_attention_heads"),
+            "vocab_size": _first(config, 250880, "vocab_size"),
+            "hidden_size": _first(config, 64, "n_embed", "hidden_size"),
+            "n_layer": _first(config, 2, "n_layer", "num_hidden_layers"),
+            "n_head": _first(config, 8, "n_head", "num_attention_heads"),
         }
         for name, value in sizes.items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -77,8 +78,8 @@ class BloomConfig:
         )
 
 
-def _first(config: Mapping, *names: str):
-    return next((config[name] for name in names if config.get(name) is not None), None)
+def _first(config: Mapping, default: int, *names: str):
+    return next((config[name] for name in names if config.get(name) is not None), default)
 
 
 def alibi_slopes(n_head: int) -> list[float]:
@@ -220,7 +221,10 @@ class Bloom(nn.Module):
         for full_name, tensor in tensors:
             name = bare_name(full_name)
             if name not in missing:
-                raise ModelError(f"tensor '{full_name}' does not belong to this BLOOM model")
+                raise ModelError(
+                    f"tensor '{full_name}' is not of a BLOOM model of this depth: weights and "
+                    "config.json are of different models"
+                )
             if tensor.shape != missing.pop(name):
                 raise ModelError(
                     f"tensor '{full_name}' has shape {tuple(tensor.shape)}, not what config.json "
@@ -231,7 +235,10 @@ class Bloom(nn.Module):
                 tensor = nn.Parameter(tensor, requires_grad=False)
             setattr(network.get_submodule(owner), leaf, tensor)
         if missing:
-            raise ModelError(f"tensor '{min(missing)}' and {len(missing) - 1} more are missing")
+            raise ModelError(
+                f"tensor '{min(missing)}' and {len(missing) - 1} more are missing: "
+                "download the model again"
+            )
         return network.eval()
 
     @property

@@ -28,7 +28,7 @@ class Cache(Protocol):
     """What a network remembers of the rows it has read."""
 
     def select(self, rows: Tensor) -> Cache:
-        """The cache of the given rows; a row may be taken many times or dropped."""
+        """The cache of the given rows, each any number of times; this one is then used up."""
 
 
 class Network(Protocol):
