@@ -41,8 +41,9 @@ very really quite just also too even still only more most much many lot lots rat
 it's he's she's that's there's who's what's here's let's i'm you're we're they're i've you've we've
 they've i'd you'd he'd she'd we'd they'd i'll you'll he'll she'll it'll we'll they'll
 """
-_NEGATIONS = "no not without never none nobody nothing neither nor cannot n't"
+_NEGATIONS = "no not without never neither nor cannot n't"
 STOPWORDS: frozenset[str] = frozenset(_STOPWORDS.split())
+# Words that turn the next content word into its opposite.
 NEGATIONS: frozenset[str] = frozenset(_NEGATIONS.split())
 
 # The n-th word is the number n.
@@ -211,7 +212,7 @@ def content_stems(text: str) -> list[str]:
     return stems
 
 
-_CLAUSE = re.compile(
+CLAUSE_END = re.compile(
     r"(?<!\d),|,(?!\d{3}(?!\d))|[;\r\n，、；。！？]"
     r"|(?<!\b[A-Z])(?<!\b(?:[MmDd]r|[SsJj]r|[Ss]t|[Mm]s|[Vv]s|[Nn]o))(?<!\bMrs)\.(?=\s|$)"
     r"|[!?](?=\s|$)"
@@ -223,4 +224,4 @@ def clauses(text: str) -> list[str]:
 
     Marks inside numbers ("1,000", "f/1.8", "35.5mm") and after initials and titles do not cut.
     """
-    return [clause for part in _CLAUSE.split(text) if (clause := part.strip(" \t.,;!?"))]
+    return [clause for part in CLAUSE_END.split(text) if (clause := part.strip(" \t.,;!?"))]
