@@ -201,6 +201,7 @@ class Bloom(nn.Module):
         self.word_embeddings_layernorm = nn.LayerNorm(size, eps=eps)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(size, eps=eps)
+        self.head: nn.Module | None = None  # instead of the embeddings' own product
 
     @classmethod
     def from_tensors(cls, config: BloomConfig, tensors: Iterable[tuple[str, Tensor]]) -> Bloom:
@@ -255,7 +256,7 @@ class Bloom(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """(n, T) ids to the first layer's input (n, T, hidden)."""
-        return self.word_embeddings_layernorm(self.word_embeddings(ids))
+        return self.word_embeddings_layernorm(self.word_embeddings(ids).to(self.dtype))
 
     def bias(self, length: int, pad: Tensor | None = None) -> Tensor:
         """ALiBi, causal and padding mask of whole sequences: (1 or n, n_head, T, T).
@@ -289,6 +290,8 @@ class Bloom(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The tied head: (..., hidden) to (..., vocab_size)."""
+        if self.head is not None:
+            return self.head(hidden)
         return F.linear(hidden, self.word_embeddings.weight)
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -125,9 +125,9 @@ def generate(
 
     for step in range(steps):
         logits = logits.float()
-        total = logits.logsumexp(1)
-        ids = sampler(logits.clone(), history[:, : length + step], recent, chance[rows, step])
-        logprobs[rows, step] = logits.gather(1, ids[:, None])[:, 0] - total
+        own = logits.log_softmax(1)
+        ids = sampler(logits, history[:, : length + step], recent, chance[rows, step])
+        logprobs[rows, step] = own.gather(1, ids[:, None])[:, 0]
         tokens[rows, step] = torch.where(live, ids, -1)
         live &= ids != eos
         if on_token is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from . import quant
 from .bloom import Bloom, BloomConfig, bare_name
 from .checkpoint import read_json, tensors, weight_files
 from .errors import ModelError
@@ -123,8 +124,9 @@ def load(
     Args:
         model: a folder; the name of one under `models_dir()`; a downloaded hub id; None for the
             bundled starter.
-        dtype: of the weights; None for float32 on a CPU, and elsewhere the file's own half
-            precision or float16.
+        dtype: of the weights, plain and movable between devices. None for the fastest: on a CPU
+            packed for it (see `quant`) and bound to it, elsewhere the file's own half precision
+            or float16. "int8" packs 8-bit weights for the CPU.
 
     Raises:
         ModelError: nothing there, or a file of it is missing, truncated or foreign.
@@ -137,7 +139,7 @@ def load(
     config = read_json(folder / "config.json")
     tokenizer = read_tokenizer(folder)
     if config.get("model_type") == "bloom":
-        network, _ = load_bloom(folder, device, dtype)
+        network = _bloom(folder, device, dtype)
     else:
         from . import hf
 
@@ -160,6 +162,17 @@ def load(
     )
 
 
+def _bloom(folder: Path, device: torch.device, dtype: str | torch.dtype | None) -> Bloom:
+    """A rewriter's network, packed where that was asked for or is the fastest."""
+    if dtype != "int8" and (dtype is not None or device.type != "cpu"):
+        return load_bloom(folder, device, dtype)[0]
+    if device.type != "cpu":
+        raise ModelError(f"int8 weights run on the CPU only, not on {device}: use float16")
+    network, _ = load_bloom(folder, device, "as stored")
+    kind = dtype or quant.best_kind(sum(p.numel() for p in network.parameters()))
+    return quant.pack(network, kind) if kind else network.float()
+
+
 def load_bloom(
     folder: Path,
     device: str | torch.device = "cpu",
@@ -171,6 +184,8 @@ def load_bloom(
     Weights that need no cast stay in the file's memory map; nothing is held twice.
 
     Args:
+        dtype: None for float32 on a CPU, and elsewhere the file's own half precision or float16;
+            "as stored" for the file's.
         heads: names of further tensors wanted (a reward model's "score.weight").
 
     Returns:
@@ -342,7 +357,11 @@ def _cached(repo_id: str) -> Path | None:
     return Path(file).parent if isinstance(file, str) else None
 
 
-def _dtype(wanted: str | torch.dtype | None, device: torch.device, own: torch.dtype | None):
+def _dtype(
+    wanted: str | torch.dtype | None, device: torch.device, own: torch.dtype | None
+) -> torch.dtype:
+    if wanted == "as stored" and own is not None:
+        return own
     if isinstance(wanted, str):
         named = getattr(torch, wanted, None)
         if not isinstance(named, torch.dtype) or not named.is_floating_point:
