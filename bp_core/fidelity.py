@@ -6,14 +6,16 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from .words import CJK, CLAUSE_END, NEGATIONS, STOPWORDS, WORD, stem
+from .words import CJK, CLAUSE_END, NEGATIONS, STOPWORDS, WORD, stem, words
 
 # Text to be lettered in the picture: every word of it counts, stop words too.
-_QUOTED = re.compile(r"\"[^\"\n]{1,100}\"|“[^”\n]{1,100}”|(?<!\w)'[^'\n]{1,100}'(?!\w)")
+_QUOTED = re.compile(r"\"[^\"\n]{1,100}\"|“[^”\n]{1,100}”")
+_QUOTE = re.compile(r"[\"“”]")
 # Words that say little without the words behind them.
 _LEADING = re.compile(
     r"above|below|under|underneath|beneath|over|beside|behind|between|near|inside|outside|around"
@@ -44,57 +46,70 @@ class _Word(NamedTuple):
     stem: str
     counts: bool  # a content word, or quoted
     turned: bool  # a negation stands before it; `start` is where that begins
+    literal: bool  # quoted, or a negation that turns nothing: kept wherever the word stands
     clause: int
 
 
-def _scan(text: str) -> list[_Word]:
-    """The words of `text`; a negation is part of the content word behind it."""
+def _scan(text: str, quotations: bool = False) -> list[_Word]:
+    """The words of `text`; a negation is part of the content word behind it.
+
+    `quotations` tells the artist's text, whose quoted words are literal, from a rewrite.
+    """
     breaks = [match.start() for match in CLAUSE_END.finditer(text)]
-    quotes = [match.span() for match in _QUOTED.finditer(text)]
-    starts = [start for start, _ in quotes]
+    scopes = sorted(breaks + [match.start() for match in _QUOTE.finditer(text)])
+    quotes = [match.span() for match in _QUOTED.finditer(text)] if quotations else []
     found: list[_Word] = []
     negation: _Word | None = None
+    scope = 0
     for match in WORD.finditer(text):
         start, end = match.span()
         low = unicodedata.normalize("NFKC", match.group()).lower().replace("’", "'")
         clause = bisect_right(breaks, start)
-        quote = bisect_right(starts, start) - 1
+        quote = bisect_right(quotes, (start, end)) - 1
         quoted = quote >= 0 and start < quotes[quote][1]
-        if negation and (clause != negation.clause or quoted):
-            found.append(negation)  # it turns nothing round: a word like others
+        if scope != (scope := bisect_right(scopes, start)) and negation:
+            found.append(negation)
             negation = None
         if not quoted and (low in NEGATIONS or low.endswith("n't")):
-            negation = negation or _Word(start, end, low, stem(low), True, False, clause)
+            word = _Word(start, end, low, stem(low), True, False, True, clause)
+            negation = negation or word
             continue
         counts = quoted or low not in STOPWORDS
         turned = counts and negation is not None
         if re.match(f"[{CJK}]", low):
             for i in range(max(1, end - start - 1)):
-                bigram = low[i : i + 2]
-                at = start + i
-                found.append(_Word(at, min(at + 2, end), bigram, bigram, True, turned, clause))
+                pair, at = low[i : i + 2], start + i
+                found.append(_Word(at, at + len(pair), pair, pair, True, turned, quoted, clause))
         else:
             begin = negation.start if turned else start
-            found.append(_Word(begin, end, low, stem(low), counts, turned, clause))
+            found.append(_Word(begin, end, low, stem(low), counts, turned, quoted, clause))
         if counts:
             negation = None
     return [*found, negation] if negation else found
 
 
-def _lost(wanted: list[_Word], rewrite: list[_Word]) -> list[int]:
+def _lost(wanted: list[_Word], rewrite: str) -> list[int]:
     """Indices of the content words of `wanted` that `rewrite` lacks."""
-    turned = {word.stem for word in rewrite if word.turned}
-    plain = {word.stem for word in rewrite if not word.turned}
-    # "light house" and "lighthouse", "8 k" and "8k" are one.
-    plain.update(a.stem + b.stem for a, b in pairwise(rewrite) if a.clause == b.clause)
+    said = _scan(rewrite)
+    turned = {word.stem for word in said if word.turned}
+    plain = {word.stem for word in said if not word.turned} | set(_compounds(said))
+    anywhere = plain.union(turned, map(stem, words(rewrite)))
     lost = []
     for i, word in enumerate(wanted):
-        if not word.counts or word.stem in (turned if word.turned else plain):
-            continue
-        joined = [a.stem + b.stem for a, b in pairwise(wanted[max(0, i - 1) : i + 2])]
-        if word.turned or not plain.intersection(joined):
-            lost.append(i)
+        if word.counts and word.stem not in (
+            anywhere if word.literal else turned if word.turned else plain
+        ):
+            joined = set(_compounds(wanted[max(0, i - 1) : i + 2]))
+            if word.turned or not plain.intersection(joined):
+                lost.append(i)
     return lost
+
+
+def _compounds(found: list[_Word]) -> Iterator[str]:
+    """Neighbours in one: "light house" is a lighthouse, "8 k" is 8k."""
+    for a, b in pairwise(found):
+        if a.counts and b.counts and not (a.turned or b.turned) and a.clause == b.clause:
+            yield a.stem + b.stem
 
 
 def fidelity(raw: str, rewrite: str) -> Fidelity:
@@ -104,10 +119,10 @@ def fidelity(raw: str, rewrite: str) -> Fidelity:
     Numbers, colours, names and words of place do count, and so do negations: "people" does not
     keep "no people", nor the reverse.
     """
-    wanted = _scan(raw)
+    wanted = _scan(raw, quotations=True)
     content = {(word.stem, word.turned) for word in wanted if word.counts}
     lost: dict[tuple[str, bool], str] = {}
-    for i in _lost(wanted, _scan(rewrite)):
+    for i in _lost(wanted, rewrite):
         word = wanted[i]
         lost.setdefault((word.stem, word.turned), raw[word.start : word.end])
     return Fidelity(1 - len(lost) / len(content) if content else 1.0, tuple(lost.values()))
@@ -116,7 +131,7 @@ def fidelity(raw: str, rewrite: str) -> Fidelity:
 def content_words(text: str) -> list[str]:
     """The words of `text` that a rewrite has to keep, as they are written, each negation with its
     word."""
-    return [text[word.start : word.end] for word in _scan(text) if word.counts]
+    return [text[word.start : word.end] for word in _scan(text, True) if word.counts]
 
 
 def mend(raw: str, rewrite: str) -> str:
@@ -126,51 +141,48 @@ def mend(raw: str, rewrite: str) -> str:
     phrases go to the front or, from a later clause of `raw`, behind the clause of `rewrite` that
     says most of what their own said; two of one clause bring the whole clause back.
     """
-    wanted = _scan(raw)
+    wanted = _scan(raw, quotations=True)
     whole = f"{raw}, {rewrite}"
-    lost = _lost(wanted, _scan(rewrite))
+    lost = _lost(wanted, rewrite)
     if len(lost) > _MOST_REPAIRS:
         return whole
-    phrases: dict[int, tuple[int, int]] = {}  # by clause
     for i in lost:
         first, last = _phrase(wanted, i, set(lost))
-        if modified := _modify(raw, wanted[first : last + 1], rewrite, _scan(rewrite)):
-            rewrite = modified
-    for i in _lost(wanted, _scan(rewrite)):
-        clause = wanted[i].clause
-        phrase = _phrase(wanted, i, set(lost))
-        known = phrases.setdefault(clause, phrase)
-        if not known[0] <= i <= known[1]:
-            phrases[clause] = _clause(wanted, i)
+        rewrite = _modify(raw, wanted[first : last + 1], rewrite) or rewrite
+    phrases: dict[int, tuple[int, int]] = {}  # by clause of `raw`
+    for i in _lost(wanted, rewrite):
+        first, last = phrases.setdefault(wanted[i].clause, _phrase(wanted, i, set(lost)))
+        if not first <= i <= last:
+            phrases[wanted[i].clause] = _clause(wanted, i)
     for first, last in reversed(phrases.values()):
         rewrite = _put_back(raw, wanted, (first, last), rewrite)
     return rewrite if fidelity(raw, rewrite).kept == 1 else whole
 
 
-def _clause(words: list[_Word], i: int) -> tuple[int, int]:
+def _clause(found: list[_Word], i: int) -> tuple[int, int]:
     """First and last word of the clause of word `i`."""
     first = last = i
-    while first and words[first - 1].clause == words[i].clause:
+    while first and found[first - 1].clause == found[i].clause:
         first -= 1
-    while last + 1 < len(words) and words[last + 1].clause == words[i].clause:
+    while last + 1 < len(found) and found[last + 1].clause == found[i].clause:
         last += 1
     return first, last
 
 
-def _phrase(words: list[_Word], i: int, lost: set[int]) -> tuple[int, int]:
+def _phrase(found: list[_Word], i: int, lost: set[int]) -> tuple[int, int]:
     """The smallest readable stretch around the lost word `i`, within its clause."""
-    begin, end = _clause(words, i)
-    content = [k for k in range(begin, end + 1) if words[k].counts]
+    begin, end = _clause(found, i)
+    content = [k for k in range(begin, end + 1) if found[k].counts]
     if 2 * len(lost.intersection(content)) > len(content):
         return begin, end
     first = last = i
-    while first > begin and words[first - 1].counts and not _leads(words[first - 1]):
+    while first > begin and found[first - 1].counts and not _leads(found[first - 1]):
         first -= 1
-    while last < end and (words[last + 1].counts or _leads(words[last])):
+    while last < end and (found[last + 1].counts or _leads(found[last])):
         last += 1
-    while last > i and not words[last].counts:  # the clause ended on "of the"
+    while last > i and not found[last].counts:  # the clause ended on "of the"
         last -= 1
-    if first > begin and words[first - 1].text in _DETERMINERS and not words[first].turned:
+    if first > begin and found[first - 1].text in _DETERMINERS and not found[first].turned:
         first -= 1
     return first, last
 
@@ -182,13 +194,13 @@ def _leads(word: _Word) -> bool:
 
 def _put_back(raw: str, wanted: list[_Word], phrase: tuple[int, int], rewrite: str) -> str:
     """`rewrite` with a phrase (first and last word) of `raw`, whose words are `wanted`."""
-    words = wanted[phrase[0] : phrase[1] + 1]
-    text = _cut(raw, words[0].start, words[-1].end)
-    rewrite = _without(rewrite, {word.stem for word in words if not word.turned})
+    lacking = wanted[phrase[0] : phrase[1] + 1]
+    text = _cut(raw, lacking[0].start, lacking[-1].end)
+    rewrite = _without(rewrite, {word.stem for word in lacking if not word.turned})
     said = _scan(rewrite)
-    if not said or words[0].clause == wanted[0].clause:
+    if not said or lacking[0].clause == wanted[0].clause:
         return f"{text}, {rewrite}" if rewrite else text
-    about = {word.stem for word in wanted if word.counts and word.clause == words[0].clause}
+    about = {word.stem for word in wanted if word.counts and word.clause == lacking[0].clause}
     shared = Counter(word.clause for word in said if word.stem in about)
     clause = shared.most_common(1)[0][0] if shared else said[0].clause
     at = max(word.end for word in said if word.clause == clause)
@@ -198,37 +210,39 @@ def _put_back(raw: str, wanted: list[_Word], phrase: tuple[int, int], rewrite: s
 
 def _without(text: str, stems: set[str]) -> str:
     """`text` less the clauses that say nothing beyond `stems`."""
-    words = _scan(text)
     news = {
-        word.clause for word in words if word.counts and (word.turned or word.stem not in stems)
+        word.clause
+        for word in _scan(text)
+        if word.counts and (word.turned or word.stem not in stems)
     }
     cuts = [0, *(match.end() for match in CLAUSE_END.finditer(text)), len(text)]
     parts = [text[start:end] for start, end in pairwise(cuts)]
     return "".join(part for i, part in enumerate(parts) if i in news).strip(" ,;")
 
 
-def _modify(raw: str, words: list[_Word], rewrite: str, said: list[_Word]) -> str | None:
-    """`rewrite` with the modifiers of the phrase `words` before its head; None if that is no way.
+def _modify(raw: str, phrase: list[_Word], rewrite: str) -> str | None:
+    """`rewrite` with the modifiers of `phrase` before its head; None if that is no way.
 
     The head is the last word; it must stand in `rewrite` without modifiers of its own.
     """
-    *modifiers, head = words[words[0].text in _DETERMINERS :]
-    if not modifiers or head.turned or any(_leads(word) for word in modifiers):
+    *modifiers, head = phrase[phrase[0].text in _DETERMINERS :]
+    if not modifiers or head.turned or any(map(_leads, modifiers)):
         return None
-    for before, word in pairwise([None, *said]):
+    for before, word in pairwise([None, *_scan(rewrite)]):
         if word.stem != head.stem or word.turned:
             continue
-        touching = before and before.clause == word.clause and before.counts
-        if touching:
+        if before and before.counts and before.clause == word.clause:
             continue
-        counted = modifiers[0].stem.isdigit() and modifiers[0].stem != "1"
         lead = raw[modifiers[0].start : head.start]
-        noun = raw[head.start : head.end] if counted else rewrite[word.start : word.end]
+        noun = rewrite[word.start : word.end]
         start = word.start
-        if before and before.text in ("a", "an"):
+        article = before is not None and before.text in ("a", "an")
+        if modifiers[0].stem.isdigit() and modifiers[0].stem != "1":  # the number rules the noun
+            noun = raw[head.start : head.end]
+            start = before.start if article else start
+        elif article:
             start = before.start
-            if not counted:
-                lead = f"{'an' if lead[0].lower() in 'aeiou' else 'a'} {lead}"
+            lead = f"{'an' if lead[0].lower() in 'aeiou' else 'a'} {lead}"
         return rewrite[:start] + lead + noun + rewrite[word.end :]
     return None
 
