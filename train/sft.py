@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.models import prompt_parts
 from bp_core.template import TEMPLATES, Template
 
 
@@ -82,11 +83,8 @@ def encode_pair(
     if row["mode"] == "text":
         ids = encode(tokenizer, row["prompt"])[:longest]
         return {"input_ids": ids, "labels": ids}
-    first, *others = template.pieces(row["mode"])
-    parts = [first]
-    for piece in others:
-        parts += [row["raw_prompt"], piece]
-    prompt = [i for part in parts if part for i in encode(tokenizer, part)]
+    parts = prompt_parts(template, row["mode"], row["raw_prompt"])
+    prompt = [i for text, _ in parts for i in encode(tokenizer, text)]
     target = encode(tokenizer, template.lead + row["prompt"]) + [tokenizer.eos_token_id]
     prompt = prompt[: longest - 1]
     target = target[: longest - len(prompt)]

@@ -1,0 +1,206 @@
+"""The `bp` command: text on stdout, everything else on stderr; exit codes 0, 1 (failed), 2 (input).
+
+bp beautify "a lighthouse at dusk"
+bp beautify --file prompts.txt --n 4 --seed 7 --json
+bp score "a cat" --rewrite "a cat, soft morning light"
+bp models
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from .errors import BeautifulPromptError, InputError
+from .settings import ACCEPT, MODES
+
+_NUMBERS = {
+    "n": (int, "candidates to draw and rank (4)"),
+    "seed": (int, "same seed, same text (0)"),
+    "temperature": (float, "0 is greedy, higher is bolder (1.0)"),
+    "top-k": (int, "draw from the k most likely tokens; 0 for all (50)"),
+    "top-p": (float, "draw from the likeliest tokens that reach this probability (0.95)"),
+    "repetition-penalty": (float, "above 1 discourages repeated words (1.1)"),
+    "max-new-tokens": (int, "longest addition, in the model's tokens (40)"),
+    "token-budget": (int, "longest whole prompt, in tokens; the artist's words are never cut"),
+    "min-kept": (float, "share of your words a rewrite must keep, 0 to 1 (1.0)"),
+    "margin": (float, "with --accept auto: score that a rewrite must gain (0.1)"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the console script; ends the process with its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except InputError as error:
+        _end(2, str(error))
+    except BeautifulPromptError as error:
+        _end(1, str(error))
+    except BrokenPipeError:
+        # The reader left (`bp … | head`): nothing to report, and nothing left to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        _end(1, "cancelled")
+
+
+def _end(code: int, message: str) -> None:
+    print(f"bp: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bp", description="Turns a short prompt into one that makes a beautiful image."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    beautify = commands.add_parser("beautify", help="write a richer prompt")
+    beautify.set_defaults(run=_beautify)
+    beautify.add_argument("prompt", nargs="?", help="the prompt; - reads it from standard input")
+    beautify.add_argument("--file", help="a prompt a line; - is standard input")
+    beautify.add_argument("--mode", choices=MODES, help="keep your text and write on, or reword it")
+    for name, (kind, text) in _NUMBERS.items():
+        beautify.add_argument(f"--{name}", type=kind, help=text)
+    beautify.add_argument("--keep", action="append", metavar="PHRASE", help="must survive; repeat")
+    beautify.add_argument(
+        "--block", action="append", metavar="PHRASE", help="word, phrase or /regex/ not to add"
+    )
+    beautify.add_argument("--style", help="text that leads the addition")
+    beautify.add_argument("--accept", choices=ACCEPT, help="auto leaves good prompts alone")
+    beautify.add_argument("--all", action="store_true", help="print every candidate, best first")
+    _add_model(beautify)
+
+    score = commands.add_parser("score", help="score a prompt, or an image")
+    score.set_defaults(run=_score)
+    score.add_argument("prompt", nargs="?", help="the artist's prompt")
+    score.add_argument("--rewrite", action="append", help="a rewrite of it to score; repeat")
+    score.add_argument("--image", help="score this picture, with the prompt if one is given")
+    score.add_argument("--reward", help="folder of a reward model (the bundled one)")
+    score.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    models = commands.add_parser("models", help="list the models that are here, or fetch one")
+    models.set_defaults(run=_models)
+    models.add_argument("--download", metavar="ID", help="owner/name on the Hugging Face hub")
+    models.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="a folder or a downloaded hub id (the bundled starter)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps … (cpu)")
+    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (what suits the device)")
+    parser.add_argument(
+        "--reward", default="starter", help="folder of a reward model, or none (the bundled one)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+
+
+def _beautify(args: argparse.Namespace) -> None:
+    prompts = _prompts(args)
+    from .rewriter import Rewriter
+
+    names = [*(n.replace("-", "_") for n in _NUMBERS), "mode", "keep", "block", "style", "accept"]
+    settings = {n: value for n in names if (value := getattr(args, n)) is not None}
+    if args.all and args.json:
+        raise InputError("--all and --json: choose one, JSON has every candidate")
+    reward = None if args.reward == "none" else args.reward
+    rewriter = Rewriter.load(args.model, device=args.device, dtype=args.dtype, reward=reward)
+    for result in rewriter.many(prompts, **settings):
+        if result.note and result.prompt.strip():
+            print(f"bp: {result.note}: {_shortened(result.prompt)}", file=sys.stderr)
+        if args.json:
+            print(json.dumps(asdict(result), ensure_ascii=False))
+        elif args.all:
+            print(*[candidate.text for candidate in result.candidates] or [result.text], sep="\n")
+        else:
+            print(result.text)
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _prompts(args: argparse.Namespace) -> list[str]:
+    """The prompts asked for; raises InputError when there is none."""
+    if (args.prompt is None) == (args.file is None):
+        raise InputError('give one prompt, as in bp beautify "a cat", or --file')
+    if args.file is not None:
+        prompts = _read(args.file).split("\n")
+        prompts = [line.removesuffix("\r") for line in prompts]
+        if prompts[-1] == "":
+            prompts.pop()  # what ends the last line is no line
+    else:
+        prompts = [_read("-").rstrip("\n") if args.prompt == "-" else args.prompt]
+    if not any(prompt.strip() for prompt in prompts):
+        raise InputError("there is no prompt: it is empty")
+    return prompts
+
+
+def _read(name: str) -> str:
+    """Text of a file, or of standard input for "-"."""
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text: save it as UTF-8") from error
+
+
+def _score(args: argparse.Namespace) -> None:
+    if args.image:
+        from .image_score import score_file
+
+        scores = score_file(args.image, args.prompt)
+        print(
+            json.dumps(scores) if args.json else "\n".join(f"{k}\t{v}" for k, v in scores.items())
+        )
+        return
+    if not (args.prompt or "").strip():
+        raise InputError('there is no prompt: bp score "a cat" --rewrite "a cat, soft light"')
+    from .prompt import parse
+    from .reward import load_reward
+
+    texts = [args.prompt, *(args.rewrite or [])]
+    prose = [parse(text).prose for text in texts]
+    scores = load_reward(args.reward).score(prose, raw=[prose[0]] * len(prose))
+    rows = [{"text": text, **asdict(score)} for text, score in zip(texts, scores, strict=True)]
+    for row in rows:
+        row["gain"] = row["total"] - rows[0]["total"]
+        if args.json:
+            print(json.dumps(row, ensure_ascii=False))
+        else:
+            print(f"{row['total']:+.2f}\t{row['gain']:+.2f}\t{row['text']}")
+
+
+def _models(args: argparse.Namespace) -> None:
+    from . import models
+
+    if args.download:
+        from .hub import download
+
+        def show(name: str, done: int, size: int) -> None:
+            share = f"{done / size:.0%}" if size else f"{done / 2**20:.0f} MiB"
+            print(f"\r{name} {share}", end="", file=sys.stderr, flush=True)
+
+        folder = download(args.download, show)
+        print(file=sys.stderr)
+        print(json.dumps({"path": str(folder)}) if args.json else folder)
+        return
+    for info in models.available():
+        if args.json:
+            print(json.dumps({**asdict(info), "path": str(info.path)}))
+        else:
+            print(f"{info.name}\t{info.kind}\t{info.size / 2**20:.0f} MiB\t{info.path}")
+
+
+if __name__ == "__main__":
+    main()

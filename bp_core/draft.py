@@ -1,0 +1,170 @@
+"""One prompt on its way through the model: what the model reads, and what becomes of its drafts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from .blocklist import Blocklist
+from .fidelity import fidelity, mend
+from .guard import adds_people, admissible, has_people
+from .prompt import inert, parse
+from .settings import Settings
+from .words import clauses, content_stems, words
+
+if TYPE_CHECKING:
+    from .generate import Generation
+    from .models import Model
+
+# The model reads this many characters of a prompt's prose: training prompts were shorter, and
+# reading costs time. The rest is kept all the same.
+_READ = 1000
+# Longer prose is extended even in rewrite mode: no small model copies so much without losing some.
+_REWRITABLE = 60  # words
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A candidate before ranking: whole text, added phrases, and what was kept (0-1) or lost."""
+
+    text: str
+    added: tuple[str, ...]
+    kept: float
+    lost: tuple[str, ...]
+    logprob: float
+
+
+class Drafter:
+    """Reads one prompt for the model and turns the model's tokens into drafts.
+
+    Attributes:
+        ids: what the model reads; empty when there is nothing to rewrite.
+        longest: tokens that a continuation may take.
+    """
+
+    def __init__(self, model: Model, prompt: str, settings: Settings) -> None:
+        self.model, self.prompt, self.settings = model, prompt, settings
+        self.parsed = parse(prompt)
+        self.raw = self.parsed.prose
+        self.mode = settings.mode
+        if len(words(self.raw)) > _REWRITABLE:
+            self.mode = "expand"
+        self.blocklist = Blocklist(settings.block, allow=prompt)
+        self.ids: list[int] = []
+        self.longest = settings.max_new_tokens
+        if words(self.raw):
+            read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
+            lead = f"{self.style}," if self.style and self.mode == "expand" else ""
+            self.ids = model.encode(read, self.mode, lead)
+            if self.mode == "rewrite":
+                self.longest += len(self.ids)
+
+    @cached_property
+    def style(self) -> str:
+        return inert(self.settings.style).strip(" ,")
+
+    @property
+    def obstacle(self) -> str:
+        """Why there is no draft, in one line."""
+        if not self.ids:
+            return "the prompt has no words to write on from"
+        return "the model found nothing new to add within the limits; raise n or relax block"
+
+    def prose(self, text: str) -> str:
+        """What a reward model reads of a whole prompt."""
+        return parse(text).prose
+
+    def count(self, text: str) -> int:
+        """Length of a whole prompt in the image model's tokens."""
+        if self.settings.count_tokens is not None:
+            return self.settings.count_tokens(text)
+        return len(self.model.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def draft(self, generation: Generation) -> Draft | None:
+        """The draft that the model's tokens make; None when it must not or need not be shown."""
+        tokens = generation.tokens[: self.longest]
+        finished = generation.finished and len(generation.tokens) <= self.longest
+        phrases = clauses(inert(self.model.decode(tokens)))
+        if not finished and len(phrases) > 1:
+            phrases.pop()  # it was cut in the middle
+        made = self._expand(phrases) if self.mode == "expand" else self._rewrite(phrases)
+        if made is None:
+            return None
+        text, added = made
+        found = fidelity(self.raw, self.prose(text))
+        if text == self.prompt or found.kept < self.settings.min_kept:
+            return None
+        return Draft(text, tuple(added), found.kept, found.lost, generation.logprob)
+
+    def _expand(self, phrases: list[str]) -> tuple[str, list[str]] | None:
+        """The artist's text with the admissible phrases behind it."""
+        style = [self.style] if self.style else []
+        known = ", ".join([self.prompt, *style])
+        new = admissible(", ".join(phrases), known, self.blocklist.find)
+        added: list[str] = []
+        text = self.prompt
+        for phrase in style + new:
+            longer = self.parsed.expand(", ".join([*added, phrase]))
+            if self._too_long(longer):
+                break
+            added.append(phrase)
+            text = longer
+        return (text, added) if len(added) > len(style) or (style and added) else None
+
+    def _rewrite(self, phrases: list[str]) -> tuple[str, list[str]] | None:
+        """The model's own wording, mended where it lost the artist's words."""
+        asked = set(content_stems(self.raw))
+        people_welcome = has_people(self.prompt)
+        kept: list[str] = []
+        seen: set[str] = set()
+        for phrase in phrases:
+            told = content_stems(phrase)
+            new = [stem for stem in told if stem not in seen]
+            unwelcome = self.blocklist.find(phrase) or (
+                not people_welcome and not asked.intersection(told) and adds_people(phrase)
+            )
+            if new and not unwelcome:
+                kept.append(phrase)
+                seen.update(told)
+        if not kept:
+            return None
+        # What the artist did not ask for goes first when there is too much.
+        while True:
+            text, added = self._mended(kept)
+            spare = [i for i, p in enumerate(kept) if not asked.intersection(content_stems(p))]
+            if not self._too_long(text) or not spare:
+                break
+            del kept[spare[-1]]
+        return (text, added) if added else None
+
+    def _mended(self, phrases: list[str]) -> tuple[str, list[str]]:
+        """Whole prompt of a rewrite with the artist's words and spelling restored."""
+        prose = _restore_case(self.raw, ", ".join(phrases))
+        if fidelity(self.raw, prose).kept < 1:
+            prose = mend(self.raw, prose)
+        low = prose.lower()
+        missing = [
+            phrase
+            for phrase in self.settings.keep
+            if phrase.lower() in self.raw.lower() and phrase.lower() not in low
+        ]
+        prose = ", ".join([*missing, prose])
+        asked = set(content_stems(self.prompt))
+        added = [p for p in clauses(prose) if set(content_stems(p)) - asked]
+        return self.parsed.rewrite(prose), added
+
+    def _too_long(self, text: str) -> bool:
+        budget = self.settings.token_budget
+        return budget is not None and self.count(text) > budget
+
+
+def _restore_case(raw: str, text: str) -> str:
+    """`text` with the artist's spelling of words that `raw` has in capitals ("BMW", "Tokyo")."""
+    spelled = {
+        word.lower(): word
+        for word in re.findall(r"\w+", raw)
+        if word != word.lower() and not (word.istitle() and raw.startswith(word))
+    }
+    return re.sub(r"\w+", lambda m: spelled.get(m[0].lower(), m[0]), text)

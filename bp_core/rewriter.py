@@ -1,0 +1,289 @@
+"""Rewriter: an artist's prompt in, ranked richer prompts out. Text, model, guard and reward meet.
+
+A prompt is parted into prose and syntax; the model continues the prose several times; each draft
+is tidied by the guard, checked for the artist's words, joined with the syntax, and ranked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .draft import Draft, Drafter
+from .errors import InputError
+from .sampling import Draw, SamplingParams
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .models import Model
+    from .reward import Reward
+
+# Draws of one candidate before it is given up: a repeated or empty draft is drawn again.
+_ATTEMPTS = 4
+# Rows decoded together: beyond this a CPU gains nothing and memory grows.
+_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One rewrite.
+
+    Attributes:
+        text: the whole prompt, syntax in place.
+        index: number of the draw; with the seed it names this text.
+        added: the phrases that the artist's prompt did not have.
+        kept: share (0-1) of the artist's content words still there; `lost` are the others.
+        tokens: length of `text` as `Settings.count_tokens` counts it.
+        logprob: mean log-probability of the drawn tokens, in nats.
+        score: reward above that of the artist's own prompt, in standard deviations; None without
+            a reward model.
+        aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.
+    """
+
+    text: str
+    index: int
+    added: tuple[str, ...]
+    kept: float
+    lost: tuple[str, ...]
+    tokens: int
+    logprob: float
+    score: float | None = None
+    aesthetic: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one prompt: `text` is the one to use, `candidates` come best first.
+
+    `note` says in one line why `text` is the artist's own prompt, when it is.
+    """
+
+    prompt: str
+    text: str
+    candidates: tuple[Candidate, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Told after each token: `step` of `total`, and a function for all drafts' text so far."""
+
+    step: int
+    total: int
+    texts: Callable[[], list[str]]
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Rewriter:
+    """A model, and the reward that ranks what it writes.
+
+    Args:
+        model: from `bp_core.models.load`.
+        reward: ranks candidates; without one they are ordered by kept words, then by likelihood.
+    """
+
+    def __init__(self, model: Model, reward: Reward | None = None) -> None:
+        self.model = model
+        self.reward = reward
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        device: str = "cpu",
+        dtype: str | None = None,
+        reward: str | Path | None = "starter",
+    ) -> Rewriter:
+        """Load the bundled starter (None), a model folder, or a downloaded hub id.
+
+        Args:
+            dtype: "float32", "bfloat16" or "float16"; None for what suits the device.
+            reward: folder of a reward model, "starter" for the bundled one, None for none.
+
+        Raises:
+            ModelError: a model is missing, damaged or of another kind.
+        """
+        from . import models
+        from .reward import load_reward
+
+        return cls(
+            models.load(model, device=device, dtype=dtype),
+            None if reward is None else load_reward(None if reward == "starter" else reward),
+        )
+
+    def __call__(self, prompt: str, *, on_progress: OnProgress | None = None, **settings) -> Result:
+        """Rewrite one prompt; `settings` are the fields of `Settings`."""
+        return self.many([prompt], on_progress=on_progress, **settings)[0]
+
+    def many(
+        self,
+        prompts: Sequence[str],
+        *,
+        seeds: Sequence[int] | None = None,
+        on_progress: OnProgress | None = None,
+        **settings,
+    ) -> list[Result]:
+        """Rewrite prompts, decoding many at once; results in the order of `prompts`.
+
+        Args:
+            seeds: one a prompt, instead of `seed` for all.
+            on_progress: called after each decoded token of each batch; what it raises (Cancelled)
+                ends the work.
+
+        Raises:
+            InputError: a setting unknown or out of range, or a prompt that is no text.
+        """
+        chosen = self._settings(settings)
+        if any(not isinstance(prompt, str) for prompt in prompts):
+            raise InputError("a prompt is not text: give strings")
+        if seeds is not None and len(seeds) != len(prompts):
+            raise InputError(f"{len(seeds)} seeds for {len(prompts)} prompts: give one each")
+        drafters = [
+            Drafter(self.model, prompt, chosen if seeds is None else replace(chosen, seed=seed))
+            for prompt, seed in zip(prompts, seeds or [chosen.seed] * len(prompts), strict=True)
+        ]
+        drafts: list[dict[int, Draft]] = [{} for _ in drafters]
+        # Prompts of like length share a batch, so that little of it is padding.
+        order = sorted(
+            (i for i, d in enumerate(drafters) if d.ids), key=lambda i: len(drafters[i].ids)
+        )
+        size = max(1, _ROWS // chosen.n)
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            self._fill([drafters[i] for i in batch], [drafts[i] for i in batch], on_progress)
+        return [self._finish(d, found) for d, found in zip(drafters, drafts, strict=True)]
+
+    def _settings(self, given: dict) -> Settings:
+        known = {field.name for field in fields(Settings)}
+        if unknown := sorted(set(given) - known):
+            raise InputError(f"no setting '{unknown[0]}': there are {', '.join(sorted(known))}")
+        chosen = Settings(**given)
+        if chosen.accept == "auto" and self.reward is None:
+            raise InputError("accept is 'auto' without a reward model: load one, or use 'always'")
+        # Greedy draws are all alike.
+        return replace(chosen, n=1) if chosen.temperature == 0 else chosen
+
+    def _fill(
+        self,
+        drafters: list[Drafter],
+        drafts: list[dict[int, Draft]],
+        on_progress: OnProgress | None,
+    ) -> None:
+        """Draw candidates of a batch until all are there, distinct, or given up.
+
+        A draw is refused for what came before it in its own prompt alone, so that candidate i is
+        the same for every n and every batch.
+        """
+        settings = drafters[0].settings
+        for attempt in range(_ATTEMPTS if settings.temperature else 1):
+            wanted = [
+                [Draw(d.settings.seed, i, attempt) for i in range(settings.n) if i not in found]
+                for d, found in zip(drafters, drafts, strict=True)
+            ]
+            pending = [i for i, draws in enumerate(wanted) if draws]
+            if not pending:
+                break
+            generations = self._generate(
+                [drafters[i] for i in pending], [wanted[i] for i in pending], on_progress
+            )
+            for i, several in zip(pending, generations, strict=True):
+                for draw, generation in zip(wanted[i], several, strict=True):
+                    draft = drafters[i].draft(generation)
+                    if draft is not None:
+                        drafts[i][draw.candidate] = draft
+            for i in pending:
+                _drop_repeats(drafts[i])
+
+    def _generate(
+        self,
+        drafters: list[Drafter],
+        draws: list[list[Draw]],
+        on_progress: OnProgress | None,
+    ) -> list[list]:
+        """One decoding: the continuations of each drafter's prompt, as `generate` returns them."""
+        from .generate import generate
+
+        settings = drafters[0].settings
+        total = max(d.longest for d in drafters)
+        on_token = None
+        if on_progress is not None:
+            streams: list[list[int]] = [[] for several in draws for _ in several]
+
+            def texts() -> list[str]:
+                return [self.model.decode(ids).strip() for ids in streams]
+
+            def on_token(step, ids) -> None:
+                for stream, new in zip(streams, ids.tolist(), strict=True):
+                    if new >= 0 and new != self.model.eos_id:
+                        stream.append(new)
+                on_progress(Progress(step + 1, total, texts))
+
+        return generate(
+            self.model.network,
+            [d.ids for d in drafters],
+            eos=self.model.eos_id,
+            draws=draws,
+            params=SamplingParams(
+                temperature=settings.temperature,
+                top_k=settings.top_k,
+                top_p=settings.top_p,
+                repetition_penalty=settings.repetition_penalty,
+                max_new_tokens=total,
+            ),
+            # Only the end token of the control tokens means anything in an output.
+            blocked=[(i,) for i in self.model.special_ids if i != self.model.eos_id],
+            on_token=on_token,
+        )
+
+    def _finish(self, drafter: Drafter, drafts: dict[int, Draft]) -> Result:
+        """Rank the drafts of one prompt and choose the text to use."""
+        settings, prompt = drafter.settings, drafter.prompt
+        if not drafts:
+            return Result(prompt, prompt, (), drafter.obstacle)
+        candidates = [
+            Candidate(
+                draft.text,
+                index,
+                draft.added,
+                draft.kept,
+                draft.lost,
+                drafter.count(draft.text),
+                draft.logprob,
+            )
+            for index, draft in sorted(drafts.items())
+        ]
+        if self.reward is None:
+            candidates.sort(key=lambda c: (-c.kept, -c.logprob))
+            return Result(prompt, candidates[0].text, tuple(candidates))
+        candidates = self._score(drafter, candidates)
+        best = candidates[0]
+        if settings.accept == "auto" and best.score < settings.margin:
+            note = "the prompt is good as it is: no rewrite scores clearly higher"
+            return Result(prompt, prompt, tuple(candidates), note)
+        return Result(prompt, best.text, tuple(candidates))
+
+    def _score(self, drafter: Drafter, candidates: list[Candidate]) -> list[Candidate]:
+        """`candidates` with their rewards, best first."""
+        raw = drafter.prose(drafter.prompt)
+        texts = [raw, *(drafter.prose(candidate.text) for candidate in candidates)]
+        own, *scores = self.reward.score(texts, raw=[raw] * len(texts))
+        scored = [
+            replace(candidate, score=score.total - own.total, aesthetic=score.aesthetic)
+            for candidate, score in zip(candidates, scores, strict=True)
+        ]
+        return sorted(scored, key=lambda c: -c.score)
+
+
+def _drop_repeats(drafts: dict[int, Draft]) -> None:
+    """Remove drafts whose text an earlier candidate has."""
+    seen: set[str] = set()
+    for index in sorted(drafts):
+        if drafts[index].text in seen:
+            del drafts[index]
+        else:
+            seen.add(drafts[index].text)

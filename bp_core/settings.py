@@ -1,0 +1,73 @@
+"""Everything that an artist may choose about a rewrite, checked in one place for all skins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .errors import InputError
+
+MODES = ("expand", "rewrite")
+ACCEPT = ("always", "auto")
+MOST_CANDIDATES = 64
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to rewrite; every field may be given to a call of `Rewriter` by name.
+
+    Attributes:
+        mode: "expand" keeps the artist's text and writes on; "rewrite" writes the prose anew.
+        n: candidates per prompt, 1 to 64.
+        seed: same model, prompt, settings and seed give the same text; candidate i is the same
+            for every n.
+        temperature, top_k, top_p, repetition_penalty: sampling; temperature 0 is greedy and
+            gives one candidate.
+        max_new_tokens: longest addition, in the model's tokens.
+        token_budget: longest whole prompt in the image model's tokens, as `count_tokens` counts
+            them; what is added is cut at a phrase, the artist's own words never.
+        count_tokens: counter of the image model's tokens; the model's own tokenizer if None.
+        keep: phrases of the prompt that must survive as they are (trigger words).
+        block: words, phrases or /regular expressions/ that must not be added.
+        style: free text that leads what is added.
+        min_kept: share (0-1) of the artist's content words that a candidate must keep, after
+            lost ones have been put back; a candidate under it is dropped.
+        accept: "always", or "auto" to leave a prompt alone that no candidate beats by `margin`.
+        margin: reward, in standard deviations, that a candidate must gain under "auto".
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    mode: str = "expand"
+    n: int = 4
+    seed: int = 0
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 0.95
+    repetition_penalty: float = 1.1
+    max_new_tokens: int = 40
+    token_budget: int | None = None
+    count_tokens: Callable[[str], int] | None = None
+    keep: Sequence[str] = ()
+    block: Sequence[str] = ()
+    style: str = ""
+    min_kept: float = 1.0
+    accept: str = "always"
+    margin: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("mode", MODES), ("accept", ACCEPT)):
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}: use one of {', '.join(allowed)}"
+                )
+        if not 1 <= self.n <= MOST_CANDIDATES:
+            raise InputError(f"n is {self.n}: ask for 1 to {MOST_CANDIDATES} candidates")
+        if not 0 <= self.min_kept <= 1:
+            raise InputError(f"min_kept is {self.min_kept}: use a share from 0 to 1")
+        if self.token_budget is not None and self.token_budget < 1:
+            raise InputError(f"token_budget is {self.token_budget}: use 1 or more, or None")
+        for name in ("keep", "block"):
+            if isinstance(getattr(self, name), str):
+                raise InputError(f"{name} is one string: give a list of strings")
