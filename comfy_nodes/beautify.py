@@ -1,0 +1,222 @@
+"""Beautify Prompt: a short prompt in, the best of several richer ones out, all of them at hand."""
+
+from __future__ import annotations
+
+import re
+
+from comfy_api.v0_0_2 import io
+
+from ..bp_core.errors import BeautifulPromptError
+from ..bp_core.settings import ACCEPT, MODES, MOST_CANDIDATES, Settings
+from . import metadata
+from .live import Live
+from .load import REWRITER
+from .memory import ManagedRewriter, starter
+
+_MOST_SEED = 0xFFFFFFFFFFFFFFFF
+
+
+class BeautifyPrompt(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        usual = Settings()
+        return io.Schema(
+            node_id=metadata.BEAUTIFY_ID,
+            display_name="Beautify Prompt",
+            category="Beautiful Prompt",
+            description=(
+                "Writes a short prompt on into one that makes a more beautiful picture. Your "
+                "words, LoRA tags, weights and wildcards stay as they are."
+            ),
+            search_aliases=[
+                "prompt enhancer", "prompt upsampler", "prompt expansion", "magic prompt",
+                "beautifulprompt", "LLM",
+            ],
+            is_output_node=True,  # so that it can be run alone, to read before rendering
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            inputs=[
+                io.String.Input(
+                    "text", multiline=True, default="", dynamic_prompts=False,
+                    placeholder="a lighthouse at dusk",
+                    tooltip="Your prompt. A list of texts gives a list of prompts.",
+                ),
+                io.Combo.Input(
+                    "mode", options=list(MODES), default=usual.mode,
+                    tooltip="expand: your text stays word for word and is continued. "
+                    "rewrite: the sentence is written anew around your words.",
+                ),
+                io.Int.Input(
+                    "seed", default=usual.seed, min=0, max=_MOST_SEED, control_after_generate=True,
+                    tooltip="Same seed, same text.",
+                ),
+                io.Int.Input(
+                    "candidates", default=usual.n, min=1, max=MOST_CANDIDATES,
+                    tooltip="How many versions are written and ranked.",
+                ),
+                io.Int.Input(
+                    "length", default=usual.max_new_tokens, min=4, max=512,
+                    tooltip="Longest addition, in the language model's tokens.",
+                ),
+                io.Int.Input(
+                    "token_budget", default=0, min=0, max=4096,
+                    tooltip="Longest whole prompt in tokens, 0 for no limit; 75 fills one CLIP "
+                    "window. Counted by the CLIP that is connected, else by the language model. "
+                    "The addition is cut between phrases; your words never are.",
+                ),
+                io.String.Input(
+                    "style", default="", tooltip="Leads the addition, as in: watercolor",
+                ),
+                io.String.Input(
+                    "keep", default="", tooltip="Phrases of your prompt that must survive as they "
+                    "are in rewrite mode, such as trigger words; separated by commas.",
+                ),
+                io.String.Input(
+                    "block", default="", tooltip="Words and phrases that must not be added, "
+                    "separated by commas; /…/ is a regular expression.",
+                ),
+                io.Combo.Input(
+                    "accept", options=list(ACCEPT), default=usual.accept, advanced=True,
+                    tooltip="auto: leave a prompt alone when no version scores clearly higher.",
+                ),
+                io.Float.Input(
+                    "temperature", default=usual.temperature, min=0.0, max=10.0, step=0.05,
+                    advanced=True, tooltip="Higher is bolder; 0 always takes the likeliest word.",
+                ),
+                io.Int.Input(
+                    "top_k", default=usual.top_k, min=0, max=1000, advanced=True,
+                    tooltip="Draw from this many likeliest tokens; 0 for all.",
+                ),
+                io.Float.Input(
+                    "top_p", default=usual.top_p, min=0.01, max=1.0, step=0.01, advanced=True,
+                    tooltip="Draw from the likeliest tokens that reach this probability.",
+                ),
+                io.Float.Input(
+                    "repetition_penalty", default=usual.repetition_penalty, min=0.1, max=10.0,
+                    step=0.05, advanced=True, tooltip="Above 1 discourages repeated words.",
+                ),
+                REWRITER.Input(
+                    "rewriter", optional=True,
+                    tooltip="From Load Beautiful Prompt; the bundled starter when unconnected.",
+                ),
+                io.Clip.Input(
+                    "clip", optional=True,
+                    tooltip="The image model's CLIP, to count token_budget with.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("prompt", tooltip="The best prompt."),
+                io.String.Output(
+                    "candidates", is_output_list=True,
+                    tooltip="All versions, best first: one image each.",
+                ),
+                io.Float.Output(
+                    "scores", is_output_list=True,
+                    tooltip="Reward of each above that of your prompt, in standard deviations.",
+                ),
+                io.String.Output("report", tooltip="Every version with its scores, as text."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, block: str | None = None) -> bool | str:
+        """Refuse what can be refused before anything runs: a regular expression with a flaw."""
+        from ..bp_core.blocklist import Blocklist
+
+        try:
+            Blocklist(phrases(block or ""))
+        except BeautifulPromptError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        text: str,
+        mode: str,
+        seed: int,
+        candidates: int,
+        length: int,
+        token_budget: int,
+        style: str,
+        keep: str,
+        block: str,
+        accept: str,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        repetition_penalty: float,
+        rewriter: ManagedRewriter | None = None,
+        clip=None,
+    ) -> io.NodeOutput:
+        from comfy_execution.utils import get_executing_context
+
+        managed = rewriter or starter()
+        live = Live(
+            cls.hidden.unique_id,
+            (lambda tail: f"{text.rstrip(' ,')}, {tail}") if mode == "expand" else str,
+        )
+        result = managed.ready(candidates, length)(
+            text,
+            on_progress=live,
+            mode=mode,
+            n=candidates,
+            seed=seed,
+            max_new_tokens=length,
+            token_budget=token_budget or None,
+            count_tokens=None if clip is None else lambda prompt: clip_tokens(clip, prompt),
+            style=style,
+            keep=phrases(keep),
+            block=phrases(block),
+            accept=accept,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            repetition_penalty=repetition_penalty,
+        )
+        live.finish(result.text)
+        # An empty list would leave the nodes behind without anything to work on.
+        texts = [candidate.text for candidate in result.candidates] or [result.text]
+        scores = [candidate.score or 0.0 for candidate in result.candidates] or [0.0]
+        entry = {"text": text, "prompt": result.text, "candidates": texts, "scores": scores}
+        entry |= {"mode": mode, "seed": seed, "model": managed.name}
+        context = get_executing_context()
+        metadata.record(cls.hidden, context.list_index if context else None, entry)
+        shown = {"before": text, "after": result.text, "note": result.note}
+        return io.NodeOutput(
+            result.text,
+            texts,
+            scores,
+            report(result),
+            ui={"text": [result.text], "beautifulprompt": [shown]},
+        )
+
+
+def phrases(text: str) -> list[str]:
+    """Phrases of a widget, separated by commas or line breaks; /…/ is one phrase, commas and all."""
+    return [found.strip() for found in re.findall(r"\s*(/.*?/(?=\s*(?:[,\n]|$))|[^,\n]+)", text)
+            if found.strip()]  # fmt: skip
+
+
+def clip_tokens(clip, text: str) -> int:
+    """Tokens of a prompt as the image model's text encoder counts them, without begin, end and
+    padding; of the encoder that counts most, where there are several."""
+    encoders = clip.tokenize(text, return_word_ids=True).values()
+    # ComfyUI numbers words from 1; what belongs to no word has number 0.
+    return max(
+        (sum(token[2] != 0 for row in rows for token in row) for rows in encoders), default=0
+    )
+
+
+def report(result) -> str:
+    """Every candidate with its scores, best first, one a line."""
+    lines = [result.note] if result.note else []
+    for place, candidate in enumerate(result.candidates, 1):
+        facts = [] if candidate.score is None else [f"score {candidate.score:+.2f}"]
+        if candidate.aesthetic is not None:
+            facts.append(f"aesthetic {candidate.aesthetic:+.2f}")
+        facts.append(f"kept {candidate.kept:.0%}")
+        if candidate.lost:
+            facts.append(f"lost: {', '.join(candidate.lost)}")
+        facts.append(f"{candidate.tokens} tokens")
+        lines.append(f"{place}. {candidate.text}\n   {', '.join(facts)}")
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""Model names as the node shows them: the starter, `models/beautifulprompt`, published ids."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..bp_core.errors import ModelError
+from ..bp_core.template import KNOWN_MODELS
+
+FOLDER = "beautifulprompt"
+STARTER = "starter"
+NO_REWARD = "none"
+
+
+def register() -> None:
+    """Tell ComfyUI of the folder; entries of extra_model_paths.yaml are kept beside it."""
+    import folder_paths
+
+    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+
+
+def rewriters() -> list[str]:
+    """Names for the model widget: the starter, local folders, then published ids."""
+    published = {_folder_name(name) for name in KNOWN_MODELS}
+    local = [name for name in _local("rewriter") if name not in published]
+    return [STARTER, *local, *KNOWN_MODELS]
+
+
+def rewards() -> list[str]:
+    """Names for the reward widget."""
+    return [STARTER, NO_REWARD, *_local("reward")]
+
+
+def find_rewriter(name: str) -> Path | None:
+    """The folder of a name from `rewriters`; None for a published model that is not here.
+
+    Raises:
+        ModelError: the name is not in the list.
+    """
+    if name == STARTER:
+        from ..bp_core.models import STARTER as folder
+
+        return folder
+    if name in KNOWN_MODELS:
+        local = _local("rewriter")
+        found = [local[n] for n in (_folder_name(name), name.rpartition("/")[2]) if n in local]
+        return found[0] if found else _elsewhere(name)
+    return _chosen(name, _local("rewriter"))
+
+
+def find_reward(name: str) -> Path | None:
+    """The folder of a name from `rewards`; None for the starter's own."""
+    return None if name == STARTER else _chosen(name, _local("reward"))
+
+
+def download(name: str, progress: Callable[[str, int, int], None]) -> Path:
+    """Fetch a published model into `models/beautifulprompt`; raises ModelError."""
+    from ..bp_core.hub import download as fetch
+
+    return fetch(name, progress, folder=_roots()[0] / _folder_name(name))
+
+
+def missing(name: str) -> str:
+    """What to do about a published model that is not here."""
+    return (
+        f"{name} is not on this machine: turn on 'download', or put its files into "
+        f"{_roots()[0] / _folder_name(name)}"
+    )
+
+
+def _roots() -> list[Path]:
+    import folder_paths
+
+    return [Path(path) for path in folder_paths.get_folder_paths(FOLDER)]
+
+
+def _local(kind: str) -> dict[str, Path]:
+    """Folders of a kind by name. Reads no weights: the list is made whenever the page asks."""
+    found: dict[str, Path] = {}
+    for root in _roots():
+        for config in sorted(root.glob("*/config.json")):
+            folder = config.parent
+            if _kind(folder) == kind:
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def _kind(folder: Path) -> str:
+    """A folder's kind as it says itself; one that says nothing is shown, and fails with reason."""
+    try:
+        about = json.loads((folder / "beautifulprompt.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "rewriter"
+    return about.get("kind", "rewriter") if isinstance(about, dict) else "rewriter"
+
+
+def _chosen(name: str, local: dict[str, Path]) -> Path:
+    if name not in local:
+        raise ModelError(
+            f"no model '{name}' in {_roots()[0]}: put its folder there, or choose '{STARTER}'"
+        )
+    return local[name]
+
+
+def _elsewhere(name: str) -> Path | None:
+    """A published model that another program downloaded on this machine."""
+    from ..bp_core.models import find
+
+    try:
+        return find(name)
+    except ModelError:
+        return None
+
+
+def _folder_name(name: str) -> str:
+    return name.replace("/", "--")

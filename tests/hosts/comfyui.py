@@ -1,0 +1,238 @@
+"""A real ComfyUI for tests: started with only this pack, driven over HTTP and its websocket."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import struct
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FLAGS = ["--cpu", "--disable-api-nodes", "--disable-auto-launch", "--listen", "127.0.0.1"]
+_TEXT_FRAME = 3  # ComfyUI's binary frame that carries a node's text
+
+
+@dataclass
+class Run:
+    """What came of one queued graph.
+
+    Attributes:
+        events: (type, data) of each JSON message about it, in order.
+        texts: (node, text) streamed while it ran.
+        outputs: what each output node showed, by id.
+        seconds: from queueing to the end.
+    """
+
+    prompt_id: str
+    events: list[tuple[str, dict]] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    outputs: dict[str, dict] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def error(self) -> dict | None:
+        return next((d for kind, d in self.events if kind == "execution_error"), None)
+
+    @property
+    def executed(self) -> set[str]:
+        """Nodes that ran, not those that came from the cache."""
+        return {d["node"] for kind, d in self.events if kind == "executing" and d["node"]}
+
+    def of(self, kind: str) -> list[dict]:
+        return [d for found, d in self.events if found == kind]
+
+
+class Refused(Exception):
+    """The server answered 400: `body` says why."""
+
+    def __init__(self, body: dict) -> None:
+        super().__init__(json.dumps(body))
+        self.body = body
+
+
+class Host:
+    """A running ComfyUI in `base`, with this repository as its only custom node."""
+
+    def __init__(self, comfyui: Path, python: str, base: Path, pack: Path = ROOT) -> None:
+        for name in ("custom_nodes", "models/beautifulprompt", "models/checkpoints", "user",
+                     "input", "output", "temp"):  # fmt: skip
+            (base / name).mkdir(parents=True, exist_ok=True)
+        # Any name will do: the folder's name is the user's.
+        (base / "custom_nodes" / "my prompts").symlink_to(pack, target_is_directory=True)
+        self.base, self.port = base, _free_port()
+        self.log = base / "comfyui.log"
+        command = [python, "main.py", *FLAGS, "--port", str(self.port)]
+        command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
+        offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+        environment = {**os.environ, **offline, "no_proxy": "", "HF_HUB_OFFLINE": "0"}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=comfyui, stdout=log, stderr=log, env=environment
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait(self, seconds: float = 180) -> None:
+        """Until the server answers; raises RuntimeError with its log when it does not."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                self.get("/system_stats")
+                return
+            except OSError:
+                time.sleep(0.5)
+        raise RuntimeError(f"ComfyUI did not start:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def get(self, path: str):
+        with _opener.open(self.url + path, timeout=30) as answer:
+            data = answer.read()
+        return json.loads(data) if "json" in answer.headers["Content-Type"] else data
+
+    def post(self, path: str, data: dict):
+        """POST JSON; raises Refused on a 400."""
+        request = urllib.request.Request(
+            self.url + path, json.dumps(data).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with _opener.open(request, timeout=30) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as error:
+            raise Refused(json.loads(error.read())) from error
+        return json.loads(body) if body else None
+
+    def run(self, graph: dict, on_message=None, timeout: float = 240) -> Run:
+        """Queue a graph in API format and wait for its end.
+
+        Args:
+            on_message: called with the Run after each message; may call back into the host.
+        """
+        client = uuid.uuid4().hex
+        started = time.monotonic()
+        with WebSocket(self.port, f"/ws?clientId={client}", timeout) as ws:
+            answer = self.post("/prompt", {"prompt": graph, "client_id": client})
+            run = Run(answer["prompt_id"])
+            while not _take(run, ws.read()):
+                if on_message is not None:
+                    on_message(run)
+        run.seconds = time.monotonic() - started
+        run.outputs = self.get(f"/history/{run.prompt_id}")[run.prompt_id]["outputs"]
+        return run
+
+    def image(self, found: dict) -> bytes:
+        query = "&".join(f"{key}={found[key]}" for key in ("filename", "subfolder", "type"))
+        return self.get(f"/view?{query}")
+
+    def memory(self) -> float:
+        """Resident memory of the server in MiB (Linux)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def _take(run: Run, message: tuple[int, bytes]) -> bool:
+    """Put a message into a run; True when it was the last one."""
+    opcode, data = message
+    if opcode == 2:
+        if struct.unpack(">I", data[:4])[0] == _TEXT_FRAME:
+            length = struct.unpack(">I", data[4:8])[0]
+            run.texts.append((data[8 : 8 + length].decode(), data[8 + length :].decode()))
+        return False
+    event = json.loads(data)
+    kind, content = event["type"], event["data"]
+    if content.get("prompt_id") != run.prompt_id:
+        return False
+    run.events.append((kind, content))
+    return kind in ("execution_success", "execution_error", "execution_interrupted")
+
+
+class WebSocket:
+    """As much of RFC 6455 as reading ComfyUI's messages takes."""
+
+    def __init__(self, port: int, path: str, timeout: float) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        self.file = self.socket.makefile("rb")
+        if b"101" not in self.file.readline():
+            raise ConnectionError("the server refused the websocket")
+        while self.file.readline().strip():
+            pass
+
+    def read(self) -> tuple[int, bytes]:
+        """Opcode and content of the next text (1) or binary (2) message."""
+        while True:
+            head = self.file.read(2)
+            if len(head) < 2:
+                raise ConnectionError("the server closed the websocket")
+            length = head[1] & 127
+            if length > 125:
+                size = 2 if length == 126 else 8
+                length = int.from_bytes(self.file.read(size), "big")
+            data = self.file.read(length)
+            if head[0] & 15 in (1, 2):
+                return head[0] & 15, data
+
+    def __enter__(self) -> WebSocket:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+# Straight to the loopback, whatever proxy the machine has.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def api_format(workflow: dict, info: dict) -> dict:
+    """A saved workflow as the API takes it, as the frontend turns it: links and widgets by name.
+
+    Args:
+        info: the server's /object_info.
+    """
+    links = {link[0]: link for link in workflow["links"]}
+    graph = {}
+    for node in workflow["nodes"]:
+        if node["type"] not in info:  # notes
+            continue
+        known = info[node["type"]]["input"]
+        specs = {**known.get("required", {}), **known.get("optional", {})}
+        values = iter(node.get("widgets_values") or [])
+        inputs = {}
+        for name, spec in specs.items():
+            options = spec[1] if len(spec) > 1 else {}
+            widget = isinstance(spec[0], list) or spec[0] in (
+                "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")  # fmt: skip
+            if widget and not options.get("forceInput"):
+                inputs[name] = next(values)
+                if options.get("control_after_generate"):
+                    next(values)
+        for socket_ in node.get("inputs", []):
+            if socket_.get("link") is not None:
+                link = links[socket_["link"]]
+                inputs[socket_["name"]] = [str(link[1]), link[2]]
+        graph[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+    return graph
