@@ -1,0 +1,182 @@
+"""One rewriter in memory, used by one caller at a time: loading, device, unloading.
+
+It knows no WebUI; what it must ask of one goes through a `Host`.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bp_core.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+    from bp_core import Rewriter
+
+DEVICES = ("auto", "always CPU", "unload after use")
+# A smaller model is no slower on a CPU, and leaves the GPU to the pictures.
+_WORTH_A_GPU = 200 * 2**20  # bytes of weights
+# Activations and key/value cache beside the weights, as a share of them.
+_ROOM = 1.5
+
+
+class Host(Protocol):
+    """What the engine asks of the WebUI."""
+
+    def quiet(self, wait: bool) -> AbstractContextManager[bool]:
+        """Hold off the host's own work; gives whether that was possible without waiting."""
+
+    def accelerator(self) -> torch.device | None:
+        """The device of the pictures, None for a CPU."""
+
+    def make_room(self, size: int) -> None:
+        """Move the host's models off the accelerator until `size` bytes are free."""
+
+    def collect(self) -> None:
+        """Give cached memory back."""
+
+
+class Engine:
+    """Holds at most one rewriter; `use` gives it to one caller at a time."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._lock = threading.Lock()
+        self._key: tuple[str, str] | None = None
+        self._rewriter: Rewriter | None = None
+
+    @contextmanager
+    def use(self, model: str, policy: str, *, exclusive: bool) -> Iterator[Rewriter]:
+        """The rewriter of `model`, on its device while the context lasts.
+
+        Args:
+            model: a name for `bp_core.models.find`; "" for the bundled starter.
+            policy: one of DEVICES.
+            exclusive: the caller holds the host's queue, as a hook does: nothing renders, and no
+                checkpoint is being loaded.
+
+        Raises:
+            ModelError: the model is missing or damaged.
+        """
+        with self._lock:
+            device = self._device(model, policy, exclusive)
+            rewriter = self._load(model, device is not None, exclusive)
+            network = rewriter.model.network
+            try:
+                if device is not None:
+                    _move(network, device)
+                yield rewriter
+            finally:
+                if policy == DEVICES[2]:
+                    del rewriter, network
+                    self._drop()
+                elif device is not None:
+                    _move(network, "cpu")
+                if device is not None:
+                    self._host.collect()
+
+    def unload(self) -> None:
+        """Forget the model, once nobody uses it."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._rewriter = self._key = None
+        gc.collect()
+
+    def _device(self, model: str, policy: str, exclusive: bool) -> torch.device | None:
+        """The accelerator, when it is worth it and free for us."""
+        if policy == DEVICES[1]:
+            return None
+        accelerator = self._host.accelerator()
+        size = weights_size(model)
+        if accelerator is None or size < _WORTH_A_GPU:
+            return None
+        if not exclusive:
+            with self._host.quiet(wait=False) as free:
+                if not free:
+                    return None
+        self._host.make_room(int(size * _ROOM))
+        return accelerator
+
+    def _load(self, model: str, half: bool, exclusive: bool) -> Rewriter:
+        key = (model, "float16" if half else "float32")
+        if self._rewriter is None or self._key != key:
+            self._drop()  # never two in memory
+            self._rewriter = self._build(*key, exclusive)
+            self._key = key
+        return self._rewriter
+
+    def _build(self, model: str, dtype: str, exclusive: bool) -> Rewriter:
+        from bp_core import Rewriter
+        from bp_core.models import STARTER
+
+        # Without a reward model there are rewrites still, only unranked.
+        reward = "starter" if (STARTER / "reward").is_dir() else None
+
+        def load() -> Rewriter:
+            return Rewriter.load(model or None, dtype=dtype, reward=reward)
+
+        if exclusive:
+            return load()
+        # While it loads a checkpoint the host replaces parts of torch: layers made meanwhile have
+        # no values, or are of another class. So: with its queue held if that is free; else try,
+        # look at what came of it, and wait for the queue only if it is bad.
+        with self._host.quiet(wait=False) as free:
+            if free:
+                return load()
+        try:
+            rewriter = load()
+            if _sound(rewriter):
+                return rewriter
+        except Exception:  # a half-patched torch raises anything; the next try tells the truth
+            pass
+        with self._host.quiet(wait=True):
+            return load()
+
+
+def weights_size(model: str) -> int:
+    """Bytes of a model's weight files; raises ModelError when it is missing or damaged."""
+    from bp_core.checkpoint import weight_files
+    from bp_core.models import find
+
+    return sum(Path(file).stat().st_size for file in weight_files(find(model or None)))
+
+
+def resident_names() -> list[str]:
+    """Names of the rewriters on this machine, the bundled one first."""
+    from bp_core.models import available
+
+    return [info.name for info in available() if info.kind == "rewriter"]
+
+
+def checked_name(name: str) -> str:
+    """`name` if it is a model of this machine's folders, so that no remote caller names a path.
+
+    A damaged model in the folder passes: loading it then says what is wrong with it.
+    """
+    from bp_core.models import models_dir
+
+    plain = name not in ("", ".", "..") and not set(name) & set("/\\\0:")
+    if plain and (models_dir() / name).is_dir():
+        return name
+    names = resident_names()
+    if name in names:
+        return name
+    raise ModelError(f"no model '{name}' here: choose one of {', '.join(names) or 'none'}")
+
+
+def _move(network: Any, device: torch.device | str) -> None:
+    getattr(network, "model", network).to(device)
+
+
+def _sound(rewriter: Rewriter) -> bool:
+    network = rewriter.model.network
+    modules = getattr(network, "model", network)
+    return not any(tensor.is_meta for tensor in [*modules.parameters(), *modules.buffers()])

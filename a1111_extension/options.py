@@ -1,0 +1,94 @@
+"""The settings page: what it offers, and what is chosen there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from bp_core.errors import InputError
+
+from .arguments import LABELS, MODES, MOST_CANDIDATES, MOST_CHUNKS, ORDER, WHEN, Arguments
+from .engine import DEVICES
+
+SECTION = ("beautifulprompt", "Beautify")
+_PREFIX = "beautifulprompt_"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the settings page holds.
+
+    Attributes:
+        model: for jobs that name none; "" or "starter" is the bundled one.
+        folder: of further models; "" for the host's.
+        device: one of `engine.DEVICES`.
+        block, keep: words that must not be added; words that must survive.
+        defaults: what the accordion starts with.
+    """
+
+    model: str = ""
+    folder: str = ""
+    device: str = DEVICES[0]
+    block: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    defaults: Arguments = field(default_factory=Arguments)
+
+
+def read(opts: Any) -> Options:
+    """The host's options; a value from another version of ours falls back to its default."""
+
+    def get(name: str, fallback: Any) -> Any:
+        value = getattr(opts, _PREFIX + name, None)
+        return fallback if value is None else value
+
+    default = Arguments()
+    names = ("when", "mode", "candidates", "order", "style", "chunks", "each")
+    with suppress(InputError):
+        default = Arguments.parse([{name: get(name, None) for name in names}], default)
+    device = get("device", DEVICES[0])
+    return Options(
+        model=str(get("model", "")),
+        folder=str(get("folder", "")).strip(),
+        device=device if device in DEVICES else DEVICES[0],
+        block=lines(get("block", "")),
+        keep=lines(get("keep", "")),
+        defaults=default,
+    )
+
+
+def lines(text: str) -> tuple[str, ...]:
+    """One entry a line; a line of plain words may hold several, parted by commas."""
+    found: list[str] = []
+    for line in str(text).splitlines():
+        line = line.strip()
+        # A regular expression may hold commas of its own.
+        found += [line] if line.startswith("/") else line.split(",")
+    return tuple(dict.fromkeys(entry.strip() for entry in found if entry.strip()))
+
+
+def register(shared: Any, gr: Any, models: Callable[[], list[str]]) -> None:
+    """Add the page to the host's settings."""
+
+    def add(name: str, default: Any, label: str, component: Any = None, args: Any = None) -> None:
+        info = shared.OptionInfo(default, label, component, args, section=SECTION)
+        shared.opts.add_option(_PREFIX + name, info)
+
+    start = Arguments()
+    add("model", "starter", "Model", gr.Dropdown, lambda: {"choices": models()})
+    add("folder", "", "Folder of further models (empty: models/beautifulprompt)", gr.Textbox)
+    add("device", DEVICES[0], "Device", gr.Radio, {"choices": list(DEVICES)})
+    several = {"lines": 3, "placeholder": "one a line; /regular expressions/ too"}
+    add("block", "", "Words that must never be added", gr.Textbox, several)
+    several = {"lines": 3, "placeholder": "one a line; trigger words of LoRAs are kept anyway"}
+    add("keep", "", "Words that must survive", gr.Textbox, several)
+    add("when", start.when, f"{LABELS['when']} (txt2img)", gr.Radio, {"choices": list(WHEN)})
+    add("mode", start.mode, LABELS["mode"], gr.Radio, {"choices": list(MODES)})
+    numbers = {"minimum": 1, "maximum": MOST_CANDIDATES, "step": 1}
+    add("candidates", start.candidates, LABELS["candidates"], gr.Slider, numbers)
+    add("each", start.each, LABELS["each"], gr.Checkbox)
+    add("order", start.order, LABELS["order"], gr.Radio, {"choices": list(ORDER)})
+    add("style", "", LABELS["style"], gr.Textbox)
+    numbers = {"minimum": 0, "maximum": MOST_CHUNKS, "step": 1}
+    add("chunks", start.chunks, f"{LABELS['chunks']}; 0: no limit", gr.Slider, numbers)

@@ -1,0 +1,174 @@
+"""The WebUI script: accordion, hooks and callbacks; what they do lies in the other modules."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import gradio as gr
+from modules import script_callbacks, scripts, shared
+from modules.processing import get_fixed_seed
+from modules.ui_components import ToolButton
+
+from . import hook, options, xyz
+from .app import get_app
+from .arguments import LABELS, MODES, MOST_CANDIDATES, MOST_CHUNKS, ORDER, WHEN
+from .button import Button
+from .download import download_controls
+from .engine import resident_names
+from .records import ORIGINAL
+
+try:
+    from modules.infotext_utils import PasteField
+except ImportError:  # hosts before 1.8 take plain pairs
+
+    def PasteField(component: Any, target: Any, *, api: str | None = None) -> tuple:
+        return component, target
+
+
+TITLE = "Beautify"
+
+
+class BeautifulPromptScript(scripts.Script):
+    """Off by default; see `hook` for what happens to a job."""
+
+    def title(self) -> str:
+        return TITLE
+
+    def show(self, is_img2img: bool) -> Any:
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        app = get_app()
+        start = app.options().defaults
+        names = _names()
+        with gr.Accordion(TITLE, open=False, elem_id=self.elem_id("accordion")):
+            with gr.Row():
+                when = gr.Radio(
+                    list(WHEN),
+                    # Only somebody who asks for it gets other words than those of the picture.
+                    value="Off" if is_img2img else start.when,
+                    label=LABELS["when"],
+                    elem_id=self.elem_id("when"),
+                )
+                mode = gr.Radio(
+                    list(MODES),
+                    value=start.mode,
+                    label=LABELS["mode"],
+                    elem_id=self.elem_id("mode"),
+                )
+            with gr.Row():
+                model = gr.Dropdown(
+                    names,
+                    value=_selected(app.options().model, names),
+                    label=LABELS["model"],
+                    elem_id=self.elem_id("model"),
+                )
+                candidates = gr.Slider(
+                    1,
+                    MOST_CANDIDATES,
+                    value=start.candidates,
+                    step=1,
+                    label=LABELS["candidates"],
+                    elem_id=self.elem_id("candidates"),
+                )
+                seed = gr.Number(
+                    value=-1,
+                    precision=0,
+                    label=LABELS["seed"],
+                    elem_id=self.elem_id("seed"),
+                )
+            with gr.Row():
+                each = gr.Checkbox(
+                    value=start.each, label=LABELS["each"], elem_id=self.elem_id("each")
+                )
+                order = gr.Radio(
+                    list(ORDER),
+                    value=start.order,
+                    label=LABELS["order"],
+                    elem_id=self.elem_id("order"),
+                )
+            with gr.Row():
+                style = gr.Textbox(
+                    value=start.style,
+                    label=LABELS["style"],
+                    placeholder="for example: watercolor",
+                    elem_id=self.elem_id("style"),
+                )
+                chunks = gr.Slider(
+                    0,
+                    MOST_CHUNKS,
+                    value=start.chunks,
+                    step=1,
+                    label=LABELS["chunks"],
+                    elem_id=self.elem_id("chunks"),
+                )
+            download_controls(app, self.elem_id, model, resident_names, _queued())
+        controls = [when, mode, model, candidates, seed, each, order, style, chunks]
+        self._paste(is_img2img, when)
+        _button().connect("img2img" if is_img2img else "txt2img", controls)
+        return controls
+
+    def before_process(self, p: Any, *values: Any) -> None:
+        hook.before_process(get_app(), p, values, get_fixed_seed)
+
+    def process(self, p: Any, *values: Any) -> None:
+        hook.process(get_app(), p, values)
+
+    def _paste(self, is_img2img: bool, when: Any) -> None:
+        """What an infotext sets: off, for its prompt is the rewritten one; and the way back."""
+        tab = "img2img" if is_img2img else "txt2img"
+        off = PasteField(
+            when, lambda found: "Off" if ORIGINAL in found else None, api="beautify_when"
+        )
+        self.infotext_fields = [off]
+        row = _button().rows[tab]
+        if row.panel is not None:
+            back = PasteField(row.panel, lambda found: _button().pasted(tab, found))
+            self.infotext_fields.append(back)
+        self.paste_field_names = []
+
+
+def register() -> None:
+    """Hook into the host; called once each time that it loads its scripts."""
+    _button.cache_clear()
+    script_callbacks.on_ui_settings(
+        lambda: options.register(shared, gr, _names), name="beautifulprompt-settings"
+    )
+    script_callbacks.on_after_component(
+        lambda component, **kwargs: _button().after_component(component, **kwargs),
+        name="beautifulprompt-button",
+    )
+    script_callbacks.on_before_ui(
+        lambda: xyz.add_axes(scripts.scripts_data, _names), name="beautifulprompt-axes"
+    )
+    script_callbacks.on_app_started(_serve, name="beautifulprompt-api")
+    script_callbacks.on_script_unloaded(get_app().engine.unload, name="beautifulprompt-unload")
+
+
+def _serve(_: Any, app: Any) -> None:
+    flags = shared.cmd_opts
+    if getattr(flags, "api", False) or getattr(flags, "nowebui", False):
+        from .api import add_routes
+
+        add_routes(app, get_app(), getattr(flags, "api_auth", None))
+
+
+@cache
+def _button() -> Button:
+    from gradio.context import Context
+
+    return Button(get_app(), gr, ToolButton, lambda: Context.root_block, _queued())
+
+
+def _queued() -> bool:
+    return not getattr(shared.cmd_opts, "no_gradio_queue", False)
+
+
+def _names() -> list[str]:
+    get_app().options()  # the folder of models may have changed
+    return resident_names()
+
+
+def _selected(name: str, names: list[str]) -> str | None:
+    return name if name in names else next(iter(names), None)
