@@ -12,7 +12,7 @@ else.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,43 +91,38 @@ def alibi_slopes(n_head: int) -> list[float]:
 
 
 class KVCache:
-    """Keys and values of `rows` sequences, allocated once for `room` tokens each.
+    """Keys and values of several sequences, allocated once.
 
-    `layers[l]` is (rows, n_head, 2, room, head_dim): keys at index 0, values at 1. The first
-    `length` tokens are filled; `pad` (rows,) says how many of those are left padding, and is None
-    when no row has any.
+    `data` is (n_layer, rows, n_head, 2, room, head_dim): keys at index 0, values at 1. The first
+    `length` of `room` tokens are filled; `pad` (rows,) says how many of those are left padding,
+    and is None when no row has any.
     """
 
-    def __init__(self, layers: list[Tensor], slopes: Tensor, pad: Tensor | None) -> None:
-        self.layers = layers
+    def __init__(self, data: Tensor, slopes: Tensor, pad: Tensor | None) -> None:
+        self.data = data
         self.length = 0
         self.pad = pad
         self._slopes = slopes
-        room, like = layers[0].shape[3], layers[0]
-        self._ramp = slopes[:, None] * torch.arange(1 - room, 1, device=like.device)
-        self._ramp = self._ramp[:, None, :].to(like.dtype)
+        ramp = slopes[:, None] * torch.arange(1 - data.shape[4], 1, device=data.device)
+        self._ramp = ramp[None, :, None, :].to(data.dtype)
 
-    @property
-    def rows(self) -> int:
-        return self.layers[0].shape[0]
+    def grow(self, tokens: int) -> Tensor:
+        """Make place for more tokens: `data` up to and including them."""
+        self.length += tokens
+        return self.data.narrow(4, 0, self.length)
 
-    @property
-    def room(self) -> int:
-        return self.layers[0].shape[3]
-
-    def step_bias(self) -> Tensor:
-        """ALiBi and mask of one more token: (1 or rows, n_head, 1, length + 1)."""
-        end = self.length + 1
-        bias = self._ramp[None, :, :, -end:]
+    def last_bias(self) -> Tensor:
+        """ALiBi and mask of the last token's query: (1 or rows, n_head, 1, length)."""
+        bias = self._ramp[..., -self.length :]
         if self.pad is None:
             return bias
-        padding = torch.arange(end, device=bias.device) < self.pad[:, None]
+        padding = torch.arange(self.length, device=bias.device) < self.pad[:, None]
         return bias.masked_fill(padding[:, None, None, :], _HIDDEN)
 
     def select(self, rows: Tensor) -> KVCache:
         """A cache of the given rows, in that order; a row may be taken many times or dropped."""
         pad = None if self.pad is None else self.pad[rows]
-        chosen = KVCache([kv.index_select(0, rows) for kv in self.layers], self._slopes, pad)
+        chosen = KVCache(self.data.index_select(1, rows), self._slopes, pad)
         chosen.length = self.length
         return chosen
 
@@ -141,16 +136,14 @@ class Attention(nn.Module):
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None, start: int) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None) -> Tensor:
         n, length, hidden = x.shape
         qkv = self.query_key_value(x).view(n, length, self.n_head, 3, self.head_dim)
         qkv = qkv.permute(0, 2, 3, 1, 4)  # (n, n_head, 3, length, head_dim)
-        if kv is None:
-            q, k, v = qkv.unbind(2)
-        else:
-            end = start + length
-            kv[:, :, :, start:end] = qkv[:, :, 1:]
-            q, k, v = qkv[:, :, 0], kv[:, :, 0, :end], kv[:, :, 1, :end]
+        q, k, v = qkv.unbind(2)
+        if kv is not None:
+            kv.narrow(3, kv.shape[3] - length, length).copy_(qkv.narrow(2, 1, 2))
+            k, v = kv.unbind(2)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return self.dense(out.transpose(1, 2).reshape(n, length, hidden))
 
@@ -177,11 +170,16 @@ class Block(nn.Module):
         self.post_attention_layernorm = nn.LayerNorm(size, eps=eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None, start: int = 0) -> Tensor:
-        """(n, T, hidden) to the same; `kv` is this layer's cache, filled up to `start`."""
+    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None) -> Tensor:
+        """(n, T, hidden) to the same.
+
+        Args:
+            bias: from `Bloom.bias` or `KVCache.last_bias`.
+            kv: this layer's part of a cache up to and with the T new tokens, which are put there.
+        """
         normed = self.input_layernorm(x)
         residual = normed if self.post_norm_residual else x
-        x = residual + self.self_attention(normed, bias, kv, start)
+        x = residual + self.self_attention(normed, bias, kv)
         normed = self.post_attention_layernorm(x)
         residual = normed if self.post_norm_residual else x
         return residual + self.mlp(normed)
@@ -201,7 +199,9 @@ class Bloom(nn.Module):
         self.word_embeddings_layernorm = nn.LayerNorm(size, eps=eps)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(size, eps=eps)
-        self.head: nn.Module | None = None  # instead of the embeddings' own product
+        # What `quant.pack` puts in place of the tied head and of `advance` in single steps.
+        self.head: nn.Module | None = None
+        self.fast_advance: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     @classmethod
     def from_tensors(cls, config: BloomConfig, tensors: Iterable[tuple[str, Tensor]]) -> Bloom:
@@ -310,31 +310,32 @@ class Bloom(nn.Module):
         ids = [[0] * pad + list(prompt) for pad, prompt in zip(pads, prompts, strict=True)]
         ids = torch.tensor(ids, dtype=torch.long, device=self.device)
         pad = torch.tensor(pads, device=self.device) if any(pads) else None
-        cache = self._new_cache(len(prompts), length + room, pad)
-        x = self.embed(ids)
-        bias = self.bias(length, pad)
-        for block, kv in zip(self.h, cache.layers, strict=True):
-            x = block(x, bias, kv, 0)
-        cache.length = length
-        return self.logits(self.ln_f(x[:, -1])), cache
+        c = self.config
+        shape = (c.n_layer, len(prompts), c.n_head, 2, length + room, c.head_dim)
+        data = torch.empty(shape, dtype=self.dtype, device=self.device)
+        cache = KVCache(data, self._slopes(), pad)
+        return self.advance(ids, self.bias(length, pad), cache.grow(length)), cache
 
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:
         """One more token a row: (n,) ids to (n, vocab_size) logits; the cache grows by one."""
-        x = self.embed(ids[:, None])
-        bias = cache.step_bias()
-        for block, kv in zip(self.h, cache.layers, strict=True):
-            x = block(x, bias, kv, cache.length)
-        cache.length += 1
-        return self.logits(self.ln_f(x[:, 0]))
+        kv = cache.grow(1)
+        return (self.fast_advance or self.advance)(ids[:, None], cache.last_bias(), kv)
+
+    def advance(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
+        """Read T more tokens a row: (n, T) ids to the logits (n, vocab_size) after them.
+
+        Args:
+            bias: ALiBi and mask, (1 or n, n_head, T, length).
+            kv: a cache's data with the T new tokens' places at its end,
+                (n_layer, n, n_head, 2, length, head_dim); filled.
+        """
+        x = self.embed(ids)
+        for block, layer in zip(self.h, kv.unbind(0), strict=True):
+            x = block(x, bias, layer)
+        return self.logits(self.ln_f(x[:, -1]))
 
     def _slopes(self) -> Tensor:
         return torch.tensor(alibi_slopes(self.config.n_head), device=self.device)
-
-    def _new_cache(self, rows: int, room: int, pad: Tensor | None) -> KVCache:
-        c = self.config
-        shape = (rows, c.n_head, 2, room, c.head_dim)
-        layers = [torch.empty(shape, dtype=self.dtype, device=self.device) for _ in self.h]
-        return KVCache(layers, self._slopes(), pad)
 
 
 def bare_name(name: str) -> str:

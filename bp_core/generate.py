@@ -108,7 +108,6 @@ def generate(
 
     device, steps = network.device, params.max_new_tokens
     owner = [index for index, wanted in enumerate(draws) for _ in wanted]
-    rows = torch.arange(len(owner), device=device)  # where the living rows stand in `tokens`
     logits, cache = network.prefill(prompts, steps)
     parents = torch.tensor(owner, device=device)
     logits, cache = logits[parents], cache.select(parents)
@@ -118,22 +117,24 @@ def generate(
     history, recent = _histories([prompts[index] for index in owner], steps, sampler.window)
     history, recent = history.to(device), recent.to(device)
     length = history.shape[1] - steps
-    live = torch.ones_like(rows, dtype=torch.bool)
-    tokens = torch.full((len(owner), steps), -1, device=device)
-    logprobs = torch.zeros(len(owner), steps, device=device)
+    rows = None  # where the rows that are still decoded stand among all; None before any was left
+    live = torch.ones(len(owner), dtype=torch.bool, device=device)
+    written = []  # per step: ids and log-probabilities of all rows, -1 where a row has ended
     poll_every = _POLL_EVERY.get(device.type, _POLL_EVERY_ELSEWHERE)
 
     for step in range(steps):
         logits = logits.float()
         own = logits.log_softmax(1)
-        ids = sampler(logits, history[:, : length + step], recent, chance[rows, step])
-        logprobs[rows, step] = own.gather(1, ids[:, None])[:, 0]
-        tokens[rows, step] = torch.where(live, ids, -1)
-        live &= ids != eos
+        ids = sampler(logits, history[:, : length + step], recent, chance[:, step])
+        found = torch.where(live, ids, -1), own.gather(1, ids[:, None])[:, 0]
+        if rows is not None:
+            found = tuple(t.new_full((len(owner),), -1).index_copy(0, rows, t) for t in found)
+        written.append(found)
         if on_token is not None:
-            on_token(step, tokens[:, step])
+            on_token(step, found[0])
         if step + 1 == steps:
             break
+        live = live & (ids != eos)
         history[:, length + step] = ids
         if sampler.window:
             recent = torch.cat((recent[:, 1:], ids[:, None]), 1)
@@ -141,16 +142,17 @@ def generate(
             alive = int(live.sum())
             if not alive:
                 break
-            # Dropping rows copies the cache, so wait until half of them have ended.
+            # Leaving rows out copies the cache, so wait until half of them have ended.
             if alive <= len(live) // 2:
                 keep = live.nonzero()[:, 0]
-                cache = cache.select(keep)
-                rows, ids, live = rows[keep], ids[keep], live[keep]
+                cache, rows = cache.select(keep), keep if rows is None else rows[keep]
+                ids, live, chance = ids[keep], live[keep], chance[keep]
                 history, recent = history[keep], recent[keep]
         logits = network.step(ids, cache)
 
-    found = iter(zip(tokens.tolist(), logprobs.tolist(), strict=True))
-    return [[_generation(*next(found), eos) for _ in wanted] for wanted in draws]
+    tokens, logprobs = (torch.stack(each, 1).tolist() for each in zip(*written, strict=True))
+    candidates = iter(zip(tokens, logprobs, strict=True))
+    return [[_generation(*next(candidates), eos) for _ in wanted] for wanted in draws]
 
 
 def _draws(prompts: Sequence, n: int, seed: int | Sequence[int]) -> list[list[Draw]]:

@@ -8,6 +8,7 @@ networks are for inference on the CPU and cannot be moved.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 
 import torch
@@ -106,7 +107,51 @@ def pack(network: Bloom, kind: str) -> Bloom:
         network.head = KINDS[kind](network.word_embeddings.weight, None)
     finally:
         torch.backends.quantized.engine = engine
+    network.fast_advance = LateTrace(network)
     return network
+
+
+class LateTrace:
+    """`Bloom.advance`, from a certain call on through a TorchScript trace of it.
+
+    Python's part of a step of a small network is as long as the arithmetic; a trace drops it and
+    gives the same numbers. Making one takes as long as it saves in about a hundred steps, so a
+    network that writes a single prompt never pays for it.
+    """
+
+    after = 128
+
+    def __init__(self, network: Bloom) -> None:
+        self._network = network
+        self._calls = 0
+        self._advance = network.advance
+
+    def __call__(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
+        self._calls += 1
+        if self._calls == self.after:
+            self._trace()
+        return self._advance(ids, bias, kv)
+
+    def _trace(self) -> None:
+        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _, cache = self._network.prefill([[0]], room=1)
+            kv = cache.grow(1)
+            inputs = torch.zeros(1, 1, dtype=torch.long), cache.last_bias(), kv
+            # A network that cannot be traced, for whatever a host has patched, stays as it is.
+            with contextlib.suppress(Exception):
+                self._advance = torch.jit.trace(_Advance(self._network), inputs, check_trace=False)
+
+
+class _Advance(nn.Module):
+    """`Bloom.advance` as a module, which is what can be traced with its packed weights."""
+
+    def __init__(self, network: Bloom) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
+        return self.network.advance(ids, bias, kv)
 
 
 def _can(operation: str) -> bool:

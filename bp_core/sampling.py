@@ -105,6 +105,7 @@ class Sampler:
         blocked = sorted({tuple(sequence) for sequence in blocked if len(sequence)})
         single = [s[0] for s in blocked if len(s) == 1]
         longer = [s for s in blocked if len(s) > 1]
+        self._limit = torch.full((1, 1), float(params.top_p), device=device)
         self._single = torch.tensor(single, device=device) if single else None
         #: how many tokens before the next one can belong to a blocked sequence
         self.window = max((len(s) - 1 for s in longer), default=0)
@@ -151,7 +152,7 @@ class Sampler:
             scores, ids = logits.topk(min(params.top_k or logits.shape[1], logits.shape[1]), dim=1)
         cdf = (scores / params.temperature).softmax(1).cumsum(1)
         # The nucleus ends with the first token at which the sum reaches top_p: its mass is there.
-        limit = torch.full_like(cdf[:, :1], params.top_p)
+        limit = self._limit.expand(len(cdf), 1).contiguous()
         last = torch.searchsorted(cdf, limit).clamp_(max=cdf.shape[1] - 1)
         target = uniform[:, None] * cdf.gather(1, last)
         chosen = torch.searchsorted(cdf, target)

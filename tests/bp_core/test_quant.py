@@ -89,6 +89,27 @@ def test_seeds_hold_for_packed_networks(bloom, kind):
     assert [one.tokens for one in few[0]] == [one.tokens for one in many[1][:4]]
 
 
+@pytest.mark.parametrize("kind", quant.KINDS)
+def test_a_network_that_goes_on_is_traced_and_writes_the_same(bloom, kind):
+    network = quant.pack(bloom(), kind)
+    network.fast_advance.after = 20  # in the midst of the first decoding
+    first = generate(network, PROMPTS, eos=3, n=4, seed=7)
+    assert isinstance(network.fast_advance._advance, torch.jit.ScriptModule)
+    again = generate(network, PROMPTS, eos=3, n=4, seed=7)
+    network.fast_advance = None
+    plain = generate(network, PROMPTS, eos=3, n=4, seed=7)
+    assert first == again == plain
+
+
+def test_a_network_that_cannot_be_traced_goes_on_untraced(bloom, monkeypatch):
+    network = quant.pack(bloom(), "float16")
+    network.fast_advance.after = 5
+    monkeypatch.setattr(torch.jit, "trace", lambda *a, **k: 1 / 0)
+    one = generate(network, PROMPTS, eos=3)
+    network.fast_advance = None
+    assert generate(network, PROMPTS, eos=3) == one
+
+
 def test_the_engine_of_the_host_is_left_as_it_was(bloom, monkeypatch):
     before = torch.backends.quantized.engine
     quant.pack(bloom(), "int8")

@@ -1,0 +1,138 @@
+"""Time our decoding beside every peer that is installed: same weights, tokens and sampling.
+
+    python benchmarks/decode.py                       # the bundled starter
+    python benchmarks/decode.py --model 1b1           # the published models' shape, random weights
+
+Runs are interleaved, so that a busy moment of the machine falls on all alike; medians are shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+
+from bp_core import quant
+from bp_core.bloom import Bloom, BloomConfig
+from bp_core.generate import generate
+from bp_core.models import STARTER, load_bloom
+from bp_core.sampling import SamplingParams
+
+SHAPES = {
+    "1b1": BloomConfig(vocab_size=250880, hidden_size=1536, n_layer=24, n_head=16),
+    "tiny": BloomConfig(vocab_size=512, hidden_size=64, n_layer=2, n_head=2),
+}
+NO_END = -1  # an end token that nobody writes: all runs are of one length
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="starter", help="starter, 1b1, tiny or a BLOOM folder")
+    parser.add_argument("--n", type=int, nargs="+", default=[1, 4, 8, 32], help="candidates")
+    parser.add_argument("--new", type=int, default=40, help="new tokens")
+    parser.add_argument("--prompt", type=int, default=16, help="prompt tokens")
+    parser.add_argument("--runs", type=int, default=9, help="timed runs of each")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--dtype", default="float32", help="of the weights peers start from")
+    parser.add_argument("--ours", nargs="+", default=["plain", *quant.KINDS], help="our kinds")
+    parser.add_argument("--only", default="", help="peers whose name holds this; 'none' for none")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    params = SamplingParams(max_new_tokens=args.new)
+
+    weights, config = read_weights(args.model, getattr(torch, args.dtype))
+    sizes = {}
+    decoders: dict[str, Callable[[list[int], int, int], None]] = {}
+    for kind in args.ours:
+        network = Bloom.from_tensors(config, weights.items())
+        if kind != "plain":
+            network = quant.pack(network, kind)
+        name = f"ours {args.dtype if kind == 'plain' else kind}"
+        decoders[name] = our_decoder(network, params)
+        sizes[name] = bytes_per_token(config, kind, args.dtype)
+    if args.only != "none":
+        from benchmarks.peers import peers
+
+        network = Bloom.from_tensors(config, weights.items())
+        found = peers(weights, network, params, args.threads)
+        decoders |= {name: decode for name, decode in found if args.only in name}
+
+    bandwidth = read_bandwidth()
+    print(f"{platform.processor() or platform.machine()}, {args.threads} threads, "
+          f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")  # fmt: skip
+    print(f"{args.model}: {args.prompt} prompt tokens, {args.new} new; "
+          f"read bandwidth {bandwidth / 1e9:.1f} GB/s")  # fmt: skip
+    print("\n| n | decoder | ms a step | beside ours | share of bandwidth |\n|---|---|---|---|---|")
+    prompt = [int(i) for i in torch.arange(args.prompt) % (config.vocab_size - 3) + 3]
+    for n in args.n:
+        times = interleaved(decoders, prompt, n, args.new, args.runs)
+        ours = min(time for name, time in times.items() if name.startswith("ours"))
+        for name, seconds in times.items():
+            share = f"{sizes[name] / seconds / bandwidth:.0%}" if name in sizes else ""
+            print(f"| {n} | {name} | {seconds * 1e3:.2f} | {seconds / ours:.2f} × | {share} |")
+
+
+def read_weights(model: str, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor], BloomConfig]:
+    """A checkpoint as {name: tensor}: a folder's, or random ones of a shape."""
+    if model not in SHAPES:
+        network, _ = load_bloom(STARTER if model == "starter" else Path(model), dtype=dtype)
+        return dict(network.state_dict()), network.config
+    config = SHAPES[model]
+    with torch.device("meta"):
+        shapes = {name: p.shape for name, p in Bloom(config).named_parameters()}
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for name, shape in shapes.items():
+        tensor = torch.empty(shape, dtype=dtype).normal_(0, 0.02, generator=generator)
+        weights[name] = tensor + 1 if len(shape) == 1 and name.endswith("weight") else tensor
+    return weights, config
+
+
+def our_decoder(network: Bloom, params: SamplingParams) -> Callable[[list[int], int, int], None]:
+    def decode(prompt: list[int], n: int, new: int) -> None:
+        generate(network, [prompt], eos=NO_END, n=n, params=params)
+
+    return decode
+
+
+def bytes_per_token(config: BloomConfig, kind: str, dtype: str) -> float:
+    """Weights read for one step: all layers and the head."""
+    size = {"int8": 1, "float16": 2, "plain": torch.finfo(getattr(torch, dtype)).bits / 8}[kind]
+    return (
+        12 * config.n_layer * config.hidden_size**2 + config.vocab_size * config.hidden_size
+    ) * size
+
+
+def read_bandwidth(size: int = 2**29) -> float:
+    """Bytes a second of the best of several sums over `size` bytes."""
+    data = torch.ones(size // 4)
+    best = float("inf")
+    for _ in range(7):
+        start = time.perf_counter()
+        data.sum()
+        best = min(best, time.perf_counter() - start)
+    return size / best
+
+
+def interleaved(decoders: dict, prompt: list[int], n: int, new: int, runs: int) -> dict[str, float]:
+    """Median seconds a step of each decoder, prompt included."""
+    times: dict[str, list[float]] = {name: [] for name in decoders}
+    for run in range(runs + 1):  # the first one warms up
+        for name, decode in decoders.items():
+            start = time.perf_counter()
+            decode(prompt, n, new)
+            if run:
+                times[name].append((time.perf_counter() - start) / new)
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+if __name__ == "__main__":
+    main()
