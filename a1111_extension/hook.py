@@ -43,7 +43,10 @@ def with_guard(app: App, p: Any, values: Sequence, work: Callable[[Arguments], N
     except Cancelled:
         pass
     except Exception as error:
-        p.comment(f"Beautify: {app.why(error)} (the prompt was used as it is)")
+        reason = app.why(error)
+        p.comment(f"Beautify: {reason} (the prompt was used as it is)")
+        # The API shows no comments.
+        _tell_infotext(p, {"Beautify failed": reason})
 
 
 def _before(app: App, p: Any, arguments: Arguments, fixed_seed: Callable[[Any], Any]) -> None:
@@ -61,7 +64,7 @@ def _before(app: App, p: Any, arguments: Arguments, fixed_seed: Callable[[Any], 
     p.prompt = texts if isinstance(p.prompt, list) else texts[0]
     # Wildcards make other texts of it, which no record knows.
     setattr(p, JOB_RECORD, app.records.get(texts[0]))
-    p.extra_generation_params.update(infotext(app.records))
+    _tell_infotext(p, infotext(app.records))
 
 
 def _process(app: App, p: Any, arguments: Arguments) -> None:
@@ -80,7 +83,7 @@ def _process(app: App, p: Any, arguments: Arguments) -> None:
             ]
     # A prompt that the button wrote is told of, too.
     if any(app.records.get(text) for text in p.all_prompts):
-        p.extra_generation_params.update(infotext(app.records))
+        _tell_infotext(p, infotext(app.records))
 
 
 def rewrite_seeds(
@@ -133,6 +136,11 @@ def rewritten(
 def _note(result: Result, arguments: Arguments) -> str:
     # Under "Auto" it is what the artist asked for that a good prompt stays as it is.
     return result.note if result.text == result.prompt and arguments.when == "Always" else ""
+
+
+def _tell_infotext(p: Any, entries: dict[str, Any]) -> None:
+    # Copies of a job share the dictionary; what is told of one must not be told of the others.
+    p.extra_generation_params = {**p.extra_generation_params, **entries}
 
 
 def _tell(p: Any, note: str) -> None:

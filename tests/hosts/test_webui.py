@@ -1,0 +1,314 @@
+"""A real WebUI with this extension: pictures, infotext, API, failures. Needs WEBUI_DIR."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from webui import ROOT, WebUI
+
+from bp_core.prompt import parse
+
+pytestmark = pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI")
+STARTER = ROOT / "bp_core" / "starter"
+RANKED = pytest.mark.skipif(not (STARTER / "reward").is_dir(), reason="no bundled reward model")
+PROMPT = "a lighthouse at dusk"
+ORIGINAL = "Beautify original: "
+
+
+@pytest.fixture(scope="module")
+def webui(tmp_path_factory):
+    with WebUI(tmp_path_factory.mktemp("webui")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def plain(webui):
+    """A picture without us."""
+    return webui.txt2img(PROMPT)
+
+
+@pytest.fixture(scope="module")
+def always(webui):
+    """A batch of four, each beautified."""
+    return webui.txt2img(PROMPT, ["Always"], batch_size=4)
+
+
+def test_the_arguments_have_labels(webui):
+    ours = [s for s in webui.get("/sdapi/v1/script-info").body if s["name"] == "beautify"]
+    assert len(ours) == 2
+    assert all(argument["label"] for script in ours for argument in script["args"])
+
+
+def test_import_at_start_up_is_quick(webui):
+    profile = webui.get("/internal/profile-startup").body
+    seconds = _find(profile, "beautifulprompt.py")
+    print(f"import at start-up: {seconds} s")
+    assert seconds is None or seconds <= 0.15
+
+
+def _find(tree, name):
+    if not isinstance(tree, dict):
+        return None
+    if name in tree:
+        return tree[name]
+    return next((found for v in tree.values() if (found := _find(v, name)) is not None), None)
+
+
+def test_off_changes_nothing(webui, plain):
+    off = webui.txt2img(PROMPT, ["Off"])
+    assert off.info["all_prompts"] == [PROMPT]
+    assert "Beautify" not in off.info["infotexts"][0]
+    assert off.images == plain.images
+
+
+def test_each_image_of_a_batch_gets_its_own_rewrite(always, plain):
+    prompts = always.info["all_prompts"]
+    assert len(set(prompts)) == 4
+    assert all(p.startswith(PROMPT) and p != PROMPT for p in prompts)
+    for prompt, text, seed in zip(
+        prompts, always.info["infotexts"], always.info["all_seeds"], strict=True
+    ):
+        assert text.startswith(prompt)
+        assert ORIGINAL + PROMPT in text
+        assert f"Beautify seed: {seed}" in text
+    assert always.images[0] != plain.images[0], "the picture was made with the new prompt"
+
+
+def test_one_rewrite_for_a_batch(webui):
+    one = webui.txt2img(PROMPT, {"when": "Always", "each": False}, batch_size=2)
+    assert len(set(one.info["all_prompts"])) == 1
+
+
+def test_batches_in_turn_are_like_one_batch(webui, always):
+    assert (
+        webui.txt2img(PROMPT, ["Always"], n_iter=2).info["all_prompts"]
+        == (always.info["all_prompts"][:2])
+    )
+
+
+def test_the_api_writes_what_the_hook_writes(webui, always):
+    found = webui.beautify(prompt=PROMPT, seed=always.info["all_seeds"][0], n=4).body
+    assert found["text"] == always.info["all_prompts"][0]
+
+
+@RANKED
+def test_auto(webui):
+    answer = webui.txt2img(PROMPT, ["Auto"])
+    assert "Beautify failed" not in answer.info["infotexts"][0]
+    assert answer.info["all_prompts"][0].startswith(PROMPT)
+
+
+def test_hires_follows(webui):
+    options = {"enable_hr": True, "hr_scale": 2, "hr_upscaler": "Latent", "denoising_strength": 0.7}
+    answer = webui.txt2img(PROMPT, ["Always"], **options)
+    text = answer.info["infotexts"][0]
+    assert ORIGINAL in text and "Hires upscale" in text
+    assert "Hires prompt" not in text, "both passes use the same prompt"
+    other = webui.txt2img(PROMPT, ["Always"], hr_prompt="a cat", **options)
+    assert "Hires prompt: a cat" in other.info["infotexts"][0]
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"), [("When", "Off, Always"), ("Candidates", "1, 3"), ("Seed", "5, 6")]
+)
+def test_xyz(webui, axis, values):
+    info = webui.get("/sdapi/v1/script-info").body
+    script = next(s for s in info if s["name"] == "x/y/z plot" and not s["is_img2img"])
+    choices = script["args"][0]["choices"]
+    arguments = [argument.get("value") for argument in script["args"]]
+    labels = [argument["label"] for argument in script["args"]]
+    arguments[labels.index("X type")] = choices.index(f"[Beautify] {axis}")
+    arguments[labels.index("X values")] = values
+    for other in "YZ":
+        arguments[labels.index(f"{other} type")] = choices.index("Nothing")
+    extra = {"script_name": "x/y/z plot", "script_args": [_plain(a) for a in arguments]}
+    beautify = ["Off" if axis == "When" else "Always"]
+    texts = webui.txt2img(PROMPT, beautify, **extra).info["infotexts"]
+    cells = texts[-2:]
+    assert (ORIGINAL in cells[0]) == (axis != "When")
+    assert ORIGINAL in cells[1]
+    if axis == "Seed":
+        assert "Beautify seed: 5" in cells[0] and "Beautify seed: 6" in cells[1]
+
+
+def _plain(value):
+    return [] if value is None else value
+
+
+@pytest.mark.parametrize("mode", ["expand", "rewrite"])
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a cat <lora:tiny:0.8>, zorblax style",
+        "a (fluffy:1.3) cat in ((rain))",
+        "a cat at [dawn:dusk:0.5]",
+        "a cat BREAK a red door",
+        "a cat AND a dog :0.5",
+        "a cat [in|on] a hat # note",
+    ],
+)
+def test_syntax_comes_through(webui, prompt, mode):
+    answer = webui.txt2img(prompt, {"when": "Always", "mode": mode})
+    text = answer.info["all_prompts"][0]
+    assert "Beautify failed" not in answer.info["infotexts"][0]
+    assert parse(text).items == parse(prompt).items
+    if "zorblax" in prompt:
+        assert "zorblax style" in text
+
+
+def test_styles_are_applied_first(webui):
+    answer = webui.txt2img(PROMPT, ["Always"], styles=["framed"])
+    assert answer.info["all_prompts"][0].startswith(f"a framed picture of {PROMPT}, in oil")
+
+
+def test_the_negative_prompt_is_untouched(webui):
+    answer = webui.txt2img(PROMPT, ["Always"], negative_prompt="ugly, (blurry:1.2)")
+    assert answer.info["all_negative_prompts"] == ["ugly, (blurry:1.2)"]
+
+
+def test_before_other_extensions(webui):
+    answer = webui.txt2img(
+        PROMPT, {"when": "Always", "order": "Before other extensions"}, styles=["framed"], seed=-1
+    )
+    text = answer.info["all_prompts"][0]
+    assert text.startswith(f"a framed picture of {PROMPT},") and text.endswith(", in oil")
+    assert ORIGINAL + PROMPT in answer.info["infotexts"][0]
+
+
+def test_an_infotext_reproduces_the_picture_and_rewrites_nothing_twice(webui, always):
+    for index in (0, 3):
+        text = always.info["infotexts"][index]
+        again = webui.call("/sdapi/v1/txt2img", {"infotext": text, "seed": -1} | _seed(text))
+        assert again.status == 200, again.body
+        assert again.info["all_prompts"] == [always.info["all_prompts"][index]]
+        assert again.images[0] == always.images[index]
+
+
+def _seed(infotext):
+    """The API's own reading of an infotext leaves the seed out in some hosts."""
+    return {"seed": int(infotext.split(", Seed: ")[1].split(",")[0])}
+
+
+def test_img2img_only_when_asked(webui, plain):
+    body = {"prompt": PROMPT, "init_images": plain.body["images"], "steps": 2, "width": 64}
+    body |= {"height": 64, "denoising_strength": 0.5, "seed": 3}
+    assert webui.call("/sdapi/v1/img2img", body).info["all_prompts"] == [PROMPT]
+    body["alwayson_scripts"] = {"Beautify": {"args": ["Always"]}}
+    assert webui.call("/sdapi/v1/img2img", body).info["all_prompts"][0].startswith(f"{PROMPT},")
+
+
+@pytest.mark.parametrize("user", [None, "artist:wrong", "nobody:secret"])
+def test_routes_ask_for_the_hosts_password(webui, user):
+    for path, body in (("beautify", {"prompt": PROMPT}), ("score", {"texts": ["a"]})):
+        assert webui.call(f"/beautifulprompt/v1/{path}", body, user=user).status == 401
+    assert webui.get("/beautifulprompt/v1/models", user=user).status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "status"),
+    [
+        ("beautify", b"{", "application/json", 400),
+        ("beautify", b"[]", "application/json", 400),
+        ("beautify", b"{}", "text/plain", 415),
+        ("beautify", b"x" * 300_000, "application/json", 413),
+        ("beautify", {}, "application/json", 422),
+        ("beautify", {"prompt": "a" * 9000}, "application/json", 422),
+        ("beautify", {"prompt": "a", "n": 17}, "application/json", 422),
+        ("beautify", {"prompt": "a", "colour": 1}, "application/json", 422),
+        ("beautify", {"prompt": "a", "model": "../../etc"}, "application/json", 503),
+        ("score", {"texts": []}, "application/json", 422),
+    ],
+)
+def test_bad_calls_get_json_errors(webui, path, body, kind, status):
+    answer = webui.call(f"/beautifulprompt/v1/{path}", body, kind=kind)
+    assert answer.status == status
+    assert answer.body["error"]
+
+
+def test_models_are_listed(webui):
+    body = webui.get("/beautifulprompt/v1/models").body
+    assert "starter" in [model["name"] for model in body["models"]]
+    assert body["default"] == "starter"
+
+
+@RANKED
+def test_scores(webui):
+    answer = webui.call("/beautifulprompt/v1/score", {"texts": [PROMPT, f"{PROMPT}, oil painting"]})
+    assert [set(score) for score in answer.body["scores"]] == [{"total", "aesthetic"}] * 2
+
+
+def test_fifty_calls_at_once_while_images_render(webui, always):
+    with ThreadPoolExecutor(52) as pool:
+        pictures = [pool.submit(webui.txt2img, PROMPT, ["Always"], batch_size=4) for _ in range(2)]
+        calls = [pool.submit(webui.beautify, prompt=PROMPT, seed=i % 5, n=2) for i in range(50)]
+        answers = [call.result() for call in calls]
+        images = [picture.result() for picture in pictures]
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body["text"] for answer in answers}) <= 5
+    assert all(image.images == always.images for image in images)
+
+
+def test_clicks_while_a_checkpoint_loads(webui):
+    """Two checkpoints in turn, each picture loading one, while every call loads the rewriter."""
+    names = [model["title"] for model in webui.get("/sdapi/v1/sd-models").body]
+    if len(names) < 2:
+        pytest.skip("the host has one checkpoint")
+    webui.set(beautifulprompt_device="unload after use")
+    try:
+        expected = webui.beautify(prompt=PROMPT, seed=1, n=1).body["text"]
+        with ThreadPoolExecutor(4) as pool:
+            switched = [
+                pool.submit(webui.txt2img, PROMPT, override_settings={"sd_model_checkpoint": name})
+                for name in names[:2] * 3
+            ]
+            calls = [pool.submit(webui.beautify, prompt=PROMPT, seed=1, n=1) for _ in range(15)]
+            assert {call.result().body.get("text") for call in calls} == {expected}
+            assert all(picture.result().status == 200 for picture in switched)
+    finally:
+        webui.set(beautifulprompt_device="auto")
+
+
+@pytest.mark.parametrize("harm", ["truncated", "no tokenizer", "gone"])
+def test_a_bad_model_folder_costs_no_picture(webui, plain, harm):
+    folder = webui.models / harm.replace(" ", "-")
+    shutil.copytree(STARTER, folder)
+    weights = folder / "model.safetensors"
+    if harm == "truncated":
+        weights.write_bytes(weights.read_bytes()[:100_000])
+    elif harm == "gone":
+        shutil.rmtree(folder)
+    else:
+        (folder / "tokenizer.json").unlink()
+    answer = webui.txt2img(PROMPT, {"when": "Always", "model": folder.name})
+    assert answer.info["all_prompts"] == [PROMPT]
+    assert answer.images == plain.images
+    told = answer.info["infotexts"][0].partition("Beautify failed: ")[2]
+    assert {"truncated": "truncated", "no tokenizer": "tokenizer", "gone": "no model"}[harm] in told
+    assert not list(folder.parent.rglob("*.corrupted"))
+    refused = webui.beautify(prompt=PROMPT, model=folder.name)
+    assert (refused.status, "error" in refused.body) == (503, True)
+
+
+def test_another_model_of_the_folder(webui):
+    shutil.copytree(STARTER, webui.models / "mine")
+    answer = webui.txt2img(PROMPT, {"when": "Always", "model": "mine"})
+    assert "Beautify model: mine" in answer.info["infotexts"][0]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+def test_memory_comes_back_after_each_of_fifty_uses(webui):
+    webui.set(beautifulprompt_device="unload after use")
+    try:
+        sizes = []
+        for i in range(55):
+            assert webui.beautify(prompt=PROMPT, seed=i, n=4).status == 200
+            sizes.append(webui.resident())
+        grown = (sizes[-1] - sizes[4]) / 2**20
+        print(f"RAM after 5 uses {sizes[4] / 2**20:.0f} MiB, after 55 {sizes[-1] / 2**20:.0f} MiB")
+        assert grown < 10
+    finally:
+        webui.set(beautifulprompt_device="auto")

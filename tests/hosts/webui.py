@@ -1,0 +1,201 @@
+"""A real WebUI for tests: started with this extension alone, in a data folder of its own.
+
+WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo or reForge, with a checkpoint
+WEBUI_PYTHON    the Python that has its requirements
+WEBUI_ARGS      further flags, for a machine without a GPU say
+WEBUI_START     seconds to wait for its start, 300 if not given
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+USER = "artist:secret"
+_FLAGS = [
+    "--skip-prepare-environment",
+    "--skip-install",
+    "--skip-version-check",
+    "--skip-python-version-check",
+    "--skip-torch-cuda-test",
+    "--no-download-sd-model",
+    "--do-not-download-clip",
+    "--no-hashing",
+    "--disable-console-progressbars",
+    "--api",
+    "--api-auth",
+    USER,
+    "--server-name",
+    "127.0.0.1",
+]
+_STYLES = 'name,prompt,negative_prompt\nframed,"a framed picture of {prompt}, in oil",\n'
+#: What tests set, so that a picture takes no time.
+SMALL = {"steps": 2, "width": 64, "height": 64, "seed": 11, "sampler_name": "Euler", "cfg_scale": 5}
+
+
+@dataclass
+class Answer:
+    """An HTTP answer; `body` is its JSON."""
+
+    status: int
+    body: dict
+
+    @property
+    def info(self) -> dict:
+        """What the host tells of a txt2img call."""
+        return json.loads(self.body["info"])
+
+    @property
+    def images(self) -> list[bytes]:
+        """The pictures' pixels, packed: the files around them carry the infotext."""
+        return [_pixels(base64.b64decode(image)) for image in self.body["images"]]
+
+
+class WebUI:
+    """Starts on entering, ends on leaving; `log` is its output so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.host = Path(os.environ["WEBUI_DIR"])
+        self.data = folder / "data"
+        self.models = folder / "beautifulprompt"
+        self._log = folder / "log.txt"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen | None = None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def __enter__(self) -> WebUI:
+        extensions = self.data / "extensions"
+        extensions.mkdir(parents=True)
+        self.models.mkdir()
+        (extensions / "a name of the user's").symlink_to(ROOT, target_is_directory=True)
+        (self.data / "styles.csv").write_text(_STYLES)
+        self._lora()
+        models = self.host / "models"
+        command = [
+            os.environ.get("WEBUI_PYTHON", "python"),
+            "launch.py",
+            *_FLAGS,
+            *("--port", str(self.port), "--data-dir", str(self.data)),
+            *("--ckpt-dir", str(models / "Stable-diffusion")),
+            *("--beautifulprompt-dir", str(self.models)),
+            *shlex.split(os.environ.get("WEBUI_ARGS", "")),
+        ]
+        env = {**os.environ, "HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.host, env=env, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + float(os.environ.get("WEBUI_START", "300"))
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                if self.get("/sdapi/v1/samplers").status == 200:
+                    return self
+            except OSError:
+                pass
+            time.sleep(1)
+        self.__exit__()
+        raise RuntimeError(f"{self.host} did not start:\n{self.log[-4000:]}")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def get(self, path: str, **options) -> Answer:
+        return self.call(path, None, **options)
+
+    def call(
+        self,
+        path: str,
+        body: dict | bytes | None,
+        *,
+        user: str | None = USER,
+        kind: str = "application/json",
+        timeout: float = 120,
+    ) -> Answer:
+        """GET without a body, POST with one; an error's answer comes back like any other."""
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": kind})
+        if user:
+            token = base64.b64encode(user.encode()).decode()
+            request.add_header("Authorization", f"Basic {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Answer(answer.status, _json(answer.read()))
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, _json(error.read()))
+
+    def txt2img(self, prompt: str, beautify: list | dict | None = None, **fields) -> Answer:
+        """A small picture; `beautify` are the arguments of our script."""
+        body = {**SMALL, "prompt": prompt, **fields}
+        if beautify is not None:
+            values = beautify if isinstance(beautify, list) else [beautify]
+            body["alwayson_scripts"] = {"Beautify": {"args": values}}
+        answer = self.call("/sdapi/v1/txt2img", body)
+        assert answer.status == 200, answer.body
+        return answer
+
+    def beautify(self, **fields) -> Answer:
+        return self.call("/beautifulprompt/v1/beautify", fields)
+
+    def set(self, **options) -> None:
+        """Change settings of the host."""
+        assert self.call("/sdapi/v1/options", options).status == 200
+
+    def resident(self) -> int:
+        """Bytes of RAM that the host holds."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def _lora(self) -> None:
+        """A LoRA that changes nothing, with trigger words beside it."""
+        folder = self.data / "models" / "Lora"
+        folder.mkdir(parents=True)
+        header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+        weights = len(header).to_bytes(8, "little") + header + bytes(4)
+        (folder / "tiny.safetensors").write_bytes(weights)
+        (folder / "tiny.json").write_text(json.dumps({"activation text": "zorblax style"}))
+
+
+def _pixels(png: bytes) -> bytes:
+    """The IDAT chunks of a PNG file."""
+    found, at = b"", 8
+    while at < len(png):
+        size = int.from_bytes(png[at : at + 4], "big")
+        if png[at + 4 : at + 8] == b"IDAT":
+            found += png[at + 8 : at + 8 + size]
+        at += 12 + size
+    assert found, "not a PNG file"
+    return found
+
+
+def _json(text: bytes) -> dict:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"text": text.decode(errors="replace")}
