@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from comfy_api.v0_0_2 import io
 
 from ..bp_core.errors import BeautifulPromptError
@@ -12,6 +10,7 @@ from . import metadata
 from .live import Live
 from .load import REWRITER
 from .memory import ManagedRewriter, starter
+from .plain import clip_tokens, phrases, report
 
 _MOST_SEED = 0xFFFFFFFFFFFFFFFF
 
@@ -189,34 +188,3 @@ class BeautifyPrompt(io.ComfyNode):
             report(result),
             ui={"text": [result.text], "beautifulprompt": [shown]},
         )
-
-
-def phrases(text: str) -> list[str]:
-    """Phrases of a widget, separated by commas or line breaks; /…/ is one phrase, commas and all."""
-    return [found.strip() for found in re.findall(r"\s*(/.*?/(?=\s*(?:[,\n]|$))|[^,\n]+)", text)
-            if found.strip()]  # fmt: skip
-
-
-def clip_tokens(clip, text: str) -> int:
-    """Tokens of a prompt as the image model's text encoder counts them, without begin, end and
-    padding; of the encoder that counts most, where there are several."""
-    encoders = clip.tokenize(text, return_word_ids=True).values()
-    # ComfyUI numbers words from 1; what belongs to no word has number 0.
-    return max(
-        (sum(token[2] != 0 for row in rows for token in row) for rows in encoders), default=0
-    )
-
-
-def report(result) -> str:
-    """Every candidate with its scores, best first, one a line."""
-    lines = [result.note] if result.note else []
-    for place, candidate in enumerate(result.candidates, 1):
-        facts = [] if candidate.score is None else [f"score {candidate.score:+.2f}"]
-        if candidate.aesthetic is not None:
-            facts.append(f"aesthetic {candidate.aesthetic:+.2f}")
-        facts.append(f"kept {candidate.kept:.0%}")
-        if candidate.lost:
-            facts.append(f"lost: {', '.join(candidate.lost)}")
-        facts.append(f"{candidate.tokens} tokens")
-        lines.append(f"{place}. {candidate.text}\n   {', '.join(facts)}")
-    return "\n".join(lines)

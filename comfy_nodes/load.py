@@ -58,9 +58,7 @@ class LoadBeautifulPrompt(io.ComfyNode):
                     "they keep and by likelihood.",
                 ),
             ],
-            outputs=[
-                REWRITER.Output("rewriter", tooltip="For Beautify Prompt and Score Prompt.")
-            ],
+            outputs=[REWRITER.Output("rewriter", tooltip="For Beautify Prompt and Score Prompt.")],
         )
 
     @classmethod

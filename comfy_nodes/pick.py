@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 from comfy_api.v0_0_2 import io
 
 from ..bp_core.errors import InputError
+from .plain import ranked
 
 
 class PickBest(io.ComfyNode):
@@ -17,7 +15,7 @@ class PickBest(io.ComfyNode):
             node_id="BeautifulPromptPickBest",
             display_name="Pick Best",
             category="Beautiful Prompt",
-            description="Keeps the pictures with the highest scores, best first, and their prompts.",
+            description="Keeps the pictures with the highest scores and their prompts, best first.",
             search_aliases=["best of n", "select image", "rank images", "beautifulprompt"],
             is_input_list=True,
             inputs=[
@@ -48,14 +46,6 @@ class PickBest(io.ComfyNode):
         texts = _each(prompts, len(singles), "prompts") if prompts else [""] * len(singles)
         best = ranked(values)[: count[0]]
         return io.NodeOutput(*([of[i] for i in best] for of in (singles, texts, values)))
-
-
-def ranked(scores: Sequence[float]) -> list[int]:
-    """Indices from the highest score to the lowest; equals stay in order, NaN comes last."""
-    return sorted(
-        range(len(scores)), key=lambda i: -math.inf if math.isnan(scores[i]) else scores[i],
-        reverse=True,
-    )  # fmt: skip
 
 
 def _each(values: list, pictures: int, name: str) -> list:

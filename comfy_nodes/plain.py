@@ -1,0 +1,44 @@
+"""What the nodes need that knows neither ComfyUI nor models: phrases, counts, reports, ranks."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+
+def phrases(text: str) -> list[str]:
+    """Phrases of a widget, separated by commas or line breaks; /…/ is one, commas and all."""
+    found = re.findall(r"\s*(/.*?/(?=\s*(?:[,\n]|$))|[^,\n]+)", text)
+    return [phrase.strip() for phrase in found if phrase.strip()]
+
+
+def clip_tokens(clip, text: str) -> int:
+    """Tokens of a prompt as the image model's text encoder counts them, without begin, end and
+    padding; of the encoder that counts most, where there are several."""
+    encoders = clip.tokenize(text, return_word_ids=True).values()
+    # ComfyUI numbers words from 1; what belongs to no word has number 0.
+    return max(
+        (sum(token[2] != 0 for row in rows for token in row) for rows in encoders), default=0
+    )
+
+
+def report(result) -> str:
+    """Every candidate of a `Result` with its scores, best first."""
+    lines = [result.note] if result.note else []
+    for place, candidate in enumerate(result.candidates, 1):
+        facts = [] if candidate.score is None else [f"score {candidate.score:+.2f}"]
+        if candidate.aesthetic is not None:
+            facts.append(f"aesthetic {candidate.aesthetic:+.2f}")
+        facts.append(f"kept {candidate.kept:.0%}")
+        if candidate.lost:
+            facts.append(f"lost: {', '.join(candidate.lost)}")
+        facts.append(f"{candidate.tokens} tokens")
+        lines.append(f"{place}. {candidate.text}\n   {', '.join(facts)}")
+    return "\n".join(lines)
+
+
+def ranked(scores: Sequence[float]) -> list[int]:
+    """Indices from the highest score to the lowest; equals stay in order, NaN comes last."""
+    values = [-math.inf if math.isnan(score) else score for score in scores]
+    return sorted(range(len(values)), key=lambda i: values[i], reverse=True)

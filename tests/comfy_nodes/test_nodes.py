@@ -1,0 +1,311 @@
+"""The nodes' own logic, without ComfyUI: what they hand to the library and what they give back."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import fakehost
+import pytest
+import torch
+from fakehost import PACK, ROOT, Interrupt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comfy_nodes.plain import clip_tokens, phrases, ranked
+
+SETTINGS = {
+    "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
+    "keep": "", "block": "", "accept": "always", "temperature": 1.0, "top_k": 50, "top_p": 0.95,
+    "repetition_penalty": 1.1,
+}  # fmt: skip
+
+
+host, pack = fakehost.host, fakehost.pack  # fixtures
+
+
+def part(name: str):
+    return import_module(f"{PACK}.comfy_nodes.{name}")
+
+
+@pytest.fixture
+def beautify(pack, host, model_folder):
+    """Runs the node on a tiny random model, with the hidden inputs of node 5 of a graph."""
+    rewriter = part("memory").load(model_folder, reward=None)
+    node = pack.nodes["BeautifyPrompt"]
+
+    def run(text="a cat", pnginfo=None, **changes):
+        settings = {**SETTINGS, **changes}
+        graph = {"5": {"class_type": "BeautifulPromptBeautify", "inputs": {"text": text}}}
+        graph["5"]["inputs"].update({k: v for k, v in settings.items() if k != "clip"})
+        clone = type("Clone", (node,), {})
+        clone.hidden = SimpleNamespace(unique_id="5", prompt=graph, extra_pnginfo=pnginfo)
+        run.graph = graph
+        return clone.execute(text, rewriter=rewriter, **settings)
+
+    run.rewriter = rewriter
+    return run
+
+
+def test_importing_the_root_package_imports_nothing_else():
+    """pytest and other tools import it too, where there is no ComfyUI."""
+    code = (
+        "import importlib.util as u, sys\n"
+        f"spec = u.spec_from_file_location('root', {str(ROOT / '__init__.py')!r})\n"
+        "module = u.module_from_spec(spec)\n"
+        "before = set(sys.modules)\n"
+        "spec.loader.exec_module(module)\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_every_input_and_output_is_explained(pack):
+    for node in pack.nodes.values():
+        schema = node.define_schema()
+        assert schema.node_id.startswith("BeautifulPrompt")
+        assert schema.description and schema.search_aliases
+        for slot in [*schema.inputs, *schema.outputs]:
+            assert slot.tooltip, f"{schema.node_id}.{slot.id}"
+
+
+def test_the_best_candidate_comes_first_and_keeps_the_text(beautify, host):
+    out = beautify("a cat <lora:moody:0.8>")
+    best, candidates, scores, report = out.args
+    assert best == candidates[0] and "<lora:moody:0.8>" in best and best.startswith("a cat")
+    assert len(candidates) == len(scores) == 3
+    assert all(text in report for text in candidates)
+    assert out.ui["text"] == [best]
+    assert out.ui["beautifulprompt"][0]["before"] == "a cat <lora:moody:0.8>"
+
+
+def test_the_library_gives_the_same_text(beautify, model_folder):
+    from bp_core import Rewriter
+
+    alone = Rewriter.load(model_folder, reward=None)
+    assert beautify().args[0] == alone("a cat", n=3, seed=7, max_new_tokens=12).text
+
+
+def test_weights_are_requested_from_the_host_before_each_run(beautify, host):
+    beautify()
+    beautify()
+    assert [call["models"] for call in host.loaded] == [[beautify.rewriter.patcher]] * 2
+    # A network without the host's casting layers cannot run half loaded.
+    assert all(call["force_full_load"] and call["memory_required"] > 0 for call in host.loaded)
+
+
+def test_cancel_ends_the_decoding_within_a_token(beautify, host):
+    host.cancel_at = 4
+    with pytest.raises(Interrupt):
+        beautify()
+    assert host.polls == 4
+    assert len(host.progress) == 3
+
+
+def test_text_and_progress_go_to_the_client_whose_graph_it_is(beautify, host):
+    best = beautify().args[0]
+    assert host.server.sent[-1] == (best, "5", "someone")
+    value, total = host.progress[-1]
+    assert value == total
+    host.server.client_id = None
+    host.server.sent.clear()
+    beautify()
+    assert host.server.sent == []
+
+
+def test_a_prompt_without_words_comes_back_with_a_note(beautify):
+    best, candidates, scores, report = beautify("<lora:x:1>").args
+    assert (best, candidates, scores) == ("<lora:x:1>", ["<lora:x:1>"], [0.0])
+    assert "no words" in report
+
+
+def test_an_image_carries_the_prompt_on_a_cache_hit_too(beautify, pack, host):
+    (handler,) = host.server.handlers
+    saved = {"workflow": {}}
+    best = beautify(pnginfo=saved).args[0]
+    assert saved["beautifulprompt"]["5"][0]["prompt"] == best
+    assert saved["workflow"] == {}
+
+    queued = handler({"prompt": beautify.graph, "extra_data": {"extra_pnginfo": {"workflow": 1}}})
+    assert queued["extra_data"]["extra_pnginfo"]["beautifulprompt"] == saved["beautifulprompt"]
+    assert queued["extra_data"]["extra_pnginfo"]["workflow"] == 1
+
+    changed = json.loads(json.dumps(beautify.graph))
+    changed["5"]["inputs"]["seed"] = 8
+    info = handler({"prompt": changed})["extra_data"]["extra_pnginfo"]
+    assert info == {"beautifulprompt": {}}
+    # The page sends whole numbers for floats.
+    same = json.loads(json.dumps(beautify.graph))
+    same["5"]["inputs"]["temperature"] = 1
+    assert handler({"prompt": same})["extra_data"]["extra_pnginfo"]["beautifulprompt"]
+
+
+def test_a_list_of_texts_is_recorded_in_order(beautify, host):
+    saved = {}
+    for index in range(3):
+        host.context = SimpleNamespace(list_index=index)
+        beautify(pnginfo=saved)
+    assert len(saved["beautifulprompt"]["5"]) == 3
+    host.context = SimpleNamespace(list_index=0)
+    beautify(pnginfo=saved)
+    assert len(saved["beautifulprompt"]["5"]) == 1
+
+
+def test_graphs_without_our_node_are_left_alone(pack, host):
+    (handler,) = host.server.handlers
+    for data in ({}, {"prompt": {"1": {"class_type": "KSampler", "inputs": {}}}}):
+        assert handler(data) is data
+
+
+def test_the_connected_clip_counts_the_budget(beautify):
+    class Clip:
+        """One token a word, between begin (0), end and padding (0) of 77 places."""
+
+        def tokenize(self, text, return_word_ids=False):
+            assert return_word_ids
+            words = [(9, 1.0, i + 1) for i, _ in enumerate(text.split())]
+            row = [(1, 1.0, 0), *words]
+            return {"l": [row + [(0, 1.0, 0)] * (77 - len(row))], "g": [row[:1]]}
+
+    assert clip_tokens(Clip(), "a cat there") == 3
+    best = beautify("a cat", clip=Clip(), token_budget=4, length=40).args[0]
+    assert len(best.split()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", []),
+        (" , \n,", []),
+        ("neon, lens flare\nbokeh", ["neon", "lens flare", "bokeh"]),
+        ("/a{1,2}/, b", ["/a{1,2}/", "b"]),
+        ("a/b, /c", ["a/b", "/c"]),
+    ],
+)
+def test_phrases_of_a_widget(text, found):
+    assert phrases(text) == found
+
+
+@given(st.lists(st.text("abc -", min_size=1).map(str.strip).filter(bool)))
+def test_plain_phrases_survive_the_widget(found):
+    assert phrases(", ".join(found)) == found
+
+
+def test_a_broken_pattern_is_refused_before_anything_runs(pack):
+    node = pack.nodes["BeautifyPrompt"]
+    assert "/(/" in node.validate_inputs(block="/(/")
+    assert node.validate_inputs(block="/neon|glow/, bokeh") is True
+    assert node.validate_inputs() is True  # the input is connected
+
+
+def test_models_are_named_as_they_lie_in_the_folder(pack, host, model_folder):
+    folders = part("folders")
+    published = "alibaba-pai/pai-bloom-1b1-text2prompt-sd-v2"
+    assert folders.rewriters() == ["starter", *folders.KNOWN_MODELS]
+    shutil.copytree(model_folder, host.folder / "mine")
+    shutil.copytree(model_folder, host.folder / published.replace("/", "--"))
+    (host.folder / "empty").mkdir()
+    assert folders.rewriters() == ["starter", "mine", *folders.KNOWN_MODELS]
+    assert folders.find_rewriter("mine") == host.folder / "mine"
+    assert folders.find_rewriter(published) == host.folder / published.replace("/", "--")
+    reward = host.folder / "judge"
+    reward.mkdir()
+    (reward / "config.json").write_text("{}")
+    (reward / "beautifulprompt.json").write_text('{"kind": "reward"}')
+    assert folders.rewards() == ["starter", "none", "judge"]
+    assert "judge" not in folders.rewriters()
+
+
+@pytest.mark.parametrize("name", ["gone", "..", "/etc", "mine/../mine", "someone/else"])
+def test_names_outside_the_list_are_refused_with_the_remedy(pack, host, model_folder, name):
+    shutil.copytree(model_folder, host.folder / "mine")
+    answer = pack.nodes["LoadBeautifulPrompt"].validate_inputs(name, False, "starter")
+    assert str(host.folder) in answer and "starter" in answer
+
+
+def test_nothing_is_downloaded_unless_asked(pack, host, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(host.folder))
+    name = next(iter(part("folders").KNOWN_MODELS))
+    node = pack.nodes["LoadBeautifulPrompt"]
+    asked = []
+    monkeypatch.setattr(part("folders"), "download", lambda *a: asked.append(a) or Path("/none"))
+    assert "'download'" in node.validate_inputs(name, False, "starter")
+    assert node.validate_inputs(name, True, "starter") is True
+    with pytest.raises(Exception, match="turn on 'download'"):
+        node.execute(name, False, "auto", "auto", "none")
+    assert asked == []
+    with pytest.raises(Exception, match="/none"):
+        node.execute(name, True, "auto", "auto", "none")
+    assert asked[0][0] == name
+
+
+def test_a_loaded_model_runs_where_the_node_says(pack, host, model_folder):
+    shutil.copytree(model_folder, host.folder / "mine")
+    (managed,) = (
+        pack.nodes["LoadBeautifulPrompt"].execute("mine", False, "cpu", "bf16", "none").args
+    )
+    assert managed.patcher.load_device == torch.device("cpu")
+    assert managed.patcher.model.network.dtype == torch.bfloat16
+    assert managed.reward is None
+
+
+def test_a_truncated_model_fails_with_the_remedy(pack, host, model_folder):
+    weights = model_folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    shutil.copytree(model_folder, host.folder / "broken")
+    with pytest.raises(Exception, match=r"model\.safetensors") as caught:
+        pack.nodes["LoadBeautifulPrompt"].execute("broken", False, "auto", "auto", "none")
+    assert type(caught.value).__name__ == "ModelError"
+    assert "\n" not in str(caught.value)
+
+
+class Judge:
+    """A reward that likes long prompts."""
+
+    def score(self, texts, raw):
+        assert len(raw) == len(texts) and len(set(raw)) == 1
+        return [SimpleNamespace(total=float(len(t)), aesthetic=1.0) for t in texts]
+
+
+def test_scoring_reads_prose_and_tells_the_gain(pack):
+    node = pack.nodes["ScorePrompt"]
+    judged = SimpleNamespace(reward=Judge())
+    out = node.execute("a red cat <lora:x:1>", "a cat, soft light", rewriter=judged)
+    score, gain, aesthetic, kept, report = out.args
+    assert (score, gain, aesthetic, kept) == (17.0, 8.0, 1.0, 0.5)
+    assert "lost: red" in report
+    alone = node.execute("a red cat", "  ", rewriter=judged).args
+    assert (alone[1], alone[3]) == (0.0, 1.0)
+    with pytest.raises(Exception, match="Load Beautiful Prompt"):
+        node.execute("a", "", rewriter=SimpleNamespace(reward=None))
+
+
+def test_the_best_pictures_come_first_with_their_prompts(pack):
+    node = pack.nodes["PickBest"]
+    images = [torch.full((2, 4, 4, 3), 1.0), torch.full((2, 8, 8, 3), 2.0)]
+    best, prompts, scores = node.execute(
+        images, [0.1, 0.9, math.nan, 0.5], [3], ["a cat", "a dog"]
+    ).args
+    assert [tuple(image.shape) for image in best] == [(1, 4, 4, 3), (1, 8, 8, 3), (1, 4, 4, 3)]
+    assert prompts == ["a cat", "a dog", "a cat"]
+    assert scores == [0.9, 0.5, 0.1]
+    assert node.execute(images, [1.0, 2.0], [9]).args[2] == [2.0, 2.0, 1.0, 1.0]
+    with pytest.raises(Exception, match="3 scores for 4 images"):
+        node.execute(images, [1.0, 2.0, 3.0], [1])
+
+
+@given(st.lists(st.floats(allow_nan=True)))
+def test_ranking_is_a_permutation_in_falling_order(values):
+    order = ranked(values)
+    assert sorted(order) == list(range(len(values)))
+    falling = [values[i] for i in order if not math.isnan(values[i])]
+    assert falling == sorted(falling, reverse=True)
