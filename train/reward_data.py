@@ -1,0 +1,175 @@
+"""Data of the starter's reward: human scores per prompt, and unlabelled prompts to distil over.
+
+    python train/reward_data.py --data ../shared/data --out runs/reward
+
+Writes `human.parquet` (prompt, score, images, cluster, split, half), `pool.parquet` (prompt,
+source) and `transfer.parquet` (agiqa3k: prompt, score, modifiers), which `train/teacher.py` and
+`train/reward.py` read.
+
+A score is the mean over a prompt's images of their human opinion score, ranked within the image's
+generator and mapped to a standard normal, since the generator alone explains half of the variance.
+Clusters of near-duplicates go whole to train, validation or test, and whole to half A or B, by a
+hash of their first prompt: the same on every machine, and other rows do not change it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core.errors import InputError
+from bp_core.words import clauses
+from train.cleaning import clean, is_english
+from train.collect import read_captions, read_evaluation, read_podvodka, read_pools
+from train.dedup import clusters, near
+
+# Shares of the published marks' split: 10,882 / 1,427 / 1,312.
+_TRAIN, _VALIDATION = 0.80, 0.105
+
+
+def rank_normal(values: np.ndarray) -> np.ndarray:
+    """Ranks (n,) mapped to the quantiles of a standard normal (Blom's scores, offset 1/2)."""
+    from scipy.stats import norm, rankdata
+
+    return norm.ppf((rankdata(values) - 0.5) / len(values))
+
+
+def _generator(names: pd.Series) -> pd.Series:
+    return names.str.replace(r"_\d+\.\w+$", "", regex=True)
+
+
+def _uniform(text: str, salt: str) -> float:
+    """A number in [0, 1) that hangs on `text` alone."""
+    digest = hashlib.sha256(f"{salt} {text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def human_scores(data: Path) -> pd.DataFrame:
+    """AIGIQA-20K by prompt: prompt, score (z), images, cluster, split, half ("A" or "B")."""
+    images = pd.read_csv(
+        data / "aigiqa20k/prompt_mos.csv", header=None, names=["name", "prompt", "mos"]
+    )
+    images["prompt"] = images.prompt.str.split().str.join(" ")
+    by_generator = images.groupby(_generator(images.name)).mos
+    images["score"] = by_generator.transform(lambda s: rank_normal(s.to_numpy()))
+    frame = images.groupby("prompt", sort=True).agg(
+        score=("score", "mean"), images=("score", "size")
+    )
+    frame = frame.reset_index()
+    frame["cluster"] = clusters(frame.prompt.tolist())
+    first = frame.groupby("cluster").prompt.min()
+    share = frame.cluster.map(first.map(lambda p: _uniform(p, "split")))
+    frame["split"] = np.select(
+        [share < _TRAIN, share < _TRAIN + _VALIDATION], ["train", "validation"], "test"
+    )
+    half = frame.cluster.map(first.map(lambda p: _uniform(p, "half")))
+    frame["half"] = np.where(half < 0.5, "A", "B")
+    return frame
+
+
+def transfer_scores(data: Path) -> pd.DataFrame:
+    """AGIQA-3K by prompt: prompt, score (z), subject, modifiers (in their order, or empty)."""
+    images = pd.read_csv(data / "agiqa3k/data.csv", keep_default_na=False)
+    by_generator = images.groupby(_generator(images.name)).mos_quality
+    images["score"] = by_generator.transform(lambda s: rank_normal(s.to_numpy()))
+    frame = images.groupby("prompt", sort=True).agg(
+        score=("score", "mean"),
+        adj1=("adj1", "first"),
+        adj2=("adj2", "first"),
+        style=("style", "first"),
+    )
+    frame = frame.reset_index()
+    frame["modifiers"] = [
+        [m for m in row if m] for row in frame[["adj1", "adj2", "style"]].to_numpy()
+    ]
+    frame["subject"] = [
+        ",".join(p.split(",")[: len(p.split(",")) - len(m)]).strip()
+        for p, m in zip(frame.prompt, frame.modifiers, strict=True)
+    ]
+    return frame[["prompt", "score", "subject", "modifiers"]]
+
+
+def pool(data: Path, held_out: list[str], size: dict[str, int], seed: int) -> pd.DataFrame:
+    """Unlabelled prompts: rich ones, plain ones, and plain ones with phrases of the rich.
+
+    Args:
+        held_out: prompts that none of the pool may come near to.
+        size: how many of "rich", "plain" and "mixed" (the reward's daily work: one subject, many
+            tails) to take at most.
+    """
+    rng = random.Random(seed)
+    pools = read_pools(data)
+    pairs = read_podvodka(data)
+    rich = [*pools["imagereward"], *pools["pickapic"], *(high for _, high in pairs)]
+    plain = [*read_captions(data), *pools["unigenbench"], *(low for low, _ in pairs)]
+    sides = {}
+    for name, prompts in (("rich", rich), ("plain", plain)):
+        prompts = sorted({c for p in prompts if is_english(c := clean(p))})
+        far = ~near(prompts, held_out)
+        sides[name] = [p for p, ok in zip(prompts, far, strict=True) if ok]
+        rng.shuffle(sides[name])
+    count = Counter(c.lower() for p in sides["rich"] for c in clauses(p)[1:] if len(c) < 60)
+    phrases = [c for c, k in count.items() if k >= 3]
+    weights = [count[c] ** 0.5 for c in phrases]
+    firsts = [clauses(p)[0] for p in sides["rich"] if len(clauses(p)) > 1]
+    tails = [", ".join(clauses(p)[1:]) for p in sides["rich"] if len(clauses(p)) > 2]
+    subjects = sides["plain"] + [f for f in firsts if len(f.split()) > 2]
+    mixed = []
+    while len(mixed) < size["mixed"]:
+        subject = rng.choice(subjects)
+        # Twice the same subject: the student sees what a tail alone changes.
+        for _ in range(2):
+            tail = ", ".join(rng.choices(phrases, weights, k=rng.randint(1, 10)))
+            mixed.append(f"{subject}, {tail if rng.random() < 0.75 else rng.choice(tails)}")
+    rows = [
+        (prompt, source)
+        for source, prompts in (*sides.items(), ("mixed", mixed))
+        for prompt in prompts[: size[source]]
+    ]
+    frame = pd.DataFrame(rows, columns=["prompt", "source"])
+    return frame.drop_duplicates("prompt", ignore_index=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("runs/reward"))
+    parser.add_argument("--rich", type=int, default=20_000)
+    parser.add_argument("--plain", type=int, default=14_000)
+    parser.add_argument("--mixed", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    try:
+        human, transfer = human_scores(args.data), transfer_scores(args.data)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename} is missing: give the data's folder as --data"
+        ) from error
+    held_out = read_evaluation(args.data) + human.prompt[human.split != "train"].tolist()
+    size = {"rich": args.rich, "plain": args.plain, "mixed": args.mixed}
+    unlabelled = pool(args.data, held_out, size, args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, frame in (("human", human), ("transfer", transfer), ("pool", unlabelled)):
+        frame.to_parquet(args.out / f"{name}.parquet", index=False)
+    report = {
+        "splits": human.groupby(["split", "half"]).size().unstack().to_dict("index"),
+        "pool": unlabelled.source.value_counts().to_dict(),
+    }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"reward_data.py: {error}")
