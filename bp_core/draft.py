@@ -86,7 +86,8 @@ class Drafter:
         """The draft that the model's tokens make; None when it must not or need not be shown."""
         tokens = generation.tokens[: self.longest]
         finished = generation.finished and len(generation.tokens) <= self.longest
-        phrases = clauses(inert(self.model.decode(tokens)))
+        # Half a character at the cut decodes to the replacement sign.
+        phrases = clauses(inert(self.model.decode(tokens).replace("\ufffd", "")))
         if not finished and len(phrases) > 1:
             phrases.pop()  # it was cut in the middle
         made = self._expand(phrases) if self.mode == "expand" else self._rewrite(phrases)

@@ -108,7 +108,7 @@ class Names:
             for k in range(2, min(self.longest, len(run) - i) + 1)
         )
 
-    def strip(self, text: str) -> list[str]:
+    def without_credits(self, text: str) -> list[str]:
         """The clauses of `text` with credits cut off and clauses made of names dropped."""
         kept = []
         for clause in clauses(text):

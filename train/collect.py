@@ -97,14 +97,14 @@ def read_captions(data: Path) -> list[str]:
         return [row[2].strip() for row in csv.reader(file)][1:]
 
 
-def read_evaluation(data: Path) -> list[str]:
-    """Prompts that no training pair may come near to."""
+def read_evaluation_sets(data: Path) -> dict[str, list[str]]:
+    """Prompts to measure on, by set; no training pair may come near to one."""
     with open(data / "partiprompts/PartiPrompts.tsv", newline="", encoding="utf-8") as file:
         parti = [row["Prompt"] for row in csv.DictReader(file, delimiter="\t")]
-    geneval = (data / "geneval/generation_prompts.txt").read_text(encoding="utf-8").splitlines()
     with open(data / "agiqa3k/data.csv", newline="", encoding="utf-8") as file:
         agiqa = sorted({row["prompt"] for row in csv.DictReader(file)})
-    return parti + geneval + agiqa
+    geneval = (data / "geneval/generation_prompts.txt").read_text(encoding="utf-8").splitlines()
+    return {"partiprompts": parti, "geneval": geneval, "agiqa3k": agiqa}
 
 
 class PairMaker:
@@ -162,7 +162,7 @@ class PairMaker:
 
     def cut(self, prompt: str) -> tuple[str, str] | None:
         """(raw, tail) at a random phrase boundary in the first half of a cleaned prompt."""
-        phrases = self.names.strip(prompt)
+        phrases = self.names.without_credits(prompt)
         if not phrases:
             return None
         first = split_sentence(phrases[0], self.rng) if self.rng.random() < 0.3 else None
@@ -253,7 +253,7 @@ def build(
     report["read"] = len(rows)
     rows = [r for r in rows if is_english(r[2]) and is_safe(r[1] + " " + r[2])]
     report["english and safe"] = len(rows)
-    evaluation = read_evaluation(data)
+    evaluation = [p for prompts in read_evaluation_sets(data).values() for p in prompts]
     for field in (1, 2):
         drop = near([r[field] for r in rows], evaluation)
         rows = [r for r, d in zip(rows, drop, strict=True) if not d]
@@ -303,7 +303,7 @@ def from_description(maker: PairMaker, low: str, high: str, cluster: int) -> lis
     """Pairs of a GPT-3 description and its prompt: a tail, and a rewrite that keeps every word."""
     if not maker.has_subject(low):
         return []
-    phrases = maker.names.strip(high)
+    phrases = maker.names.without_credits(high)
     pairs = []
     tail = maker.tail(low, phrases)
     if tail:

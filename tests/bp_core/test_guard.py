@@ -1,0 +1,41 @@
+"""What a model may add to a prompt."""
+
+from bp_core.guard import adds_people, admissible, has_people
+
+
+def test_a_phrase_that_repeats_a_word_of_the_prompt_is_left_out():
+    assert admissible("red flowers, soft light", "two red apples") == ["soft light"]
+
+
+def test_inflection_does_not_hide_a_repetition():
+    assert admissible("apple trees, riding away, soft light", "apples, a man rides") == [
+        "soft light"
+    ]
+
+
+def test_what_was_said_is_not_said_again():
+    assert admissible("sharp focus, detailed, sharp, in sharp focus, fog", "a cat") == [
+        "sharp focus",
+        "detailed",
+        "fog",
+    ]
+
+
+def test_no_person_comes_into_a_prompt_without_one():
+    assert admissible("beautiful face, portrait, her dress, mist", "a lighthouse") == ["mist"]
+    assert admissible("beautiful face, mist", "an old sailor woman") == ["beautiful face", "mist"]
+
+
+def test_roles_welcome_people():
+    assert has_people("a knight in the rain")
+    assert not has_people("a knitted scarf on a bench")
+    assert adds_people("blue eyes")
+    assert not adds_people("soft morning light")
+
+
+def test_blocked_phrases_are_left_out():
+    assert admissible("fog, neon", "a cat", lambda phrase: phrase == "neon") == ["fog"]
+
+
+def test_fragments_without_a_content_word_are_left_out():
+    assert admissible("and the, of, fog", "a cat") == ["fog"]
