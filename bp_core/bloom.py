@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .trim import TrimmedHead
 
 # Added to the score of a key that must not be seen. Finite, because a padding query sees no key
 # at all and a softmax over nothing but -inf is NaN; small enough for fp16; exp() of it is 0.
@@ -95,13 +96,14 @@ class KVCache:
 
     `data` is (n_layer, rows, n_head, 2, room, head_dim): keys at index 0, values at 1. The first
     `length` of `room` tokens are filled; `pad` (rows,) says how many of those are left padding,
-    and is None when no row has any.
+    and is None when no row has any. `own` holds what a trimmed head adds to these rows.
     """
 
     def __init__(self, data: Tensor, slopes: Tensor, pad: Tensor | None) -> None:
         self.data = data
         self.length = 0
         self.pad = pad
+        self.own: tuple[Tensor, Tensor] | None = None
         self._slopes = slopes
         ramp = slopes[:, None] * torch.arange(1 - data.shape[4], 1, device=data.device)
         self._ramp = ramp[None, :, None, :].to(data.dtype)
@@ -124,6 +126,7 @@ class KVCache:
         pad = None if self.pad is None else self.pad[rows]
         chosen = KVCache(self.data.index_select(1, rows), self._slopes, pad)
         chosen.length = self.length
+        chosen.own = self.own and (self.own[0], self.own[1][rows])
         return chosen
 
 
@@ -314,15 +317,19 @@ class Bloom(nn.Module):
         shape = (c.n_layer, len(prompts), c.n_head, 2, length + room, c.head_dim)
         data = torch.empty(shape, dtype=self.dtype, device=self.device)
         cache = KVCache(data, self._slopes(), pad)
-        return self.advance(ids, self.bias(length, pad), cache.grow(length)), cache
+        if isinstance(self.head, TrimmedHead):
+            cache.own = self.head.own_tokens(prompts)
+        hidden = self.advance(ids, self.bias(length, pad), cache.grow(length))
+        return self._next_logits(hidden, cache), cache
 
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:
         """One more token a row: (n,) ids to (n, vocab_size) logits; the cache grows by one."""
         kv = cache.grow(1)
-        return (self.fast_advance or self.advance)(ids[:, None], cache.last_bias(), kv)
+        hidden = (self.fast_advance or self.advance)(ids[:, None], cache.last_bias(), kv)
+        return self._next_logits(hidden, cache)
 
     def advance(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
-        """Read T more tokens a row: (n, T) ids to the logits (n, vocab_size) after them.
+        """Read T more tokens a row: (n, T) ids to the last one's normed output (n, hidden).
 
         Args:
             bias: ALiBi and mask, (1 or n, n_head, T, length).
@@ -332,7 +339,15 @@ class Bloom(nn.Module):
         x = self.embed(ids)
         for block, layer in zip(self.h, kv.unbind(0), strict=True):
             x = block(x, bias, layer)
-        return self.logits(self.ln_f(x[:, -1]))
+        return self.ln_f(x[:, -1])
+
+    def _next_logits(self, hidden: Tensor, cache: KVCache) -> Tensor:
+        logits = self.logits(hidden)
+        if cache.own is not None:
+            ids, mask = cache.own
+            rows = self.word_embeddings.weight[ids].to(hidden.dtype)
+            logits.index_copy_(1, ids, F.linear(hidden, rows) + mask)
+        return logits
 
     def _slopes(self) -> Tensor:
         return torch.tensor(alibi_slopes(self.config.n_head), device=self.device)

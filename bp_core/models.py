@@ -18,6 +18,7 @@ from .bloom import Bloom, BloomConfig, bare_name
 from .checkpoint import read_json, tensors, weight_files
 from .errors import ModelError
 from .template import KNOWN_MODELS, TEMPLATES, Template
+from .trim import prompt_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -118,6 +119,8 @@ def load(
     model: str | Path | None = None,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
+    *,
+    trim: bool = False,
 ) -> Model:
     """Load a rewriter; never downloads.
 
@@ -127,6 +130,8 @@ def load(
         dtype: of the weights, plain and movable between devices. None for the fastest: on a CPU
             packed for it (see `quant`) and bound to it, elsewhere the file's own half precision
             or float16. "int8" packs 8-bit weights for the CPU.
+        trim: let a packed network write only Latin letters, digits, signs and the prompt's own
+            tokens, which is faster where the vocabulary is large.
 
     Raises:
         ModelError: nothing there, or a file of it is missing, truncated or foreign.
@@ -139,7 +144,7 @@ def load(
     config = read_json(folder / "config.json")
     tokenizer = read_tokenizer(folder)
     if config.get("model_type") == "bloom":
-        network = _bloom(folder, device, dtype)
+        network = _bloom(folder, device, dtype, prompt_tokens(tokenizer) if trim else None)
     else:
         from . import hf
 
@@ -162,7 +167,9 @@ def load(
     )
 
 
-def _bloom(folder: Path, device: torch.device, dtype: str | torch.dtype | None) -> Bloom:
+def _bloom(
+    folder: Path, device: torch.device, dtype: str | torch.dtype | None, kept: Tensor | None
+) -> Bloom:
     """A rewriter's network, packed where that was asked for or is the fastest."""
     if dtype != "int8" and (dtype is not None or device.type != "cpu"):
         return load_bloom(folder, device, dtype)[0]
@@ -170,7 +177,7 @@ def _bloom(folder: Path, device: torch.device, dtype: str | torch.dtype | None) 
         raise ModelError(f"int8 weights run on the CPU only, not on {device}: use float16")
     network, _ = load_bloom(folder, device, "as stored")
     kind = dtype or quant.best_kind(sum(p.numel() for p in network.parameters()))
-    return quant.pack(network, kind) if kind else network.float()
+    return quant.pack(network, kind, kept) if kind else network.float()
 
 
 def load_bloom(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .bloom import Bloom
 from .errors import ModelError
+from .trim import TrimmedHead
 
 # Below this many parameters the few small operations around each 8-bit product outweigh the
 # bytes that it saves.
@@ -84,10 +85,14 @@ def best_kind(parameters: int) -> str | None:
     return kind if _can(KINDS[kind].operation) else None
 
 
-def pack(network: Bloom, kind: str) -> Bloom:
+def pack(network: Bloom, kind: str, kept: Tensor | None = None) -> Bloom:
     """Replace every linear layer, and the head, by a packed one; the network itself is returned.
 
     Weights may be of any floating type; afterwards the network computes in float32.
+
+    Args:
+        kind: a key of KINDS.
+        kept: ids that the head is trimmed to (see `trim`); all when None.
 
     Raises:
         ModelError: this processor or this PyTorch has no such kernel.
@@ -104,7 +109,10 @@ def pack(network: Bloom, kind: str) -> Bloom:
                     setattr(module, name, KINDS[kind](child.weight, child.bias))
                 elif isinstance(child, nn.LayerNorm):
                     child.float()
-        network.head = KINDS[kind](network.word_embeddings.weight, None)
+        table = network.word_embeddings.weight
+        network.head = (
+            KINDS[kind](table, None) if kept is None else TrimmedHead(table, kept, KINDS[kind])
+        )
     finally:
         torch.backends.quantized.engine = engine
     network.fast_advance = LateTrace(network)
