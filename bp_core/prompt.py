@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from .syntax import SEPARATOR, Piece, inert, leaves_open, plain, split, tidy
+from .syntax import SEPARATOR, Piece, ends_comment, inert, leaves_open, plain, split, tidy
 from .weave import weave
 
 __all__ = ["Piece", "Prompt", "inert", "parse"]
@@ -99,7 +99,7 @@ class Prompt:
             return offsets[last] + len(text.rstrip()), len(outside) < len(carriers)
         if opened < end:
             return offsets[opened], bool(carriers)
-        comments = (i for i in range(start, end) if self.pieces[i].text.endswith(("\n", "*/")))
+        comments = (i for i in range(start, end) if ends_comment(self.pieces[i]))
         return offsets[max(comments, default=start - 1) + 1], False
 
     def rewrite(self, text: str) -> str:
@@ -154,7 +154,7 @@ def _joint(before: str, tail: str) -> tuple[str, str]:
     text = before.rstrip()
     if not text or len(text) < len(before):
         return "", tail
-    if re.search(rf"{SEPARATOR}$", text[-20:]):
+    if re.search(rf"(?<!--){SEPARATOR}$", text[-20:]):
         return " ", tail
     if text[-1] in ",;，、；":
         return " ", tail

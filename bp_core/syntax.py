@@ -43,10 +43,12 @@ class Piece(NamedTuple):
 
 
 # What ties a word to the syntax it touches.
-_GLUE = re.compile(rf"[^\W{CJK}]|['’\-]")
+_GLUE = re.compile(rf"[^\W{CJK}]|['’]|(?<!-)-(?!-)")
 _GLUE_RUN = re.compile(rf"(?:{_GLUE.pattern})*")
 _GLUED = frozenset(("group", "schedule", "alternation", "choice", "wildcard", "escape", "hash"))
-SEPARATOR = r"\b(?:BREAK|AND(?:_[A-Z]+)?|ADD(?:BASE|COMM|ROW|COL))\b"
+SEPARATOR = (
+    rf"(?<![^\W{CJK}])(?:BREAK|AND(?:_[A-Z]+)?|ADD(?:BASE|COMM|ROW|COL))(?![^\W{CJK}])(?![#])"
+)
 # The look-ahead passes over most characters quickly.
 _TOKEN = re.compile(
     rf"""
@@ -54,14 +56,15 @@ _TOKEN = re.compile(
     (?: (?P<network> <[^<>:\s]+:[^<>]*> )
     | (?P<embedding> <[^<>\s,]+> | (?<!\w)embedding:[ \t]*[^\s,:()\[\]{{}}<>|\\]+ )
     | (?P<wildcard> __(?=\S)(?:[^\s_,(){{}}\[\]<>|:]|[ ]|_(?!_))+(?:\([^()\n]*\))?(?<=\S)__ )
-    | (?P<comment> (?<![^\W{CJK}])(?<!['’\-])\#(?!\d)[^\n]*\n? | (?:https?:)?//[^\n]*\n? )
+    | (?P<comment> (?<![^\W{CJK}])(?<!['’])(?<!(?<!-)-)\#(?!\d)[^\n]*\n?
+      | (?:(?<!\w)https?:)?//[^\n]*\n? )
     | (?P<block> /\* )
     | (?P<separator> {SEPARATOR} )
     | (?P<newline> [\r\n] )
-    | (?P<flag> (?<![\w'’\-])--[A-Za-z]+(?:[ =]\d+(?:[.:]\d+)*)? )
-    | (?P<number> (?<![\w.:])\d+(?::\d+)+(?![\w:]|\.\d) )
+    | (?P<flag> (?<![\w'’\-])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#]) )
+    | (?P<number> (?<![\w.:])\d+(?::\d+)+(?![\w\#]|:(?!\d*\.\d)|\.\d) )
     | (?P<escape> \\[()\[\]{{}}|\\]? )
-    | (?P<hash> \# )
+    | (?P<hash> \#\d* )
     | (?P<bracket> \$?\{{ | [()\[\]}}] ) )
     """,
     re.VERBOSE,
@@ -130,12 +133,12 @@ def leaves_open(piece: Piece) -> bool:
     """Whether `piece` opens a bracket that it does not close, so that its weight runs on."""
     if piece.kind == "bracket":
         return bool(re.search(r"[(\[{]", piece.text))
-    if piece.kind not in _GLUED or not any(
-        f"{close}{opening}" in (found := re.sub(rf"[^\{opening}\{close}]", "", piece.text))
-        or found.count(opening) != found.count(close)
+    if piece.kind not in _GLUED or all(
+        piece.text.count(opening) == piece.text.count(close)
+        and piece.text.rfind(opening) <= piece.text.find(close)
         for opening, close in ("()", "[]")
     ):
-        return False  # a quick look settles most
+        return False
     tokens = _tokens(piece.text)
     partners = _partners(tokens)
     return any(
@@ -207,6 +210,11 @@ def split(text: str) -> list[Piece]:
     if at < len(text):
         pieces.append(Piece("prose", text[at:]))
     return _mark_weights(pieces)
+
+
+def ends_comment(piece: Piece) -> bool:
+    """Whether `piece` is a comment that text may follow."""
+    return piece.kind == "comment" and (piece.text[-1] == "\n" or piece.text.startswith("/*"))
 
 
 def _mark_weights(pieces: list[Piece]) -> list[Piece]:
@@ -332,7 +340,7 @@ def tidy(text: str) -> str:
 _INERT = str.maketrans(
     {**dict.fromkeys("()[]{}<>\\*`", " "), **dict.fromkeys("|:", ", "), **dict.fromkeys("#$", "")}
 )
-_KEYWORD = re.compile(r"BREAK|ADD(?:BASE|COMM|ROW|COL)|(?<![^\W_])AND(?![^\W_])")
+_KEYWORD = re.compile(r"BREAK|ADD(?:BASE|COMM|ROW|COL)|(?<![A-Za-z0-9])AND(?![A-Za-z0-9])")
 
 
 def inert(text: str) -> str:

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
-from .syntax import Piece
+from .syntax import Piece, ends_comment
 from .words import CJK
 
 Place = tuple[int, int]  # the stretch of the text that an item replaces; empty where it is added
@@ -16,7 +16,9 @@ Place = tuple[int, int]  # the stretch of the text that an item replaces; empty 
 _WORD = re.compile(rf"[{CJK}]|(?:[^\W_{CJK}]|['’])+")
 _PHRASE_END = re.compile(r"(?<!\d),|,(?!\d)|[;，、；。！？]|[.!?](?=\s)")
 _PUNCTUATION = ",;.!?，、；。！？"
-_EDGE = re.compile(rf"[\s\"“”{_PUNCTUATION}]")
+_CJK = re.compile(f"[{CJK}]")
+_BEFORE = re.compile(r"[\s\"“,;，、；。！？]")
+_AFTER = re.compile(r"[.!?]?(?:[\s\"”,;，、；。！？]|$)")
 _BRACKETED = frozenset(("group", "schedule", "alternation"))
 # Items that stand among the phrases of a description, parted by commas; the rest takes a space.
 _PHRASES = _BRACKETED | {"choice", "wildcard", "embedding", "escape", "flag", "hash", "number"}
@@ -54,11 +56,7 @@ def _shares(pieces: Sequence[Piece], words: list[list[str]]) -> list[float]:
         return [n / count for n in before]
     # Without a word to go by, text goes behind what describes or comments, before the rest.
     items = [piece for piece in pieces if piece.kind != "prose"]
-    leading = [
-        i
-        for i, item in enumerate(items)
-        if item.kind in _PHRASES or item.text.endswith(("\n", "*/"))
-    ]
+    leading = [i for i, item in enumerate(items) if item.kind in _PHRASES or ends_comment(item)]
     last = max(leading, default=-1)
     return [0.0 if i <= last else 1.0 for i in range(len(items))]
 
@@ -115,12 +113,12 @@ def _matches(
 
 def _is_apart(text: str, start: int, end: int, kind: str) -> bool:
     """Whether syntax put at `start:end` would touch no word: touching, the two would be one."""
-    for neighbour in (text[start - 1 : start] if start else "", text[end : end + 1]):
-        if not neighbour or _EDGE.match(neighbour):
-            continue
-        if kind not in _BRACKETED or not re.match(f"[{CJK}]", neighbour):
-            return False
-    return True
+    before = start == 0 or _BEFORE.match(text, start - 1)
+    after = _AFTER.match(text, end)
+    if kind in _BRACKETED:
+        before = before or _CJK.match(text, start - 1)
+        after = after or _CJK.match(text, end)
+    return bool(before and after)
 
 
 def _nearest(ends: list[int], wish: int, low: int, high: int) -> int:
