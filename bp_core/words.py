@@ -84,7 +84,9 @@ declare: declaring declared; invite: inviting invited; excite: exciting excited
 ignite: igniting ignited; unite: uniting united; welcome: welcoming welcomed
 change: changing changed; arrange: arranging arranged; lounge: lounging lounged
 plunge: plunging plunged; exchange: exchanging exchanged; challenge: challenging challenged
-compose: composing composed; picnic: picnicking picnicked; panic: panicked; dance: danced dancing
+compose: composing composed; complete: completing completed; become: becoming became
+guide: guiding guided; allure: alluring allured; soothe: soothing soothed; tiptoe: tiptoes
+picnic: picnicking picnicked; panic: panicked; dance: danced dancing
 gray: grey; color: colour; colorful: colourful; center: centre; theater: theatre; armor: armour
 jewelry: jewellery; ax: axe axes; good: better best; bad: worse worst
 """
@@ -129,7 +131,7 @@ _VOWELS = re.compile(r"[aeiou]+|(?<=[^aeiou])y")
 _CVC = re.compile(r"(?:^|[^aeiou]|qu)[aeiouy][^aeiouwxy]$")
 # Endings left by -ing and -ed that had an e: danc(e), mov(e), sparkl(e), decorat(e), captur(e) …
 _LOST_E = re.compile(
-    r"(?:[cuv]|[^sn]s|ns|[^tz]z|[^n]g|[bcdfgkpstz]l|[^aeiou]at|[tsgj]ur|[^aeiou]ir"
+    r"(?:[cuv]|[^sn]s|ns|[^tz]z|[^n]g|[bcdfgkpstz]l|[^aeou]at|[^aeiou]ok|[tsgj]ur|[^aeiou]ir"
     r"|[^aeiou][iy]n|[^aeiou][aiou]d|[^aeiou]ut|[^aeiou]um|[^aeiou]ap)$"
 )
 
