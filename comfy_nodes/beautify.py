@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..bp_core.errors import BeautifulPromptError
+from ..bp_core.prompt import parse
 from ..bp_core.settings import ACCEPT, MODES, MOST_CANDIDATES, Settings
 from . import metadata
 from .live import Live
@@ -150,10 +151,7 @@ class BeautifyPrompt(io.ComfyNode):
         from comfy_execution.utils import get_executing_context
 
         managed = rewriter or starter()
-        live = Live(
-            cls.hidden.unique_id,
-            (lambda tail: f"{text.rstrip(' ,')}, {tail}") if mode == "expand" else str,
-        )
+        live = Live(cls.hidden.unique_id, parse(text).expand if mode == "expand" else str)
         result = managed.ready(candidates, length)(
             text,
             on_progress=live,

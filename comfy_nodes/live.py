@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Callable
 
@@ -44,4 +45,6 @@ class Live:
         server = PromptServer.instance
         # Without a client the text would go to everyone's node of this number.
         if server.client_id is not None and self.node_id is not None:
+            # The page reads it as HTML, in which <lora:…> would vanish.
+            text = html.escape(text, quote=False)
             server.send_progress_text(text, self.node_id, server.client_id)

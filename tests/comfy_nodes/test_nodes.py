@@ -110,8 +110,9 @@ def test_cancel_ends_the_decoding_within_a_token(beautify, host):
 
 
 def test_text_and_progress_go_to_the_client_whose_graph_it_is(beautify, host):
-    best = beautify().args[0]
-    assert host.server.sent[-1] == (best, "5", "someone")
+    best = beautify("a cat <lora:x:1> & a dog").args[0]
+    shown = best.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert host.server.sent[-1] == (shown, "5", "someone")
     value, total = host.progress[-1]
     assert value == total
     host.server.client_id = None

@@ -66,7 +66,7 @@ class Host:
                      "input", "output", "temp"):  # fmt: skip
             (base / name).mkdir(parents=True, exist_ok=True)
         # Any name will do: the folder's name is the user's.
-        (base / "custom_nodes" / "my prompts").symlink_to(pack, target_is_directory=True)
+        (base / "custom_nodes" / "any-name").symlink_to(pack, target_is_directory=True)
         self.base, self.port = base, _free_port()
         self.log = base / "comfyui.log"
         command = [python, "main.py", *FLAGS, "--port", str(self.port)]
@@ -155,7 +155,8 @@ def _take(run: Run, message: tuple[int, bytes]) -> bool:
     if content.get("prompt_id") != run.prompt_id:
         return False
     run.events.append((kind, content))
-    return kind in ("execution_success", "execution_error", "execution_interrupted")
+    # Sent once the history holds the run, however it ended.
+    return kind == "executing" and content["node"] is None
 
 
 class WebSocket:

@@ -1,0 +1,212 @@
+// What changed, shown in the Beautify Prompt node, and "Beautify this text" in the menu of any
+// node with a text box. The nodes work without this file.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+
+const BEAUTIFY = "BeautifulPromptBeautify";
+const LIVE = "$$node-text-preview";
+const MOST_SHOWN = 20;
+
+// Texts as they were before "Beautify this text", by widget.
+const originals = new WeakMap();
+let requests = 0;
+
+app.registerExtension({
+  name: "BeautifulPrompt",
+
+  nodeCreated(node) {
+    if (node.comfyClass === BEAUTIFY) addChangesWidget(node);
+  },
+
+  getNodeMenuItems(node) {
+    const boxes = (node.widgets ?? []).filter(isTextBox);
+    return boxes.flatMap((widget) => {
+      const which = boxes.length > 1 ? ` (${widget.label ?? widget.name})` : "";
+      const items = [{
+        content: `Beautify this text${which}`,
+        disabled: !String(widget.value ?? "").trim(),
+        callback: () => beautifyWidget(node, widget),
+      }];
+      if (originals.has(widget)) {
+        items.push({
+          content: `Restore the text before Beautify${which}`,
+          callback: () => {
+            setText(node, widget, originals.get(widget));
+            originals.delete(widget);
+          },
+        });
+      }
+      return items;
+    });
+  },
+});
+
+function isTextBox(widget) {
+  return widget.type === "customtext" || widget.element instanceof HTMLTextAreaElement;
+}
+
+// ---- the node's own display
+
+function addChangesWidget(node) {
+  const box = document.createElement("div");
+  box.className = "beautifulprompt-changes";
+  box.style.cssText =
+    "overflow:auto;user-select:text;font-size:12px;line-height:1.4;padding:6px 8px;" +
+    "border-radius:4px;color:var(--input-text);background:var(--comfy-input-bg);";
+  showHint(box);
+  const widget = node.addDOMWidget("changes", "beautifulprompt-changes", box, {
+    serialize: false,
+    getMinHeight: () => 72,
+  });
+  widget.serialize = false;
+  const before = node.onExecuted;
+  node.onExecuted = function (output) {
+    before?.apply(this, arguments);
+    if (!output?.beautifulprompt) return;
+    showChanges(box, output.beautifulprompt);
+    // The page's own display of the text while it was written, now the same text again.
+    const live = this.widgets.find((widget) => widget.name === LIVE);
+    if (live) this.removeWidget(live);
+  };
+}
+
+function showHint(box) {
+  box.textContent = "Run the graph to see here what was added.";
+  box.style.opacity = "0.6";
+}
+
+function showChanges(box, results) {
+  box.style.opacity = "1";
+  box.replaceChildren();
+  for (const { before, after, note } of results.slice(0, MOST_SHOWN)) {
+    const line = document.createElement("p");
+    line.style.margin = "0 0 6px";
+    for (const { kind, text } of changes(before, after)) line.append(marked(kind, text));
+    if (note) line.append(Object.assign(document.createElement("em"), { textContent: ` ${note}` }));
+    box.append(line);
+  }
+  if (results.length > MOST_SHOWN) box.append(`… ${results.length - MOST_SHOWN} more`);
+}
+
+function marked(kind, text) {
+  if (kind === "same") return document.createTextNode(text);
+  const element = document.createElement(kind === "added" ? "ins" : "del");
+  element.textContent = text;
+  element.style.cssText = kind === "added"
+    ? "text-decoration:none;border-radius:2px;background:rgba(72,187,120,.35);"
+    : "opacity:.6;background:rgba(229,62,62,.25);";
+  return element;
+}
+
+// Both texts as one row of pieces that are the same, added or lost: a longest common subsequence
+// of words.
+function changes(before, after) {
+  const words = (text) => text.match(/[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s]/gu) ?? [];
+  const a = words(before), b = words(after);
+  const common = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
+  for (let i = a.length - 1; i >= 0; i--) {
+    for (let j = b.length - 1; j >= 0; j--) {
+      common[i][j] = a[i] === b[j]
+        ? common[i + 1][j + 1] + 1
+        : Math.max(common[i + 1][j], common[i][j + 1]);
+    }
+  }
+  const pieces = [];
+  const put = (kind, text) => {
+    const last = pieces.at(-1);
+    if (last?.kind === kind) last.text += text;
+    else pieces.push({ kind, text });
+  };
+  let i = 0, j = 0;
+  while (i < a.length || j < b.length) {
+    if (i < a.length && j < b.length && a[i] === b[j]) put("same", (i++, b[j++]));
+    else if (i < a.length && (j === b.length || common[i + 1][j] > common[i][j + 1])) put("lost", a[i++]);
+    else put("added", b[j++]);
+  }
+  return pieces;
+}
+
+// ---- "Beautify this text"
+
+async function beautifyWidget(node, widget) {
+  const before = widget.value;
+  try {
+    const after = await beautify(before);
+    if (after === null || widget.value !== before) return; // cancelled, or edited meanwhile
+    if (after === before) return tell("info", "Nothing to add", "The text is as it was.");
+    setText(node, widget, after);
+    originals.set(widget, before);
+  } catch (error) {
+    tell("error", "Beautify this text", error.message);
+  }
+}
+
+// A graph of our node alone goes to the front of the queue: memory, Cancel and errors are then
+// ComfyUI's as for any other graph. Resolves to the new text, or null when it was cancelled.
+async function beautify(text) {
+  const id = `beautifulprompt-${Date.now()}-${++requests}`;
+  const inputs = { text, seed: Math.floor(Math.random() * 2 ** 32) };
+  for (const [name, spec] of Object.entries(await defaults())) inputs[name] ??= spec;
+  const answer = listen(id);
+  try {
+    const response = await api.fetchApi("/prompt", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({
+        client_id: api.clientId,
+        front: true,
+        prompt: { [id]: { class_type: BEAUTIFY, inputs } },
+      }),
+    });
+    if (!response.ok) throw new Error(reason(await response.json()));
+    return await answer.text;
+  } finally {
+    answer.stop();
+  }
+}
+
+// The node's widgets as a new node has them.
+async function defaults() {
+  const definition = (await (await api.fetchApi(`/object_info/${BEAUTIFY}`)).json())[BEAUTIFY];
+  const widgets = Object.entries(definition.input.required);
+  return Object.fromEntries(widgets.map(([name, [, options]]) => [name, options.default]));
+}
+
+function listen(id) {
+  const handlers = {};
+  const text = new Promise((resolve, reject) => {
+    handlers.executed = ({ detail }) => {
+      if (detail.node === id) resolve(detail.output.beautifulprompt[0].after);
+    };
+    handlers.execution_error = ({ detail }) => {
+      if (detail.node_id === id) reject(new Error(detail.exception_message));
+    };
+    handlers.execution_interrupted = ({ detail }) => {
+      if (detail.node_id === id) resolve(null);
+    };
+  });
+  for (const [kind, handler] of Object.entries(handlers)) api.addEventListener(kind, handler);
+  const stop = () => {
+    for (const [kind, handler] of Object.entries(handlers)) api.removeEventListener(kind, handler);
+  };
+  return { text, stop };
+}
+
+function reason(body) {
+  const first = Object.values(body.node_errors ?? {})[0]?.errors?.[0];
+  return first?.details || first?.message || body.error?.message || "the server refused the text";
+}
+
+// Between beforeChange and afterChange, so that the page's own undo knows of it.
+function setText(node, widget, text) {
+  const graph = node.graph ?? app.graph;
+  graph.beforeChange?.();
+  widget.value = text;
+  widget.callback?.(text);
+  graph.afterChange?.();
+  node.setDirtyCanvas?.(true, true);
+}
+
+function tell(severity, summary, detail) {
+  app.extensionManager?.toast?.add({ severity, summary, detail, life: 6000 });
+}
