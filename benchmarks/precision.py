@@ -1,0 +1,89 @@
+"""What each packed kind of weights changes: greedy texts, next tokens and perplexity.
+
+    python benchmarks/precision.py prompts.txt --model FOLDER
+
+The texts judged are what the float32 network writes for the prompts with a fixed seed, so that
+its own perplexity is the floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+
+from bp_core import quant
+from bp_core.bloom import Bloom
+from bp_core.generate import generate
+from bp_core.models import Model, load, load_bloom
+from bp_core.sampling import SamplingParams
+from bp_core.trim import prompt_tokens
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("prompts", type=Path, help="text file, a prompt a line")
+    parser.add_argument("--model", help="folder; the bundled starter if left out")
+    parser.add_argument("--count", type=int, default=200, help="how many prompts")
+    parser.add_argument("--new", type=int, default=40, help="tokens written for each")
+    args = parser.parse_args()
+
+    lines = args.prompts.read_text(encoding="utf-8").splitlines()
+    model = load(args.model, dtype="float32")
+    prompts = [model.encode(line, "expand") for line in lines if line.strip()][: args.count]
+    sampled = SamplingParams(repetition_penalty=1, max_new_tokens=args.new)
+    texts = [
+        prompt + one[0].tokens
+        for prompt, one in zip(prompts, write(model, model.network, prompts, sampled), strict=True)
+    ]
+    reference = judge(model.network, prompts, texts)
+    greedy = SamplingParams(temperature=0, max_new_tokens=args.new)
+    expected = write(model, model.network, prompts, greedy)
+
+    print("| weights | same greedy text | same likeliest token | perplexity |\n|---|---|---|---|")
+    print(f"| float32 | | | {reference[1]:.4f} |")
+    kept = prompt_tokens(model.tokenizer)
+    for kind in quant.KINDS:
+        for trimmed in (None, kept):
+            network, _ = load_bloom(model.path, dtype="as stored")
+            network = quant.pack(network, kind, trimmed)
+            found = write(model, network, prompts, greedy)
+            same = sum(a[0].tokens == b[0].tokens for a, b in zip(expected, found, strict=True))
+            likeliest, perplexity = judge(network, prompts, texts)
+            agree = (likeliest == reference[0]).float().mean()
+            name = kind if trimmed is None else f"{kind}, {len(kept)} tokens kept"
+            print(f"| {name} | {same}/{len(prompts)} | {agree:.2%} | {perplexity:.4f} |")
+
+
+def write(model: Model, network: Bloom, prompts: list[list[int]], params: SamplingParams) -> list:
+    """One text a prompt, sixteen prompts at a time."""
+    return [
+        text
+        for start in range(0, len(prompts), 16)
+        for text in generate(
+            network, prompts[start : start + 16], eos=model.eos_id, n=1, params=params
+        )
+    ]
+
+
+@torch.inference_mode()
+def judge(
+    network: Bloom, prompts: list[list[int]], texts: list[list[int]]
+) -> tuple[torch.Tensor, float]:
+    """The likeliest token at every place behind the prompts, and the perplexity of those places."""
+    likeliest, surprise = [], []
+    for prompt, text in zip(prompts, texts, strict=True):
+        logits = network(torch.tensor([text]))[0, len(prompt) - 1 : -1]
+        target = torch.tensor(text[len(prompt) :], dtype=torch.long)
+        likeliest.append(logits.argmax(1))
+        surprise.append(torch.nn.functional.cross_entropy(logits, target, reduction="none"))
+    return torch.cat(likeliest), math.exp(torch.cat(surprise).mean())
+
+
+if __name__ == "__main__":
+    main()
