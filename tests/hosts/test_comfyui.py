@@ -1,0 +1,235 @@
+"""The nodes in a real ComfyUI: COMFYUI_DIR is its folder, COMFYUI_PYTHON its Python.
+
+It is started once, with this pack alone, on a CPU, with every proxy pointing nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from comfyui import ROOT, Host, Refused, api_format
+
+if not os.environ.get("COMFYUI_DIR"):
+    pytest.skip("COMFYUI_DIR is not set", allow_module_level=True)
+
+COMFYUI = Path(os.environ["COMFYUI_DIR"])
+PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
+CHECKPOINT = "random.safetensors"
+TEXT = "a lighthouse at dusk <lora:moody:0.8>"
+WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.json"))
+
+
+def beautify(**changes) -> dict:
+    inputs = {
+        "text": TEXT, "mode": "expand", "seed": 7, "candidates": 4, "length": 20,
+        "token_budget": 0, "style": "", "keep": "", "block": "", "accept": "always",
+        "temperature": 1.0, "top_k": 50, "top_p": 0.95, "repetition_penalty": 1.1, **changes,
+    }  # fmt: skip
+    return {"class_type": "BeautifulPromptBeautify", "inputs": inputs}
+
+
+def load(**changes) -> dict:
+    inputs = {"model": "starter", "download": False, "device": "auto", "precision": "auto"}
+    return {"class_type": "BeautifulPromptLoad", "inputs": {**inputs, "reward": "none", **changes}}
+
+
+def show(node: str, output: int = 0) -> dict:
+    return {"class_type": "PreviewAny", "inputs": {"source": [node, output]}}
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    base = tmp_path_factory.mktemp("comfyui")
+    (base / "models" / "checkpoints").mkdir(parents=True)
+    subprocess.run(
+        [PYTHON, str(Path(__file__).with_name("comfyui_checkpoint.py")), str(COMFYUI),
+         str(base / "models" / "checkpoints" / CHECKPOINT)],
+        check=True, cwd=base, capture_output=True,
+    )  # fmt: skip
+    host = Host(COMFYUI, PYTHON, base)
+    try:
+        host.wait()
+        yield host
+    finally:
+        host.stop()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def shrunk(workflow: Path, info: dict) -> dict:
+    """An example workflow with our checkpoint, at 64 pixels and two steps."""
+    graph = api_format(json.loads(workflow.read_text()), info)
+    for node in graph.values():
+        small = {"ckpt_name": CHECKPOINT, "width": 64, "height": 64, "steps": 2}
+        node["inputs"].update({k: v for k, v in small.items() if k in node["inputs"]})
+    return graph
+
+
+def metadata(png: bytes) -> dict[str, str]:
+    """The text chunks of a PNG."""
+    found, at = {}, 8
+    while at < len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        if png[at + 4 : at + 8] == b"tEXt":
+            key, _, value = png[at + 8 : at + 8 + length].partition(b"\0")
+            found[key.decode()] = value.decode("latin-1")
+        at += 12 + length
+    return found
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_example_workflow_runs(host, workflow):
+    graph = shrunk(workflow, host.get("/object_info"))
+    run = host.run(graph)
+    assert run.error is None
+    kinds = [node["class_type"] for node in graph.values()]
+    pictures = [i for out in run.outputs.values() for i in out.get("images", [])]
+    if "BeautifulPromptPickBest" in kinds:
+        assert len(pictures) == 4 + 1  # one a candidate, and the best again
+    else:
+        assert len(pictures) == kinds.count("SaveImage")
+
+
+def test_an_image_carries_the_prompt_also_when_it_came_from_the_cache(host):
+    path = ROOT / "example_workflows" / "beautify_to_image.json"
+    graph = shrunk(path, host.get("/object_info"))
+    (ours,) = (i for i, n in graph.items() if n["class_type"] == "BeautifulPromptBeautify")
+    (sampler,) = (i for i, n in graph.items() if n["class_type"] == "KSampler")
+    graph[ours]["inputs"] |= {"text": TEXT, "seed": 12345}
+    best = set()
+    for seed in (1, 2):
+        graph[sampler]["inputs"]["seed"] = seed
+        run = host.run(graph)
+        assert (ours in run.executed) == (seed == 1)
+        assert sampler in run.executed
+        (picture,) = (i for out in run.outputs.values() for i in out.get("images", []))
+        (entry,) = json.loads(metadata(host.image(picture))["beautifulprompt"])[ours]
+        assert entry["text"] == TEXT and len(entry["candidates"]) == len(entry["scores"])
+        assert [entry["prompt"]] == run.outputs[ours]["text"]
+        best.add(entry["prompt"])
+    assert len(best) == 1
+    assert host.run(graph).executed == set()
+
+
+def test_the_text_is_streamed_while_it_is_written(host):
+    run = host.run({"1": beautify(seed=21, length=200)})
+    assert len(run.texts) > 2 and {node for node, _ in run.texts} == {"1"}
+    assert run.texts[-1][1].replace("&lt;", "<").replace("&gt;", ">") == run.outputs["1"]["text"][0]
+    assert run.of("progress_state")
+
+
+def test_a_clip_counts_the_budget(host):
+    graph = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": CHECKPOINT}},
+        "2": beautify(text="a cat", seed=5, length=80, token_budget=9, clip=["1", 1]),
+        "3": show("2", 3),
+    }
+    report = host.run(graph).outputs["3"]["text"][0]
+    counts = [int(line.rsplit(", ", 1)[1].split()[0]) for line in report.split("\n")[1::2]]
+    assert counts and max(counts) <= 9
+
+
+def test_cancel_stops_within_a_token(host):
+    sent = []
+
+    def cancel(run):
+        if run.texts and not sent:
+            sent.append(True)
+            host.post("/interrupt", {})
+
+    run = host.run({"1": beautify(seed=31, candidates=16, length=512)}, cancel)
+    assert run.of("execution_interrupted")
+    steps = [
+        node["value"] for event in run.of("progress_state") for node in event["nodes"].values()
+    ]
+    assert max(steps) < 200
+    assert host.run({"1": beautify(seed=31)}).error is None
+
+
+def test_the_text_survives_free_memory(host):
+    graph = {"1": load(), "2": beautify(rewriter=["1", 0], seed=41)}
+    first = host.run(graph)
+    host.post("/free", {"unload_models": True, "free_memory": True})
+    second = host.run({**graph, "3": show("2", 1)})
+    assert "2" in second.executed  # the cache is gone, too
+    assert first.outputs["2"] == second.outputs["2"]
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (beautify(candidates=0), "candidates"),
+        (beautify(temperature=99.0), "temperature"),
+        (beautify(mode="sing"), "expand"),
+        (beautify(block="/(/"), "no regular expression"),
+        (load(model="gone"), "put its folder there"),
+        (load(model="alibaba-pai/pai-bloom-1b1-text2prompt-sd"), "turn on 'download'"),
+    ],
+)
+def test_bad_values_are_refused_in_words(host, node, said):
+    graph = {"1": node}
+    if node["class_type"] == "BeautifulPromptLoad":
+        graph["2"] = beautify(rewriter=["1", 0])
+    with pytest.raises(Refused) as caught:
+        host.run(graph)
+    assert said in json.dumps(caught.value.body["node_errors"]["1"])
+
+
+def test_two_prompts_queued_at_once_both_get_their_own(host):
+    alone = {seed: host.run({"1": beautify(seed=seed)}).outputs for seed in (51, 52)}
+    host.post("/free", {"free_memory": True})
+    together = {}
+
+    def queue(seed):
+        together[seed] = host.run({"1": beautify(seed=seed)}).outputs
+
+    threads = [threading.Thread(target=queue, args=(seed,)) for seed in alone]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_a_broken_model_fails_at_our_node_and_nothing_else(host):
+    folder = host.base / "models" / "beautifulprompt"
+    shutil.copytree(ROOT / "bp_core" / "starter", folder / "cut")
+    weights = folder / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    (folder / "empty").mkdir()
+    offline = "alibaba-pai/pai-bloom-1b1-text2prompt-sd"
+    for model, said in (("cut", "model.safetensors"), (offline, "could not be downloaded")):
+        graph = {
+            "1": load(model=model, download=model == offline),
+            "2": beautify(rewriter=["1", 0]),
+        }
+        error = host.run(graph).error
+        assert error["node_id"] == "1" and error["exception_type"].endswith("ModelError")
+        assert said in error["exception_message"]
+        assert host.run({"1": beautify(seed=61)}).error is None
+    with pytest.raises(Refused, match="no model 'empty'"):
+        host.run({"1": load(model="empty"), "2": beautify(rewriter=["1", 0])})
+
+
+def test_a_long_list_of_prompts_does_not_grow(host):
+    def texts(start: int) -> dict:
+        inputs = {f"inputs.input{i}": f"a cat number {start + i}" for i in range(50)}
+        return {"class_type": "CreateList", "inputs": inputs}
+
+    lists = {str(10 + i): texts(50 * i) for i in range(4)}
+    joined = {f"inputs.input{i}": [name, 0] for i, name in enumerate(lists)}
+    graph = {**lists, "2": {"class_type": "CreateList", "inputs": joined}}
+    sizes = []
+    for seed in (71, 72, 73):
+        run = host.run({**graph, "1": beautify(text=["2", 0], candidates=1, length=4, seed=seed)})
+        assert len(run.outputs["1"]["text"]) == 200
+        sizes.append(host.memory())
+    # The first list warms up allocators and caches.
+    assert sizes[2] - sizes[1] < 10  # MiB
