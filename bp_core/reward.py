@@ -170,6 +170,9 @@ class TextReward:
             raise ModelError(f"{about_path}: pooling '{pooling}' is none of {', '.join(POOLINGS)}")
         scores = _constants(about, "scores", about_path)
         kept = _constants(about, "kept", about_path) if "kept" in about else None
+        longest = about.get("max_tokens", 256)
+        if type(longest) is not int or longest < 2:
+            raise ModelError(f"{about_path}: max_tokens is {longest!r}, not a whole number above 1")
         shared = about.get("tokenizer", ".")
         if shared not in (".", ".."):
             raise ModelError(f"{about_path}: tokenizer is '.' or '..', not {shared!r}")
@@ -192,7 +195,7 @@ class TextReward:
             pooling,
             scores,
             kept,
-            int(about.get("max_tokens", 256)),
+            longest,
             _special_ids(home),
         )
 

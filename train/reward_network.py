@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -99,7 +100,25 @@ def new_trunk(args):
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
+    if args.word_vectors:
+        vectors = torch.from_numpy(np.load(args.word_vectors)).float()
+        if vectors.shape[0] != size:
+            raise InputError(
+                f"{args.word_vectors} has {vectors.shape[0]} vectors, the tokenizer {size} "
+                "entries: run train/embed.py with this tokenizer"
+            )
+        trunk.word_embeddings.weight.data = compressed(vectors, args.hidden_size)
     return trunk, tokenizer, _special_ids(folder)
+
+
+def compressed(vectors: Tensor, size: int) -> Tensor:
+    """Principal components of vectors (V, d) as word embeddings (V, size) of spread 0.02."""
+    centred = vectors - vectors.mean(0)
+    directions = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :size]
+    out = centred @ directions
+    if out.shape[1] < size:
+        out = torch.cat([out, torch.zeros(len(out), size - out.shape[1])], 1)
+    return 0.02 * out / out.std()
 
 
 def hf_config(config: BloomConfig, tokenizer, dtype: str) -> dict:

@@ -147,13 +147,13 @@ def main(argv: list[str] | None = None) -> None:
         human, transfer, pool = (
             pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
         )
-        stored = np.load(args.out / "embeddings.npz")
+        stored = pd.read_parquet(args.out / "embeddings.parquet")
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename} is missing: run train/reward_data.py, then train/embed.py"
         ) from error
-    row = {prompt: i for i, prompt in enumerate(stored["prompts"])}
-    table = stored["vectors"].astype(np.float32)
+    row = {prompt: i for i, prompt in enumerate(stored.prompt)}
+    table = np.stack(stored.vector.to_numpy())
 
     def embedded(prompts: list[str]) -> np.ndarray:
         return table[[row[p] for p in prompts]]
