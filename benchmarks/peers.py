@@ -5,9 +5,9 @@ They are optional: what is not installed is left out of the table.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 
@@ -30,11 +30,8 @@ def peers(
     if model is None:
         return
     yield from _transformers(model, params)
-    for peer in (_ctranslate2, _llama_cpp):
-        try:
-            yield from peer(model, network, params, threads)
-        except ImportError:
-            continue
+    with contextlib.suppress(ImportError):
+        yield from _ctranslate2(model, network, params, threads)
 
 
 def _transformers_model(weights: dict[str, torch.Tensor], network: Bloom):
@@ -115,18 +112,3 @@ def _ctranslate2(model, network, params, threads) -> Iterator[tuple[str, Decode]
         )
 
     yield "CTranslate2 int8", decode
-
-
-def _llama_cpp(model, network, params, threads) -> Iterator[tuple[str, Decode]]:
-    import gguf
-    import llama_cpp  # noqa: F401 (asked for before the slow conversion)
-    from benchmarks.llama import LlamaBatch, write_gguf
-
-    for name, kind in (
-        ("Q8_0", gguf.GGMLQuantizationType.Q8_0),
-        ("F32", gguf.GGMLQuantizationType.F32),
-    ):
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "model.gguf"
-            write_gguf(model, network, file, kind)
-            yield f"llama.cpp {name}", LlamaBatch(file, params, threads)
