@@ -16,13 +16,14 @@ Progress = Callable[[str, int, int], None]
 _NEEDED = ("config.json", "tokenizer.json")
 
 
-def download(repo_id: str, progress: Progress | None = None) -> Path:
-    """Fetch a model into `models_dir()`; a broken download goes on where it stopped.
+def download(repo_id: str, progress: Progress | None = None, folder: Path | None = None) -> Path:
+    """Fetch a model; a broken download goes on where it stopped.
 
     Args:
         repo_id: "owner/name" on the hub.
         progress: called with a file's name, the bytes of it that are here, and its size in bytes.
             What it raises stops the download.
+        folder: where the model's files go; its place under `models_dir()` when None.
 
     Returns:
         The model's folder.
@@ -32,7 +33,7 @@ def download(repo_id: str, progress: Progress | None = None) -> Path:
     """
     import huggingface_hub
 
-    folder = download_folder(repo_id)
+    folder = download_folder(repo_id) if folder is None else folder
     try:
         info = huggingface_hub.HfApi().model_info(repo_id, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-# Beside a CPU-only torch, torchvision's own operators are undefined and importing it fails, which
-# takes transformers' model classes with it; the two schemas are all that the import asks for.
-_VISION = torch.library.Library("torchvision", "FRAGMENT")
-for _schema in (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-):
-    if not hasattr(torch.ops.torchvision, _schema.split("(")[0]):
-        _VISION.define(_schema)
+from train.vision import define_operators
+
+define_operators()
 
 from bp_core.bloom import Bloom, BloomConfig  # noqa: E402
 

@@ -7,6 +7,7 @@ rest is cut into a low and a high side:
 
     rule      the first phrases of a good prompt are the low side, its other phrases the tail
     podvodka  a GPT-3 description is the low side, the Discord prompt it describes the high side
+    borrowed  a plain caption is the low side, phrases of the prompts most like it the tail
 
 `train.parquet` and `validation.parquet` hold raw_prompt, prompt, mode ("expand": `prompt` is the
 tail that follows; "rewrite": `prompt` is a whole new prompt; "text": a plain caption to learn the
@@ -32,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.guard import admissible
 from bp_core.words import STOPWORDS, clauses, content_stems, words
+from train.borrow import borrow
 from train.cleaning import Names, clean, is_english, is_safe
 from train.dedup import clusters, near
 
@@ -288,9 +290,13 @@ def build(
             if rng.random() < 0.15:
                 pairs.append((raw, f"{raw.rstrip('.')}, {tail}", "rewrite", source, cluster))
     far = near(captions, evaluation)
+    plain_captions = [clean(c) for c, d in zip(captions, far, strict=True) if not d]
+    real = [(raw, tail, cluster) for raw, tail, mode, _, cluster in pairs if mode == "expand"]
     pairs += [
-        ("", clean(c), "text", "coco30k", -1) for c, d in zip(captions, far, strict=True) if not d
+        (vary(raw, rng), tail, "expand", "borrowed", -1)
+        for raw, tail in borrow(plain_captions, real, maker.tail, rng)
     ]
+    pairs += [("", caption, "text", "coco30k", -1) for caption in plain_captions]
     frame = pd.DataFrame(pairs, columns=["raw_prompt", "prompt", "mode", "source", "cluster"])
     frame = frame.drop_duplicates(["raw_prompt", "prompt", "mode"])
     for (source, mode), k in frame.groupby(["source", "mode"]).size().items():

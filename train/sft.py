@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bp_core.errors import BeautifulPromptError, InputError
 from bp_core.models import prompt_parts
 from bp_core.template import TEMPLATES, Template
+from train.vision import define_operators
 
 
 @dataclass
@@ -39,6 +40,10 @@ class SftArguments:
     drop_short: bool = field(
         default=False,
         metadata={"help": "the paper's filter: no target under 25 tokens, 30 % fewer under 35"},
+    )
+    modes: list[str] = field(
+        default_factory=lambda: ["expand", "rewrite", "text"],
+        metadata={"help": "rows of the pair files to use"},
     )
     loss_on_prompt: bool = field(
         default=False,
@@ -164,6 +169,7 @@ def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str)
 
 
 def main(argv: list[str] | None = None) -> None:
+    define_operators()
     from trl import SFTConfig, SFTTrainer, TrlParser
 
     args, config = TrlParser((SftArguments, SFTConfig)).parse_args_and_config(argv)
@@ -175,7 +181,12 @@ def main(argv: list[str] | None = None) -> None:
     from transformers import set_seed
 
     set_seed(config.seed)
-    pairs = {name: read_pairs(getattr(args, f"{name}_file")) for name in ("train", "validation")}
+    pairs = {
+        name: [r for r in read_pairs(getattr(args, f"{name}_file")) if r["mode"] in args.modes]
+        for name in ("train", "validation")
+    }
+    if not all(pairs.values()):
+        raise InputError(f"no pairs of the modes {', '.join(args.modes)}: set --modes")
     model, tokenizer = load_base(args.base) if args.base else new_model(args, pairs["train"])
     sets = {}
     for name, rows in pairs.items():

@@ -94,6 +94,12 @@ def test_a_download_is_whole_and_holds_only_what_is_read(server):
     assert all(total == size for name, _, total in seen if name == "model.safetensors")
 
 
+def test_a_host_may_choose_the_folder(server, tmp_path):
+    folder = hub.download(REPO, folder=tmp_path / "host" / "tiny")
+    assert folder == tmp_path / "host" / "tiny"
+    assert load(folder).path == folder
+
+
 def test_progress_may_cancel(server):
     def cancel(name, done, total):
         if name == "model.safetensors":

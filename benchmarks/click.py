@@ -1,0 +1,100 @@
+"""One click, as the artist feels it: a `Rewriter` call, transformers beside it, and a cold `bp`.
+
+    python benchmarks/click.py
+
+Warm: n = 4, 40 new tokens, the bundled starter with its reward, model loaded. Ours is the whole
+call (parsing, decoding, guard, reward), with the end token off so that all 40 steps are decoded;
+transformers' is `generate` alone, on the same weights, prompt and sampling. Runs are interleaved.
+Cold: `bp beautify` in a fresh process against `python -c "import torch"`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core import Rewriter
+from bp_core.models import STARTER
+from train.vision import define_operators
+
+PROMPTS = ["a lighthouse at dusk", "a photo of a red bicycle next to two benches", "a robot chef"]
+RUNS = 9
+
+
+def transformers_call(tokens: int):
+    """A function that runs transformers' `generate` on ids, four samples of `tokens` each."""
+    define_operators()
+    from transformers import BloomForCausalLM
+
+    model = BloomForCausalLM.from_pretrained(STARTER, dtype=torch.float32).eval()
+
+    def call(ids: list[int]) -> None:
+        model.generate(
+            torch.tensor([ids]),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            do_sample=True,
+            num_return_sequences=4,
+            min_new_tokens=tokens,
+            max_new_tokens=tokens,
+            temperature=1.0,
+            top_k=50,
+            top_p=0.95,
+            repetition_penalty=1.1,
+        )
+
+    return call
+
+
+def warm() -> dict[str, float]:
+    """Median seconds of a click, ours and transformers'."""
+    rewriter = Rewriter.load()
+    ids = [rewriter.model.encode(prompt, "expand") for prompt in PROMPTS]
+    rewriter.model.eos_id = -1  # no draft ends early
+    theirs = transformers_call(40)
+    times: dict[str, list[float]] = {"ours": [], "transformers": []}
+    for run in range(RUNS):
+        for prompt, tokens in zip(PROMPTS, ids, strict=True):
+            start = time.perf_counter()
+            rewriter(prompt, n=4, seed=run, max_new_tokens=40)
+            middle = time.perf_counter()
+            theirs(tokens)
+            times["ours"].append(middle - start)
+            times["transformers"].append(time.perf_counter() - middle)
+    return {name: median(values[len(PROMPTS) :]) for name, values in times.items()}
+
+
+def cold() -> dict[str, float]:
+    """Median seconds of a fresh process, `bp beautify` and a bare import of torch."""
+    commands = {
+        "bp": ["-m", "bp_core.cli", "beautify", PROMPTS[0]],
+        "import torch": ["-c", "import torch"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(RUNS):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            times[name].append(time.perf_counter() - start)
+    return {name: median(values[1:]) for name, values in times.items()}
+
+
+if __name__ == "__main__":
+    click, start = warm(), cold()
+    figures = {
+        "machine": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "click, seconds": click,
+        "click, transformers / ours": click["transformers"] / click["ours"],
+        "cold, seconds": start,
+        "cold, bp / import torch": start["bp"] / start["import torch"],
+    }
+    print(json.dumps(figures, indent=2))
