@@ -72,15 +72,15 @@ def _process(app: App, p: Any, arguments: Arguments) -> None:
     if arguments.when != "Off" and not arguments.before:
         seeds = rewrite_seeds(p.all_seeds, prompts, arguments)
         texts = rewritten(app, p, prompts, seeds, arguments)
-        p.all_prompts = texts
-        if getattr(p, "main_prompt", None) == prompts[0]:
-            p.main_prompt = texts[0]
         hires = getattr(p, "all_hr_prompts", None)
         if hires:
             p.all_hr_prompts = [
                 new if own == old else own
                 for own, old, new in zip(hires, prompts, texts, strict=True)
             ]
+        if getattr(p, "main_prompt", None) == prompts[0]:
+            p.main_prompt = texts[0]
+        p.all_prompts = texts
     # A prompt that the button wrote is told of, too.
     if any(app.records.get(text) for text in p.all_prompts):
         _tell_infotext(p, infotext(app.records))

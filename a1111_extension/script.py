@@ -18,14 +18,6 @@ from .download import download_controls
 from .engine import resident_names
 from .records import ORIGINAL
 
-try:
-    from modules.infotext_utils import PasteField
-except ImportError:  # hosts before 1.8 take plain pairs
-
-    def PasteField(component: Any, target: Any, *, api: str | None = None) -> tuple:
-        return component, target
-
-
 TITLE = "Beautify"
 
 
@@ -118,13 +110,10 @@ class BeautifulPromptScript(scripts.Script):
     def _paste(self, is_img2img: bool, when: Any) -> None:
         """What an infotext sets: off, for its prompt is the rewritten one; and the way back."""
         tab = "img2img" if is_img2img else "txt2img"
-        off = PasteField(
-            when, lambda found: "Off" if ORIGINAL in found else None, api="beautify_when"
-        )
-        self.infotext_fields = [off]
+        self.infotext_fields = [(when, lambda found: "Off" if ORIGINAL in found else None)]
         row = _button().rows[tab]
         if row.panel is not None:
-            back = PasteField(row.panel, lambda found: _button().pasted(tab, found))
+            back = (row.panel, lambda found: _button().pasted(tab, found))
             self.infotext_fields.append(back)
         self.paste_field_names = []
 

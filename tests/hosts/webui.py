@@ -1,4 +1,4 @@
-"""A real WebUI for tests: started with this extension alone, in a data folder of its own.
+"""A real WebUI for tests: started once, with this extension alone, in a data folder of its own.
 
 WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo or reForge, with a checkpoint
 WEBUI_PYTHON    the Python that has its requirements
@@ -8,16 +8,20 @@ WEBUI_START     seconds to wait for its start, 300 if not given
 
 from __future__ import annotations
 
+import atexit
 import base64
 import json
 import os
 import shlex
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +65,19 @@ class Answer:
         return [_pixels(base64.b64decode(image)) for image in self.body["images"]]
 
 
+@cache
+def started() -> WebUI:
+    """The one WebUI of a test run; it ends with it."""
+    folder = tempfile.mkdtemp(prefix="webui-")
+    running = WebUI(Path(folder))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(running.stop)
+    running.start()
+    return running
+
+
 class WebUI:
-    """Starts on entering, ends on leaving; `log` is its output so far."""
+    """A host's process; `log` is its output so far."""
 
     def __init__(self, folder: Path) -> None:
         self.host = Path(os.environ["WEBUI_DIR"])
@@ -83,7 +98,8 @@ class WebUI:
     def pid(self) -> int:
         return self._process.pid
 
-    def __enter__(self) -> WebUI:
+    def start(self) -> None:
+        """Return once it answers; raises RuntimeError with its log if it never does."""
         extensions = self.data / "extensions"
         extensions.mkdir(parents=True)
         self.models.mkdir()
@@ -111,14 +127,16 @@ class WebUI:
                 break
             try:
                 if self.get("/sdapi/v1/samplers").status == 200:
-                    return self
+                    return
             except OSError:
                 pass
             time.sleep(1)
-        self.__exit__()
+        self.stop()
         raise RuntimeError(f"{self.host} did not start:\n{self.log[-4000:]}")
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        if self._process is None:
+            return
         self._process.terminate()
         try:
             self._process.wait(20)
@@ -136,7 +154,7 @@ class WebUI:
         *,
         user: str | None = USER,
         kind: str = "application/json",
-        timeout: float = 120,
+        timeout: float = 600,
     ) -> Answer:
         """GET without a body, POST with one; an error's answer comes back like any other."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
