@@ -24,7 +24,7 @@ from .trim import TrimmedHead
 
 # Added to the score of a key that must not be seen. Finite, because a padding query sees no key
 # at all and a softmax over nothing but -inf is NaN; small enough for fp16; exp() of it is 0.
-_HIDDEN = -3e4
+MASKED = -3e4
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class KVCache:
         if self.pad is None:
             return bias
         padding = torch.arange(self.length, device=bias.device) < self.pad[:, None]
-        return bias.masked_fill(padding[:, None, None, :], _HIDDEN)
+        return bias.masked_fill(padding[:, None, None, :], MASKED)
 
     def select(self, rows: Tensor) -> KVCache:
         """A cache of the given rows, in that order; a row may be taken many times or dropped."""
@@ -139,13 +139,16 @@ class Attention(nn.Module):
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None, place: Tensor | None) -> Tensor:
         n, length, hidden = x.shape
         qkv = self.query_key_value(x).view(n, length, self.n_head, 3, self.head_dim)
         qkv = qkv.permute(0, 2, 3, 1, 4)  # (n, n_head, 3, length, head_dim)
         q, k, v = qkv.unbind(2)
         if kv is not None:
-            kv.narrow(3, kv.shape[3] - length, length).copy_(qkv.narrow(2, 1, 2))
+            if place is None:
+                kv.narrow(3, kv.shape[3] - length, length).copy_(qkv.narrow(2, 1, 2))
+            else:
+                kv.index_copy_(3, place, qkv.narrow(2, 1, 2))
             k, v = kv.unbind(2)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return self.dense(out.transpose(1, 2).reshape(n, length, hidden))
@@ -173,16 +176,23 @@ class Block(nn.Module):
         self.post_attention_layernorm = nn.LayerNorm(size, eps=eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor,
+        kv: Tensor | None = None,
+        place: Tensor | None = None,
+    ) -> Tensor:
         """(n, T, hidden) to the same.
 
         Args:
             bias: from `Bloom.bias` or `KVCache.last_bias`.
             kv: this layer's part of a cache up to and with the T new tokens, which are put there.
+            place: (T,) where the new tokens go in `kv`, if not to its end.
         """
         normed = self.input_layernorm(x)
         residual = normed if self.post_norm_residual else x
-        x = residual + self.self_attention(normed, bias, kv)
+        x = residual + self.self_attention(normed, bias, kv, place)
         normed = self.post_attention_layernorm(x)
         residual = normed if self.post_norm_residual else x
         return residual + self.mlp(normed)
@@ -205,6 +215,8 @@ class Bloom(nn.Module):
         # What `quant.pack` puts in place of the tied head and of `advance` in single steps.
         self.head: nn.Module | None = None
         self.fast_advance: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+        # A `graph.GraphDecoder` that decodes instead of `generate`'s own loop.
+        self.decoder: Callable[..., tuple[Tensor, Tensor]] | None = None
 
     @classmethod
     def from_tensors(cls, config: BloomConfig, tensors: Iterable[tuple[str, Tensor]]) -> Bloom:
@@ -271,9 +283,9 @@ class Bloom(nn.Module):
         at = torch.arange(length, device=self.device)
         distance = at[None, :] - at[:, None]
         bias = self._slopes()[:, None, None] * distance
-        bias = bias.masked_fill(distance > 0, _HIDDEN)[None]
+        bias = bias.masked_fill(distance > 0, MASKED)[None]
         if pad is not None:
-            bias = bias.masked_fill((at < pad[:, None])[:, None, None, :], _HIDDEN)
+            bias = bias.masked_fill((at < pad[:, None])[:, None, None, :], MASKED)
         return bias.to(self.dtype)
 
     def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -328,17 +340,18 @@ class Bloom(nn.Module):
         hidden = (self.fast_advance or self.advance)(ids[:, None], cache.last_bias(), kv)
         return self._next_logits(hidden, cache)
 
-    def advance(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
+    def advance(self, ids: Tensor, bias: Tensor, kv: Tensor, place: Tensor | None = None) -> Tensor:
         """Read T more tokens a row: (n, T) ids to the last one's normed output (n, hidden).
 
         Args:
             bias: ALiBi and mask, (1 or n, n_head, T, length).
             kv: a cache's data with the T new tokens' places at its end,
                 (n_layer, n, n_head, 2, length, head_dim); filled.
+            place: (T,) where the new tokens' places are, if not at the end.
         """
         x = self.embed(ids)
         for block, layer in zip(self.h, kv.unbind(0), strict=True):
-            x = block(x, bias, layer)
+            x = block(x, bias, layer, place)
         return self.ln_f(x[:, -1])
 
     def _next_logits(self, hidden: Tensor, cache: KVCache) -> Tensor:

@@ -36,6 +36,7 @@ class Network(Protocol):
 
     device: torch.device
     vocab_size: int
+    decoder: Callable[..., tuple[Tensor, Tensor]] | None  # called instead of `_decode`
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, Cache]:
         """Logits (n, vocab_size) after each prompt, and a cache with room for more tokens."""
@@ -112,13 +113,38 @@ def generate(
     parents = torch.tensor(owner, device=device)
     logits, cache = logits[parents], cache.select(parents)
 
-    sampler = Sampler(params, blocked, device)
     chance = uniforms([draw for wanted in draws for draw in wanted], steps).to(device)
-    history, recent = _histories([prompts[index] for index in owner], steps, sampler.window)
-    history, recent = history.to(device), recent.to(device)
+    window = max((len(sequence) - 1 for sequence in blocked), default=0)
+    history, recent = _histories([prompts[index] for index in owner], steps, window)
+    start = logits, cache, history.to(device), recent.to(device), chance
+    blocked = tuple(tuple(sequence) for sequence in blocked)
+    decode = network.decoder or _decode
+    found = decode(network, start, params, blocked, eos, on_token)
+    candidates = iter(zip(*(each.tolist() for each in found), strict=True))
+    return [[_generation(*next(candidates), eos) for _ in wanted] for wanted in draws]
+
+
+def _decode(
+    network: Network,
+    start: tuple[Tensor, Cache, Tensor, Tensor, Tensor],
+    params: SamplingParams,
+    blocked: tuple[tuple[int, ...], ...],
+    eos: int,
+    on_token: OnToken | None,
+) -> tuple[Tensor, Tensor]:
+    """The loop: ids (rows, steps), -1 after the end, and their log-probabilities.
+
+    Args:
+        start: logits (rows, vocab_size) after the prompts, their cache, all ids so far with places
+            for the new ones (rows, T + steps), the last ones (rows, window), and a uniform number
+            for each (rows, steps).
+    """
+    logits, cache, history, recent, chance = start
+    device, (total, steps) = network.device, chance.shape
     length = history.shape[1] - steps
+    sampler = Sampler(params, blocked, device)
     rows = None  # where the rows that are still decoded stand among all; None before any was left
-    live = torch.ones(len(owner), dtype=torch.bool, device=device)
+    live = torch.ones(total, dtype=torch.bool, device=device)
     written = []  # per step: ids and log-probabilities of all rows, -1 where a row has ended
     poll_every = _POLL_EVERY.get(device.type, _POLL_EVERY_ELSEWHERE)
 
@@ -128,7 +154,7 @@ def generate(
         ids = sampler(logits, history[:, : length + step], recent, chance[:, step])
         found = torch.where(live, ids, -1), own.gather(1, ids[:, None])[:, 0]
         if rows is not None:
-            found = tuple(t.new_full((len(owner),), -1).index_copy(0, rows, t) for t in found)
+            found = tuple(t.new_full((total,), -1).index_copy(0, rows, t) for t in found)
         written.append(found)
         if on_token is not None:
             on_token(step, found[0])
@@ -149,10 +175,8 @@ def generate(
                 ids, live, chance = ids[keep], live[keep], chance[keep]
                 history, recent = history[keep], recent[keep]
         logits = network.step(ids, cache)
-
-    tokens, logprobs = (torch.stack(each, 1).tolist() for each in zip(*written, strict=True))
-    candidates = iter(zip(tokens, logprobs, strict=True))
-    return [[_generation(*next(candidates), eos) for _ in wanted] for wanted in draws]
+    tokens, logprobs = (torch.stack(each, 1) for each in zip(*written, strict=True))
+    return tokens, logprobs
 
 
 def _draws(prompts: Sequence, n: int, seed: int | Sequence[int]) -> list[list[Draw]]:

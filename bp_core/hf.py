@@ -37,6 +37,8 @@ class _Cache:
 class HFNetwork:
     """A causal language model of `transformers` as `generate` wants it."""
 
+    decoder = None
+
     def __init__(self, model: Any) -> None:
         self.model = model
         self.vocab_size: int = model.config.vocab_size

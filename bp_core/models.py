@@ -16,7 +16,9 @@ from torch import Tensor
 from . import quant
 from .bloom import Bloom, BloomConfig, bare_name
 from .checkpoint import read_json, tensors, weight_files
+from .encoding import prompt_parts, read_tokenizer, special_ids
 from .errors import ModelError
+from .graph import GraphDecoder
 from .template import KNOWN_MODELS, TEMPLATES, Template
 from .trim import prompt_tokens
 
@@ -98,29 +100,13 @@ class Model:
         return [i for i in ids if i not in self.special_ids]
 
 
-def prompt_parts(template: Template, mode: str, raw: str) -> list[tuple[str, bool]]:
-    """A filled template as (text, typed by the user) parts, each to be encoded apart.
-
-    White space in `raw` becomes single spaces: templates are told by their line breaks. A space
-    that ends a piece of the template goes to the prose behind it, where the tokenizers of GPT-2's
-    kin want it.
-    """
-    first, *others = template.pieces(mode)
-    raw = " ".join(raw.split())
-    parts, before = [], first
-    for piece in others:
-        fixed = before.rstrip(" ")
-        parts += [(fixed, False), (before[len(fixed) :] + raw, True)]
-        before = piece
-    return [(text, typed) for text, typed in [*parts, (before, False)] if text]
-
-
 def load(
     model: str | Path | None = None,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
     *,
     trim: bool = False,
+    graph: bool = False,
 ) -> Model:
     """Load a rewriter; never downloads.
 
@@ -132,6 +118,7 @@ def load(
             or float16. "int8" packs 8-bit weights for the CPU.
         trim: let a packed network write only Latin letters, digits, signs and the prompt's own
             tokens, which is faster where the vocabulary is large.
+        graph: capture the decode step of a BLOOM network on a CUDA GPU (see `graph`).
 
     Raises:
         ModelError: nothing there, or a file of it is missing, truncated or foreign.
@@ -145,6 +132,7 @@ def load(
     tokenizer = read_tokenizer(folder)
     if config.get("model_type") == "bloom":
         network = _bloom(folder, device, dtype, prompt_tokens(tokenizer) if trim else None)
+        network.decoder = GraphDecoder() if graph and device.type == "cuda" else None
     else:
         from . import hf
 
@@ -163,7 +151,7 @@ def load(
         tokenizer=tokenizer,
         template=template,
         eos_id=_eos(folder, config, tokenizer),
-        special_ids=_special_ids(folder),
+        special_ids=special_ids(folder),
     )
 
 
@@ -282,21 +270,6 @@ def download_folder(repo_id: str) -> Path:
     return models_dir() / repo_id.replace("/", "--")
 
 
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """tokenizer.json of a model folder; raises ModelError."""
-    import tokenizers
-
-    path = folder / "tokenizer.json"
-    read_json(path)
-    try:
-        return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(
-            f"{path} cannot be read by tokenizers {tokenizers.__version__} ({error}): "
-            "download it again or update tokenizers"
-        ) from error
-
-
 def _about(folder: Path) -> tuple[str, Template | None]:
     """A folder's kind, and its template if it is a rewriter."""
     path = folder / _ABOUT
@@ -389,9 +362,3 @@ def _eos(folder: Path, config: dict, tokenizer: Tokenizer) -> int:
     if not isinstance(eos, int):
         raise ModelError(f"{folder / 'config.json'} names no eos_token_id: add it")
     return eos
-
-
-def _special_ids(folder: Path) -> frozenset[int]:
-    # Read from the file: tokenizers before 0.15 do not tell which tokens are special.
-    added = read_json(folder / "tokenizer.json").get("added_tokens") or []
-    return frozenset(token["id"] for token in added if token.get("special"))

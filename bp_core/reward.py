@@ -30,8 +30,9 @@ import torch
 from torch import Tensor
 
 from .checkpoint import read_json
+from .encoding import read_tokenizer, special_ids
 from .errors import InputError, ModelError
-from .models import STARTER, _special_ids, find, load_bloom, read_tokenizer
+from .models import STARTER, find, load_bloom
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -196,7 +197,7 @@ class TextReward:
             scores,
             kept,
             longest,
-            _special_ids(home),
+            special_ids(home),
         )
 
     def score(self, prompts: Sequence[str], raw: Sequence[str] | None = None) -> Tensor:

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bp_core.bloom import Bloom, BloomConfig
+from bp_core.encoding import read_tokenizer, special_ids
 from bp_core.errors import InputError
-from bp_core.models import _special_ids, find, load_bloom, read_tokenizer
+from bp_core.models import find, load_bloom
 from bp_core.reward import HEAD, TEMPLATES, RewardTemplate, TextReward, fingerprint, pool
 
 
@@ -83,7 +84,7 @@ def load_trunk(base: str):
     for name, parameter in list(trunk.named_parameters()):
         owner, _, leaf = name.rpartition(".")
         setattr(trunk.get_submodule(owner), leaf, nn.Parameter(parameter.detach().clone()))
-    return trunk, read_tokenizer(folder), _special_ids(folder)
+    return trunk, read_tokenizer(folder), special_ids(folder)
 
 
 def new_trunk(args):
@@ -108,7 +109,7 @@ def new_trunk(args):
                 "entries: run train/embed.py with this tokenizer"
             )
         trunk.word_embeddings.weight.data = compressed(vectors, args.hidden_size)
-    return trunk, tokenizer, _special_ids(folder)
+    return trunk, tokenizer, special_ids(folder)
 
 
 def compressed(vectors: Tensor, size: int) -> Tensor:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bp_core.encoding import prompt_parts
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.models import prompt_parts
 from bp_core.template import TEMPLATES, Template
 from train.vision import define_operators
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from bp_core import models
+from bp_core.encoding import prompt_parts
 from bp_core.errors import ModelError
 from bp_core.generate import generate
-from bp_core.models import load, load_bloom, prompt_parts
+from bp_core.models import load, load_bloom
 from bp_core.sampling import SamplingParams
 from bp_core.template import TEMPLATES, Template
 

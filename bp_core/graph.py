@@ -1,0 +1,157 @@
+"""The decode step of a CUDA GPU, sampling included, captured once and replayed for every token.
+
+A small network's step is hundreds of short kernels, and launching them takes longer than running
+them. Replaying a captured graph launches all at once. For that, the state of a decoding lies at
+fixed addresses in fixed shapes, and a step neither asks the host nor tells it anything.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .bloom import MASKED, Bloom, KVCache, alibi_slopes
+from .sampling import Sampler, SamplingParams
+
+# Rooms are rounded up to a multiple of this many tokens, so that prompts share captures.
+_BUCKET = 64
+_POLL_EVERY = 8
+_KEPT = 4
+
+
+class StaticState:
+    """One decoding of `rows` sequences with room for `room` tokens and `steps` new ones."""
+
+    def __init__(
+        self, network: Bloom, sampler: Sampler, eos: int, rows: int, room: int, steps: int
+    ) -> None:
+        c, device = network.config, network.device
+        self.network, self.sampler, self.eos = network, sampler, eos
+        # Zeros, because a masked NaN would still be a NaN.
+        self.data = torch.zeros(
+            c.n_layer, rows, c.n_head, 2, room, c.head_dim, dtype=network.dtype, device=device
+        )
+        self.slopes = torch.tensor(alibi_slopes(c.n_head), device=device)
+        self.at = torch.arange(room, device=device)
+        self.logits = torch.zeros(rows, c.vocab_size, device=device)
+        self.history = torch.zeros(rows, room, dtype=torch.long, device=device)
+        self.recent = torch.zeros(rows, sampler.window, dtype=torch.long, device=device)
+        self.chance = torch.zeros(rows, steps, device=device)
+        self.pad = torch.zeros(rows, dtype=torch.long, device=device)
+        self.length = torch.zeros(1, dtype=torch.long, device=device)
+        self.step = torch.zeros(1, dtype=torch.long, device=device)
+        self.live = torch.ones(rows, dtype=torch.bool, device=device)
+        self.tokens = torch.zeros(rows, steps, dtype=torch.long, device=device)
+        self.logprobs = torch.zeros(rows, steps, device=device)
+
+    def begin(
+        self, logits: Tensor, cache: KVCache, history: Tensor, recent: Tensor, chance: Tensor
+    ) -> None:
+        """Take over a decoding whose prompts have been read."""
+        length = cache.length
+        self.data.narrow(4, 0, length).copy_(cache.data.narrow(4, 0, length))
+        self.logits.copy_(logits)
+        self.history.copy_(history[:, :1].expand_as(self.history))
+        self.history[:, :length].copy_(history[:, :length])
+        self.recent.copy_(recent)
+        self.chance.copy_(chance)
+        self.pad.zero_() if cache.pad is None else self.pad.copy_(cache.pad)
+        self.length.fill_(length)
+        self.step.zero_()
+        self.live.fill_(True)
+        self.tokens.fill_(-1)
+
+    def advance(self) -> None:
+        """Choose one token a row and read it."""
+        own = self.logits.log_softmax(1)
+        chance = self.chance.index_select(1, self.step)[:, 0]
+        ids = self.sampler(self.logits, self.history, self.recent, chance)
+        self.tokens.index_copy_(1, self.step, torch.where(self.live, ids, -1)[:, None])
+        self.logprobs.index_copy_(1, self.step, own.gather(1, ids[:, None]))
+        self.live.logical_and_(ids != self.eos)
+        self.history.index_copy_(1, self.length, ids[:, None])
+        if self.sampler.window:
+            self.recent.copy_(torch.cat((self.recent[:, 1:], ids[:, None]), 1))
+        hidden = self.network.advance(ids[:, None], self._bias(), self.data, self.length)
+        self.logits.copy_(self.network.logits(hidden))
+        self.length.add_(1)
+        self.step.add_(1)
+
+    def _bias(self) -> Tensor:
+        """ALiBi and mask of the token about to be read: (rows, n_head, 1, room)."""
+        distance = self.at - self.length
+        hidden = (distance > 0) | (self.at < self.pad[:, None])
+        bias = self.slopes[:, None] * distance
+        bias = bias.masked_fill(hidden[:, None], MASKED)
+        return bias[:, :, None].to(self.data.dtype)
+
+
+class GraphDecoder:
+    """Runs `generate`'s inner loop over static states and, on CUDA, captured graphs of their step.
+
+    States are kept for the next call with the same rows, room, settings and weights; when the
+    weights have moved, all are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[tuple, tuple[StaticState, torch.cuda.CUDAGraph | None]] = {}
+        self._weights: tuple[int, ...] = ()
+
+    def __call__(
+        self,
+        network: Bloom,
+        start: tuple[Tensor, KVCache, Tensor, Tensor, Tensor],
+        params: SamplingParams,
+        blocked: tuple[tuple[int, ...], ...],
+        eos: int,
+        on_token,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities.
+
+        Args:
+            start: what `StaticState.begin` takes.
+        """
+        weights = tuple(p.data_ptr() for p in network.parameters())
+        if weights != self._weights:
+            self._states.clear()
+            self._weights = weights
+        state, graph = self._prepared(network, start, params, blocked, eos)
+        state.begin(*start)
+        for step in range(params.max_new_tokens):
+            state.advance() if graph is None else graph.replay()
+            if on_token is not None:
+                on_token(step, state.tokens[:, step].clone())
+            if (step + 1) % _POLL_EVERY == 0 and not state.live.any():
+                break
+        return state.tokens, state.logprobs
+
+    def _prepared(
+        self, network: Bloom, start: tuple, params: SamplingParams, blocked: tuple, eos: int
+    ) -> tuple[StaticState, torch.cuda.CUDAGraph | None]:
+        logits, cache = start[:2]
+        steps = params.max_new_tokens
+        room = -(-(cache.length + steps) // _BUCKET) * _BUCKET
+        key = (len(logits), room, params, blocked, eos, network.device)
+        if key not in self._states:
+            while len(self._states) >= _KEPT:
+                del self._states[next(iter(self._states))]
+            sampler = Sampler(params, blocked, network.device)
+            state = StaticState(network, sampler, eos, len(logits), room, steps)
+            graph = _capture(state, start) if network.device.type == "cuda" else None
+            self._states[key] = state, graph
+        return self._states[key]
+
+
+def _capture(state: StaticState, start: tuple) -> torch.cuda.CUDAGraph:
+    """A graph of `state.advance`; leaves the state in disorder."""
+    # Libraries allocate and choose kernels in their first calls, which a capture must not see.
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        state.begin(*start)
+        state.advance()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        state.advance()
+    return graph

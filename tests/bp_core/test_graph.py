@@ -1,0 +1,97 @@
+"""graph.py: the static step writes what the ordinary loop writes; on CUDA, captured as well."""
+
+import pytest
+import torch
+
+from bp_core.errors import Cancelled
+from bp_core.generate import generate
+from bp_core.graph import GraphDecoder
+from bp_core.sampling import SamplingParams
+
+PROMPTS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
+PARAMS = SamplingParams(temperature=1.5, repetition_penalty=1.2, max_new_tokens=24)
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+    ),
+]
+
+
+@pytest.fixture(params=DEVICES)
+def network(request, bloom):
+    network = bloom(vocab_size=15).to(request.param)
+    network.decoder = GraphDecoder()
+    return network
+
+
+def texts(network, prompts=PROMPTS, **options):
+    options = {"eos": 3, "n": 4, "seed": 7, "params": PARAMS} | options
+    return [[one.tokens for one in each] for each in generate(network, prompts, **options)]
+
+
+def plain_texts(network, *args, **options):
+    decoder, network.decoder = network.decoder, None
+    try:
+        return texts(network, *args, **options)
+    finally:
+        network.decoder = decoder
+
+
+def test_same_text_as_the_ordinary_loop(network):
+    for prompts in (PROMPTS, PROMPTS[:1], PROMPTS):
+        for seed in (1, 2):
+            assert texts(network, prompts, seed=seed) == plain_texts(network, prompts, seed=seed)
+
+
+def test_same_log_probabilities(network):
+    graph = generate(network, PROMPTS, eos=3, params=PARAMS)
+    network.decoder = None
+    for each, others in zip(graph, generate(network, PROMPTS, eos=3, params=PARAMS), strict=True):
+        for one, other in zip(each, others, strict=True):
+            assert one.finished == other.finished
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+def test_blocked_sequences_and_greedy(network):
+    for options in (
+        {"blocked": [(1, 2), (4,), (2, 2, 5)]},
+        {"params": SamplingParams(temperature=0, max_new_tokens=30), "n": 1},
+    ):
+        assert texts(network, **options) == plain_texts(network, **options)
+
+
+def test_callback_and_cancel(network):
+    seen = []
+    texts(network, eos=-5, on_token=lambda step, ids: seen.append(ids.tolist()))
+    assert len(seen) == 24
+
+    def cancel(step, ids):
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        texts(network, on_token=cancel)
+    assert texts(network) == plain_texts(network)
+
+
+def test_two_networks_in_turn(network, bloom):
+    other = bloom(vocab_size=15, seed=1).to(network.device)
+    other.decoder = GraphDecoder()
+    for _ in range(2):
+        assert texts(network) == plain_texts(network)
+        assert texts(other) == plain_texts(other)
+
+
+def test_moved_weights_are_captured_anew(network):
+    before = texts(network)
+    kept = [p.data for p in network.parameters()]  # so that no address is used again
+    for parameter in network.parameters():
+        parameter.data = parameter.data * 1.5
+    assert texts(network) == plain_texts(network) != before
+    assert len(kept) == len(list(network.parameters()))
+
+
+def test_states_do_not_pile_up(network):
+    for n in range(1, 9):
+        texts(network, n=n)
+    assert len(network.decoder._states) <= 4
