@@ -43,6 +43,10 @@ class RewardArguments:
         default=None, metadata={"help": "of the same columns; none: hold out clusters"}
     )
     test_file: str | None = field(default=None, metadata={"help": "judged once, at the end"})
+    kept_file: str | None = field(
+        default=None,
+        metadata={"help": "pairs whose kept share gives the constants of r_ps's stand-in"},
+    )
     score: str = field(default="score", metadata={"help": "column to learn"})
     template: str = field(
         default="aes", metadata={"help": "'ps', 'aes', or a text with {prompt} and maybe {raw}"}
@@ -104,6 +108,18 @@ def hold_out(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame
     return frame[~chosen[ids]], frame[chosen[ids]]
 
 
+def kept_constants(path: str) -> dict[str, float]:
+    """Mean and standard deviation of the share of the raw prompt's words that pairs keep (0-1)."""
+    from bp_core.fidelity import fidelity
+
+    try:
+        frame = pd.read_parquet(path, columns=["raw_prompt", "prompt"])
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read raw_prompt and prompt from {path} ({error})") from error
+    shares = [fidelity(x, y).kept for x, y in zip(frame.raw_prompt, frame.prompt, strict=True)]
+    return {"mean": float(np.mean(shares)), "std": float(np.std(shares))}
+
+
 def examples(frame: pd.DataFrame, args: RewardArguments, tokenizer, control, scale) -> list[dict]:
     """One dict a row: input_ids (T,), z-scored label, and features (k,) when they are learned."""
     template, (mean, std) = template_of(args), scale
@@ -152,6 +168,8 @@ def main(argv: list[str] | None = None) -> None:
     if not scale[1] > 0:
         raise InputError(f"{args.train_file}: all of {args.score} is alike: nothing to learn")
 
+    kept = kept_constants(args.kept_file) if args.kept_file else None
+
     set_seed(config.seed)
     trunk, tokenizer, control = load_trunk(args.base) if args.base else new_trunk(args)
     width = len(train.features.iloc[0]) if args.auxiliary and "features" in train.columns else 0
@@ -176,7 +194,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     network = trainer.accelerator.unwrap_model(trainer.model)
     folder = Path(config.output_dir) / "model"
-    write_folder(network, tokenizer, args, scale, validation, folder)
+    write_folder(network, tokenizer, args, scale, validation, folder, kept)
     figures = {"validation": judge(folder, validation, args.score)}
     if test is not None:
         figures["test"] = judge(folder, test, args.score)

@@ -3,8 +3,9 @@
     python train/reward_data.py --data ../shared/data --out runs/reward
 
 Writes `human.parquet` (prompt, score, images, cluster, split, half), `pool.parquet` (prompt,
-source) and `transfer.parquet` (agiqa3k: prompt, score, modifiers), which `train/teacher.py` and
-`train/reward.py` read.
+source), `transfer.parquet` (agiqa3k: prompt, score, subject, modifiers) and `pairs.parquet`
+(raw_prompt, prompt: descriptions and the prompts that artists made of them), which
+`train/teacher.py` and `train/reward.py` read.
 
 A score is the mean over a prompt's images of their human opinion score, ranked within the image's
 generator and mapped to a standard normal, since the generator alone explains half of the variance.
@@ -159,7 +160,14 @@ def main(argv: list[str] | None = None) -> None:
     size = {"rich": args.rich, "plain": args.plain, "mixed": args.mixed}
     unlabelled = pool(args.data, held_out, size, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, frame in (("human", human), ("transfer", transfer), ("pool", unlabelled)):
+    pairs = [(clean(low), clean(high)) for low, high in read_podvodka(args.data)]
+    written = {
+        "human": human,
+        "transfer": transfer,
+        "pool": unlabelled,
+        "pairs": pd.DataFrame(pairs, columns=["raw_prompt", "prompt"]),
+    }
+    for name, frame in written.items():
         frame.to_parquet(args.out / f"{name}.parquet", index=False)
     report = {
         "splits": human.groupby(["split", "half"]).size().unstack().to_dict("index"),

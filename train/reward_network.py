@@ -153,10 +153,12 @@ def write_folder(
     scale: tuple[float, float],
     validation: pd.DataFrame,
     folder: Path,
+    kept: dict[str, float] | None = None,
 ) -> None:
     """The folder that bp_core.reward loads; the scores' constants come from validation prompts.
 
     Args:
+        kept: mean and std of the kept share, where it stands in for r_ps.
         scale: mean and standard deviation that z-scored the training targets.
     """
     from safetensors.torch import save_file
@@ -185,6 +187,8 @@ def write_folder(
         "scores": {"mean": 0.0, "std": 1.0},
         "target": {"column": args.score, "mean": scale[0], "std": scale[1]},
     }
+    if kept:
+        about["kept"] = kept
     if args.share_tokenizer:
         about["tokenizer"] = ".."
     path = folder / "beautifulprompt.json"
