@@ -130,14 +130,30 @@ class KVCache:
         return chosen
 
 
+class _Linear(nn.Linear):
+    """A linear layer that leaves meta tensors alone: initialising those imports half of torch."""
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
+class _Embedding(nn.Embedding):
+    """An embedding that leaves meta tensors alone."""
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
 class Attention(nn.Module):
     """Multi-head attention; the fused projection's output is laid out (n_head, 3, head_dim)."""
 
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
         self.n_head, self.head_dim = config.n_head, config.head_dim
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.query_key_value = _Linear(config.hidden_size, 3 * config.hidden_size)
+        self.dense = _Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None, place: Tensor | None) -> Tensor:
         n, length, hidden = x.shape
@@ -157,8 +173,8 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
-        self.dense_h_to_4h = nn.Linear(config.hidden_size, 4 * config.hidden_size)
-        self.dense_4h_to_h = nn.Linear(4 * config.hidden_size, config.hidden_size)
+        self.dense_h_to_4h = _Linear(config.hidden_size, 4 * config.hidden_size)
+        self.dense_4h_to_h = _Linear(4 * config.hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dense_4h_to_h(F.gelu(self.dense_h_to_4h(x), approximate="tanh"))
@@ -208,7 +224,7 @@ class Bloom(nn.Module):
         super().__init__()
         self.config = config
         size, eps = config.hidden_size, config.layer_norm_epsilon
-        self.word_embeddings = nn.Embedding(config.vocab_size, size)
+        self.word_embeddings = _Embedding(config.vocab_size, size)
         self.word_embeddings_layernorm = nn.LayerNorm(size, eps=eps)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(size, eps=eps)

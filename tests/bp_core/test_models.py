@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,17 @@ def test_loading_relies_on_no_initialisation(model_folder, monkeypatch):
     network = load(model_folder).network
     assert not any(p.is_meta for p in network.parameters())
     assert torch.equal(network(IDS), expected)
+
+
+def test_loading_and_writing_import_no_compiler(model_folder):
+    """torch's compiler takes as long to import as torch; a meta tensor's initialisation does it."""
+    code = (
+        "import sys; from bp_core.models import load; from bp_core.generate import generate;"
+        f"m = load({str(model_folder)!r}); generate(m.network, [[5, 6]], eos=m.eos_id);"
+        "print({'torch._dynamo', 'sympy', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def truncate(path: Path, size: int) -> None:
