@@ -9,6 +9,7 @@ from .beautify import BeautifyPrompt
 from .load import LoadBeautifulPrompt
 from .pick import PickBest
 from .score import ScorePrompt
+from .score_image import ScoreImage
 
 
 class BeautifulPromptExtension(ComfyExtension):
@@ -19,4 +20,4 @@ class BeautifulPromptExtension(ComfyExtension):
         PromptServer.instance.add_on_prompt_handler(metadata.on_prompt)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadBeautifulPrompt, BeautifyPrompt, ScorePrompt, PickBest]
+        return [LoadBeautifulPrompt, BeautifyPrompt, ScorePrompt, ScoreImage, PickBest]

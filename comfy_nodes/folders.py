@@ -60,18 +60,19 @@ def download(name: str, progress: Callable[[str, int, int], None]) -> Path:
     """Fetch a published model into `models/beautifulprompt`; raises ModelError."""
     from ..bp_core.hub import download as fetch
 
-    return fetch(name, progress, folder=_roots()[0] / _folder_name(name))
+    return fetch(name, progress, folder=roots()[0] / _folder_name(name))
 
 
 def missing(name: str) -> str:
     """What to do about a published model that is not here."""
     return (
         f"{name} is not on this machine: turn on 'download', or put its files into "
-        f"{_roots()[0] / _folder_name(name)}"
+        f"{roots()[0] / _folder_name(name)}"
     )
 
 
-def _roots() -> list[Path]:
+def roots() -> list[Path]:
+    """The folders that models may lie in; the first is ComfyUI's own."""
     import folder_paths
 
     return [Path(path) for path in folder_paths.get_folder_paths(FOLDER)]
@@ -80,7 +81,7 @@ def _roots() -> list[Path]:
 def _local(kind: str) -> dict[str, Path]:
     """Folders of a kind by name. Reads no weights: the list is made whenever the page asks."""
     found: dict[str, Path] = {}
-    for root in _roots():
+    for root in roots():
         for config in sorted(root.glob("*/config.json")):
             folder = config.parent
             if _kind(folder) == kind:
@@ -100,7 +101,7 @@ def _kind(folder: Path) -> str:
 def _chosen(name: str, local: dict[str, Path]) -> Path:
     if name not in local:
         raise ModelError(
-            f"no model '{name}' in {_roots()[0]}: put its folder there, or choose '{STARTER}'"
+            f"no model '{name}' in {roots()[0]}: put its folder there, or choose '{STARTER}'"
         )
     return local[name]
 

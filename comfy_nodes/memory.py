@@ -21,13 +21,13 @@ _TOKEN_BYTES = 144 * 1024
 _PROMPT_TOKENS = 256
 
 
-class _Weights(torch.nn.Module):
-    """A plain module around a network: ModelPatcher sets `device` on what it manages, which
+class Weights(torch.nn.Module):
+    """A plain module around networks: ModelPatcher sets `device` on what it manages, which
     neither `Bloom` nor a PreTrainedModel allows."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, *networks: torch.nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.networks = torch.nn.ModuleList(networks)
 
 
 class ManagedRewriter:
@@ -45,7 +45,7 @@ class ManagedRewriter:
         module = network if isinstance(network, torch.nn.Module) else network.model
         self.name = rewriter.model.name
         self.patcher = ModelPatcher(
-            _Weights(module), load_device=load_device, offload_device=offload_device
+            Weights(module), load_device=load_device, offload_device=offload_device
         )
         self._rewriter = rewriter
 

@@ -42,13 +42,13 @@ class PickBest(io.ComfyNode):
         cls, images: list, scores: list[float], count: list[int], prompts: list[str] | None = None
     ) -> io.NodeOutput:
         singles = [batch[i : i + 1] for batch in images for i in range(len(batch))]
-        values = _each(scores, len(singles), "scores")
-        texts = _each(prompts, len(singles), "prompts") if prompts else [""] * len(singles)
+        values = one_each(scores, len(singles), "scores")
+        texts = one_each(prompts, len(singles), "prompts") if prompts else [""] * len(singles)
         best = ranked(values)[: count[0]]
         return io.NodeOutput(*([of[i] for i in best] for of in (singles, texts, values)))
 
 
-def _each(values: list, pictures: int, name: str) -> list:
+def one_each(values: list, pictures: int, name: str) -> list:
     """`values` one a picture; one a prompt is repeated for the pictures of that prompt."""
     if pictures % len(values):
         raise InputError(

@@ -255,7 +255,7 @@ def test_a_loaded_model_runs_where_the_node_says(pack, host, model_folder):
         pack.nodes["LoadBeautifulPrompt"].execute("mine", False, "cpu", "bf16", "none").args
     )
     assert managed.patcher.load_device == torch.device("cpu")
-    assert managed.patcher.model.network.dtype == torch.bfloat16
+    assert managed.patcher.model.networks[0].dtype == torch.bfloat16
     assert managed.reward is None
 
 
@@ -302,6 +302,40 @@ def test_the_best_pictures_come_first_with_their_prompts(pack):
     assert node.execute(images, [1.0, 2.0], [9]).args[2] == [2.0, 2.0, 1.0, 1.0]
     with pytest.raises(Exception, match="3 scores for 4 images"):
         node.execute(images, [1.0, 2.0, 3.0], [1])
+
+
+class PictureJudge:
+    """Scores a picture by its brightness; knows what it was asked."""
+
+    def __init__(self):
+        self.model, self.asked, self.device = torch.nn.Linear(1, 1), [], None
+
+    def score(self, images, prompts):
+        assert images.shape[-1] == 3 and len(images) == len(prompts)
+        self.asked += prompts
+        return images.mean((1, 2, 3))
+
+
+def test_pictures_are_scored_in_order_on_the_host_s_device(pack, host, monkeypatch):
+    judge = PictureJudge()
+    monkeypatch.setattr(part("score_image"), "_scorer", lambda *_: judge)
+    images = [torch.full((2, 4, 4, 4), 0.5), torch.full((2, 8, 8, 3), 0.25)]
+    node = pack.nodes["ScoreImage"]
+    scores, report = node.execute(images, ["a cat", "a dog"], ["PickScore"], [False]).args
+    assert scores == [0.5, 0.5, 0.25, 0.25]
+    assert judge.asked == ["a cat", "a cat", "a dog", "a dog"]
+    assert judge.device == torch.device("cpu")
+    assert list(host.loaded[0]["models"][0].model.networks) == [judge.model]
+    assert report.count("\n") == 3
+
+
+@pytest.mark.parametrize("name", ["PickScore", "aesthetic", "HPS v2"])
+def test_a_missing_scorer_says_where_its_weights_belong(pack, host, name):
+    node = pack.nodes["ScoreImage"]
+    with pytest.raises(Exception, match="put it there") as caught:
+        node.execute([torch.zeros(1, 4, 4, 3)], ["a cat"], [name], [False])
+    assert str(host.folder) in str(caught.value)
+    assert ("turn on 'download'" in str(caught.value)) == (name != "aesthetic")
 
 
 @given(st.lists(st.floats(allow_nan=True)))
