@@ -46,6 +46,12 @@ def test_8_bit_weights_lose_their_own_rounding_and_little_more(with_bias):
         assert (one - other).norm() < 3e-4 * other.norm(), row
 
 
+def test_rounding_in_parts_is_rounding():
+    weight, _, _ = linear()
+    for one, other in zip(quant._round(weight, rows=7), quant._round(weight), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_8_bit_rows_do_not_know_each_other():
     weight, bias, x = linear()
     layer = quant.Int8Linear(weight, bias)
