@@ -151,6 +151,8 @@ def _decode(
     for step in range(steps):
         logits = logits.float()
         own = logits.log_softmax(1)
+        if step < params.min_new_tokens:
+            logits[:, eos] = -torch.inf
         ids = sampler(logits, history[:, : length + step], recent, chance[:, step])
         found = torch.where(live, ids, -1), own.gather(1, ids[:, None])[:, 0]
         if rows is not None:

@@ -64,6 +64,10 @@ class StaticState:
     def advance(self) -> None:
         """Choose one token a row and read it."""
         own = self.logits.log_softmax(1)
+        least = self.sampler.params.min_new_tokens
+        if least:
+            end = self.logits[:, self.eos]
+            self.logits[:, self.eos] = end.masked_fill(self.step < least, -torch.inf)
         chance = self.chance.index_select(1, self.step)[:, 0]
         ids = self.sampler(self.logits, self.history, self.recent, chance)
         self.tokens.index_copy_(1, self.step, torch.where(self.live, ids, -1)[:, None])

@@ -41,9 +41,9 @@ def adds_people(clause: str) -> bool:
 def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:
     """The phrases of `tail` that may follow `raw`, in order.
 
-    Left out: phrases that `blocked` refuses, that repeat a content word of `raw`, that say only
-    what an earlier phrase said, that bring a person into a prompt without one, and fragments
-    without a content word.
+    Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
+    own, that say only what an earlier phrase said, that bring a person into a prompt without one,
+    and fragments without a content word.
     """
     taken = frozenset(content_stems(raw))
     people_welcome = has_people(raw)
@@ -52,6 +52,8 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     for clause in clauses(tail):
         stems = content_stems(clause)
         if not stems or taken.intersection(stems) or said.issuperset(stems):
+            continue
+        if len(set(stems)) < len(stems):
             continue
         if not people_welcome and adds_people(clause):
             continue

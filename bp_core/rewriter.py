@@ -234,6 +234,7 @@ class Rewriter:
                 top_p=settings.top_p,
                 repetition_penalty=settings.repetition_penalty,
                 max_new_tokens=total,
+                min_new_tokens=min(settings.min_new_tokens, settings.max_new_tokens),
             ),
             # Only the end token of the control tokens means anything in an output.
             blocked=[(i,) for i in self.model.special_ids if i != self.model.eos_id],

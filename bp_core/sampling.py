@@ -30,6 +30,7 @@ class SamplingParams:
         repetition_penalty: divides the positive logits of tokens already in prompt or output, and
             multiplies the negative ones (CTRL, arXiv 1909.05858); 1 for none.
         max_new_tokens: longest output, in tokens, the end token included.
+        min_new_tokens: the end token is not drawn before this many others.
 
     Raises:
         InputError: a value out of range.
@@ -40,6 +41,7 @@ class SamplingParams:
     top_p: float = 0.95
     repetition_penalty: float = 1.1
     max_new_tokens: int = 64
+    min_new_tokens: int = 0
 
     def __post_init__(self) -> None:
         for name, allowed, good in (
@@ -49,6 +51,7 @@ class SamplingParams:
             ("repetition_penalty", "above 0, up to 10", lambda v: 0 < v <= 10),
             ("max_new_tokens", "a whole number from 1 to 4096",
              lambda v: v == int(v) and 1 <= v <= 4096),
+            ("min_new_tokens", "a whole number, 0 or more", lambda v: v == int(v) >= 0),
         ):  # fmt: skip
             value = getattr(self, name)
             try:

@@ -23,7 +23,8 @@ class Settings:
             for every n.
         temperature, top_k, top_p, repetition_penalty: sampling; temperature 0 is greedy and
             gives one candidate.
-        max_new_tokens: longest addition, in the model's tokens.
+        max_new_tokens, min_new_tokens: longest and shortest addition that the model may write, in
+            its tokens, before the guard tidies it.
         token_budget: longest whole prompt in the image model's tokens, as `count_tokens` counts
             them; what is added is cut at a phrase, the artist's own words never.
         count_tokens: counter of the image model's tokens; the model's own tokenizer if None.
@@ -47,6 +48,7 @@ class Settings:
     top_p: float = 0.95
     repetition_penalty: float = 1.1
     max_new_tokens: int = 40
+    min_new_tokens: int = 20
     token_budget: int | None = None
     count_tokens: Callable[[str], int] | None = None
     keep: Sequence[str] = ()

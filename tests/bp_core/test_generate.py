@@ -48,6 +48,16 @@ def test_greedy_equals_transformers(bloom, penalty, n_head):
         assert ours[0].tokens + [eos] * ours[0].finished == theirs
 
 
+def test_the_end_waits_for_the_shortest_output(bloom):
+    network = bloom(seed=3)
+    greedy = SamplingParams(0, repetition_penalty=1.0, max_new_tokens=12)
+    [[first]] = generate(network, PROMPTS[:1], eos=NEVER, n=1, params=greedy)
+    eos = first.tokens[2]  # would end the output at the third token, or before
+    params = SamplingParams(0, repetition_penalty=1.0, max_new_tokens=12, min_new_tokens=6)
+    [[longer]] = generate(network, PROMPTS[:1], eos=eos, n=1, params=params)
+    assert len(longer.tokens) >= 6 and eos not in longer.tokens
+
+
 def test_a_candidate_does_not_depend_on_its_neighbours(bloom):
     network = bloom(n_layer=3)
     many = generate(network, PROMPTS, eos=3, n=8, seed=7, params=SHORT)

@@ -61,6 +61,11 @@ def test_blocked_sequences_and_greedy(network):
         assert texts(network, **options) == plain_texts(network, **options)
 
 
+def test_the_end_waits_for_the_shortest_output(network):
+    params = SamplingParams(max_new_tokens=12, min_new_tokens=9)
+    assert texts(network, params=params) == plain_texts(network, params=params)
+
+
 def test_callback_and_cancel(network):
     seen = []
     texts(network, eos=-5, on_token=lambda step, ids: seen.append(ids.tolist()))

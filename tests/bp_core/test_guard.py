@@ -21,6 +21,10 @@ def test_what_was_said_is_not_said_again():
     ]
 
 
+def test_a_phrase_that_stammers_is_left_out():
+    assert admissible("a cup with a cup, golden hour light", "a cat") == ["golden hour light"]
+
+
 def test_no_person_comes_into_a_prompt_without_one():
     assert admissible("beautiful face, portrait, her dress, mist", "a lighthouse") == ["mist"]
     assert admissible("beautiful face, mist", "an old sailor woman") == ["beautiful face", "mist"]
