@@ -344,3 +344,27 @@ def test_ranking_is_a_permutation_in_falling_order(values):
     assert sorted(order) == list(range(len(values)))
     falling = [values[i] for i in order if not math.isnan(values[i])]
     assert falling == sorted(falling, reverse=True)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_name_and_tooltip_is_translated(pack, language):
+    known = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+    schemas = {s.node_id: s for s in (node.define_schema() for node in pack.nodes.values())}
+    assert set(known) == set(schemas)
+    for name, schema in schemas.items():
+        assert list(known[name]["inputs"]) == [slot.id for slot in schema.inputs]
+        assert len(known[name]["outputs"]) == len(schema.outputs)
+        texts = [known[name], *known[name]["inputs"].values(), *known[name]["outputs"].values()]
+        assert all(text.get("tooltip") or text.get("description") for text in texts)
+        if language == "en":
+            assert known[name]["description"] == schema.description
+            for slot in schema.inputs:
+                assert known[name]["inputs"][slot.id]["tooltip"] == slot.tooltip
+
+
+def test_every_node_has_a_help_page(pack):
+    for node in pack.nodes.values():
+        page = ROOT / "comfy_nodes" / "web" / "docs" / f"{node.define_schema().node_id}.md"
+        text = page.read_text("utf-8")
+        for slot in node.define_schema().inputs:
+            assert slot.id in text, f"{page.name} does not tell of {slot.id}"
