@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from .errors import InputError
-from .sampling import Draw, Sampler, SamplingParams, uniforms
+from .sampling import Draw, Sampler, SamplingParams, uniforms, window
 
 OnToken = Callable[[int, Tensor], None]
 
@@ -66,6 +66,24 @@ class Generation:
         return sum(self.logprobs) / len(self.logprobs)
 
 
+class Start(NamedTuple):
+    """A decoding whose prompts have been read.
+
+    Attributes:
+        logits: (rows, vocab_size) after the prompts.
+        cache: of the same rows.
+        history: (rows, T + steps) all ids so far, and places for the new ones.
+        recent: (rows, window) the last ids, -1 before the prompt.
+        chance: (rows, steps) a uniform number for each token to come.
+    """
+
+    logits: Tensor
+    cache: Cache
+    history: Tensor
+    recent: Tensor
+    chance: Tensor
+
+
 @torch.inference_mode()
 def generate(
     network: Network,
@@ -114,10 +132,9 @@ def generate(
     logits, cache = logits[parents], cache.select(parents)
 
     chance = uniforms([draw for wanted in draws for draw in wanted], steps).to(device)
-    window = max((len(sequence) - 1 for sequence in blocked), default=0)
-    history, recent = _histories([prompts[index] for index in owner], steps, window)
-    start = logits, cache, history.to(device), recent.to(device), chance
     blocked = tuple(tuple(sequence) for sequence in blocked)
+    history, recent = _histories([prompts[index] for index in owner], steps, window(blocked))
+    start = Start(logits, cache, history.to(device), recent.to(device), chance)
     decode = network.decoder or _decode
     found = decode(network, start, params, blocked, eos, on_token)
     candidates = iter(zip(*(each.tolist() for each in found), strict=True))
@@ -126,19 +143,13 @@ def generate(
 
 def _decode(
     network: Network,
-    start: tuple[Tensor, Cache, Tensor, Tensor, Tensor],
+    start: Start,
     params: SamplingParams,
     blocked: tuple[tuple[int, ...], ...],
     eos: int,
     on_token: OnToken | None,
 ) -> tuple[Tensor, Tensor]:
-    """The loop: ids (rows, steps), -1 after the end, and their log-probabilities.
-
-    Args:
-        start: logits (rows, vocab_size) after the prompts, their cache, all ids so far with places
-            for the new ones (rows, T + steps), the last ones (rows, window), and a uniform number
-            for each (rows, steps).
-    """
+    """The loop: ids (rows, steps), -1 after the end, and their log-probabilities."""
     logits, cache, history, recent, chance = start
     device, (total, steps) = network.device, chance.shape
     length = history.shape[1] - steps

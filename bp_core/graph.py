@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .bloom import MASKED, Bloom, KVCache, alibi_slopes
+from .bloom import MASKED, Bloom, alibi_slopes
+from .generate import OnToken, Start
 from .sampling import Sampler, SamplingParams
 
 # Rooms are rounded up to a multiple of this many tokens, so that prompts share captures.
@@ -44,10 +45,9 @@ class StaticState:
         self.tokens = torch.zeros(rows, steps, dtype=torch.long, device=device)
         self.logprobs = torch.zeros(rows, steps, device=device)
 
-    def begin(
-        self, logits: Tensor, cache: KVCache, history: Tensor, recent: Tensor, chance: Tensor
-    ) -> None:
+    def begin(self, start: Start) -> None:
         """Take over a decoding whose prompts have been read."""
+        logits, cache, history, recent, chance = start
         length = cache.length
         self.data.narrow(4, 0, length).copy_(cache.data.narrow(4, 0, length))
         self.logits.copy_(logits)
@@ -104,23 +104,19 @@ class GraphDecoder:
     def __call__(
         self,
         network: Bloom,
-        start: tuple[Tensor, KVCache, Tensor, Tensor, Tensor],
+        start: Start,
         params: SamplingParams,
         blocked: tuple[tuple[int, ...], ...],
         eos: int,
-        on_token,
+        on_token: OnToken | None,
     ) -> tuple[Tensor, Tensor]:
-        """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities.
-
-        Args:
-            start: what `StaticState.begin` takes.
-        """
+        """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities."""
         weights = tuple(p.data_ptr() for p in network.parameters())
         if weights != self._weights:
             self._states.clear()
             self._weights = weights
         state, graph = self._prepared(network, start, params, blocked, eos)
-        state.begin(*start)
+        state.begin(start)
         for step in range(params.max_new_tokens):
             state.advance() if graph is None else graph.replay()
             if on_token is not None:
@@ -130,29 +126,28 @@ class GraphDecoder:
         return state.tokens, state.logprobs
 
     def _prepared(
-        self, network: Bloom, start: tuple, params: SamplingParams, blocked: tuple, eos: int
+        self, network: Bloom, start: Start, params: SamplingParams, blocked: tuple, eos: int
     ) -> tuple[StaticState, torch.cuda.CUDAGraph | None]:
-        logits, cache = start[:2]
-        steps = params.max_new_tokens
-        room = -(-(cache.length + steps) // _BUCKET) * _BUCKET
-        key = (len(logits), room, params, blocked, eos, network.device)
+        rows, steps = start.chance.shape
+        room = -(-(start.cache.length + steps) // _BUCKET) * _BUCKET
+        key = (rows, room, params, blocked, eos, network.device)
         if key not in self._states:
             while len(self._states) >= _KEPT:
                 del self._states[next(iter(self._states))]
             sampler = Sampler(params, blocked, network.device)
-            state = StaticState(network, sampler, eos, len(logits), room, steps)
+            state = StaticState(network, sampler, eos, rows, room, steps)
             graph = _capture(state, start) if network.device.type == "cuda" else None
             self._states[key] = state, graph
         return self._states[key]
 
 
-def _capture(state: StaticState, start: tuple) -> torch.cuda.CUDAGraph:
+def _capture(state: StaticState, start: Start) -> torch.cuda.CUDAGraph:
     """A graph of `state.advance`; leaves the state in disorder."""
     # Libraries allocate and choose kernels in their first calls, which a capture must not see.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        state.begin(*start)
+        state.begin(start)
         state.advance()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()

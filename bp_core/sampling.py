@@ -89,6 +89,11 @@ def uniforms(draws: Sequence[Draw], steps: int) -> Tensor:
     return torch.stack(rows)
 
 
+def window(blocked: Sequence[Sequence[int]]) -> int:
+    """How many tokens before the next one can belong to a blocked sequence."""
+    return max((len(sequence) - 1 for sequence in blocked if len(sequence)), default=0)
+
+
 class Sampler:
     """Chooses the next token of every row. Holds no state: rows may come and go between calls."""
 
@@ -110,8 +115,7 @@ class Sampler:
         longer = [s for s in blocked if len(s) > 1]
         self._limit = torch.full((1, 1), float(params.top_p), device=device)
         self._single = torch.tensor(single, device=device) if single else None
-        #: how many tokens before the next one can belong to a blocked sequence
-        self.window = max((len(s) - 1 for s in longer), default=0)
+        self.window = window(longer)
         if longer:
             # -2 fits any token, and -1, a place before the prompt, fits no token.
             heads = [[-2] * (self.window + 1 - len(s)) + list(s[:-1]) for s in longer]
