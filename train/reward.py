@@ -32,6 +32,7 @@ from train.reward_network import (
     write_folder,
 )
 from train.reward_report import judge, write_report
+from train.vision import define_operators
 
 
 @dataclass
@@ -117,6 +118,8 @@ def kept_constants(path: str) -> dict[str, float]:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read raw_prompt and prompt from {path} ({error})") from error
     shares = [fidelity(x, y).kept for x, y in zip(frame.raw_prompt, frame.prompt, strict=True)]
+    if not np.std(shares) > 0:
+        raise InputError(f"{path}: all pairs keep the same share of words: no spread to scale by")
     return {"mean": float(np.mean(shares)), "std": float(np.std(shares))}
 
 
@@ -152,6 +155,7 @@ def collate(rows: list[dict]) -> dict:
 
 
 def main(argv: list[str] | None = None) -> None:
+    define_operators()
     from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
     from trl import TrlParser
 

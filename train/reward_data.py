@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bp_core.errors import InputError
 from bp_core.words import clauses
 from train.cleaning import clean, is_english
-from train.collect import read_captions, read_evaluation, read_podvodka, read_pools
+from train.collect import read_captions, read_evaluation_sets, read_podvodka, read_pools
 from train.dedup import clusters, near
 
 # Shares of the published marks' split: 10,882 / 1,427 / 1,312.
@@ -156,7 +156,8 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(
             f"{error.filename} is missing: give the data's folder as --data"
         ) from error
-    held_out = read_evaluation(args.data) + human.prompt[human.split != "train"].tolist()
+    evaluation = [p for prompts in read_evaluation_sets(args.data).values() for p in prompts]
+    held_out = evaluation + human.prompt[human.split != "train"].tolist()
     size = {"rich": args.rich, "plain": args.plain, "mixed": args.mixed}
     unlabelled = pool(args.data, held_out, size, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)

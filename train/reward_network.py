@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bp_core.bloom import Bloom, BloomConfig
+from bp_core.checkpoint import read_json
 from bp_core.encoding import read_tokenizer, special_ids
 from bp_core.errors import InputError
 from bp_core.models import find, load_bloom
@@ -77,9 +78,14 @@ def template_of(args) -> RewardTemplate:
 
 
 def load_trunk(base: str):
-    """(trunk in float32, tokenizer, control ids) of a model folder or downloaded hub id."""
+    """(trunk in float32, tokenizer, control ids) of a model folder or downloaded hub id.
+
+    Of a reward model the trunk is taken and its head left.
+    """
     folder = find(base)
-    trunk, _ = load_bloom(folder, dtype="float32")
+    about = folder / "beautifulprompt.json"
+    has_head = about.is_file() and read_json(about).get("kind") == "reward"
+    trunk, _ = load_bloom(folder, dtype="float32", heads=[HEAD] if has_head else ())
     # Out of the file's memory map, and trainable.
     for name, parameter in list(trunk.named_parameters()):
         owner, _, leaf = name.rpartition(".")
