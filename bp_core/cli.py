@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     beautify.add_argument("--style", help="text that leads the addition")
     beautify.add_argument("--accept", choices=ACCEPT, help="auto leaves good prompts alone")
+    beautify.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     beautify.add_argument("--all", action="store_true", help="print every candidate, best first")
     _add_model(beautify)
 
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
     models.add_argument("--download", metavar="ID", help="owner/name on the Hugging Face hub")
     models.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+
+    web = commands.add_parser("web", help="the same on a local web page (extra: web)")
+    web.set_defaults(run=_web)
+    web.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    web.add_argument("--port", type=int, default=7865, help="port to listen on (7865)")
+    _add_model(web)
     return parser
 
 
@@ -100,20 +107,22 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reward", default="starter", help="folder of a reward model, or none (the bundled one)"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+
+
+def _load(args: argparse.Namespace):
+    from .rewriter import Rewriter
+
+    reward = None if args.reward == "none" else args.reward
+    return Rewriter.load(args.model, device=args.device, dtype=args.dtype, reward=reward)
 
 
 def _beautify(args: argparse.Namespace) -> None:
     prompts = _prompts(args)
-    from .rewriter import Rewriter
-
     names = [*(n.replace("-", "_") for n in _NUMBERS), "mode", "keep", "block", "style", "accept"]
     settings = {n: value for n in names if (value := getattr(args, n)) is not None}
     if args.all and args.json:
         raise InputError("--all and --json: choose one, JSON has every candidate")
-    reward = None if args.reward == "none" else args.reward
-    rewriter = Rewriter.load(args.model, device=args.device, dtype=args.dtype, reward=reward)
-    for result in rewriter.many(prompts, **settings):
+    for result in _load(args).many(prompts, **settings):
         if result.note and result.prompt.strip():
             print(f"bp: {result.note}: {_shortened(result.prompt)}", file=sys.stderr)
         if args.json:
@@ -180,6 +189,13 @@ def _score(args: argparse.Namespace) -> None:
             print(json.dumps(row, ensure_ascii=False))
         else:
             print(f"{row['total']:+.2f}\t{row['gain']:+.2f}\t{row['text']}")
+
+
+def _web(args: argparse.Namespace) -> None:
+    from .web import serve
+
+    print(f"bp: the page is at http://{args.host}:{args.port}", file=sys.stderr)
+    serve(_load(args), args.host, args.port)
 
 
 def _models(args: argparse.Namespace) -> None:
