@@ -13,6 +13,7 @@ import torch
 
 from bp_core.bloom import Bloom
 from bp_core.sampling import SamplingParams
+from train.vision import define_operators
 
 Decode = Callable[[list[int], int, int], None]
 
@@ -35,15 +36,11 @@ def peers(
 
 
 def _transformers_model(weights: dict[str, torch.Tensor], network: Bloom):
+    define_operators()
     try:
         import transformers
     except ImportError:
         return None
-    # A CPU-only torch lacks the two operators that torchvision asks for while it is imported.
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     c = network.config
     config = transformers.BloomConfig(
         vocab_size=c.vocab_size, hidden_size=c.hidden_size, n_layer=c.n_layer, n_head=c.n_head
