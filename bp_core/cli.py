@@ -83,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     score.set_defaults(run=_score)
     score.add_argument("prompt", nargs="?", help="the artist's prompt")
     score.add_argument("--rewrite", action="append", help="a rewrite of it to score; repeat")
-    score.add_argument("--image", help="score this picture, with the prompt if one is given")
+    score.add_argument("--image", help="score this picture against the prompt (extra: score)")
+    score.add_argument("--pickscore", help="with --image: folder or hub id of PickScore")
+    score.add_argument("--aesthetic", help="with --image: file of LAION's aesthetic predictor")
+    score.add_argument("--hps", help="with --image: file of HPS v2")
     score.add_argument("--reward", help="folder of a reward model (the bundled one)")
     score.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -166,16 +169,10 @@ def _read(name: str) -> str:
 
 
 def _score(args: argparse.Namespace) -> None:
-    if args.image:
-        from .image_score import score_file
-
-        scores = score_file(args.image, args.prompt)
-        print(
-            json.dumps(scores) if args.json else "\n".join(f"{k}\t{v}" for k, v in scores.items())
-        )
-        return
     if not (args.prompt or "").strip():
         raise InputError('there is no prompt: bp score "a cat" --rewrite "a cat, soft light"')
+    if args.image:
+        return _score_image(args)
     from .prompt import parse
     from .reward import load_reward
 
@@ -189,6 +186,29 @@ def _score(args: argparse.Namespace) -> None:
             print(json.dumps(row, ensure_ascii=False))
         else:
             print(f"{row['total']:+.2f}\t{row['gain']:+.2f}\t{row['text']}")
+
+
+def _score_image(args: argparse.Namespace) -> None:
+    from . import image_score
+
+    scorers = {
+        "pickscore": image_score.PickScore,
+        "aesthetic": image_score.AestheticScore,
+        "hps": image_score.HpsScore,
+    }
+    chosen = {name: weights for name in scorers if (weights := getattr(args, name))}
+    if not chosen:
+        raise InputError(
+            "say what to score the image with: --pickscore yuvalkirstain/PickScore_v1, "
+            "--aesthetic FILE or --hps FILE"
+        )
+    image = image_score.open_image(args.image)
+    scores = {
+        name: float(scorers[name].load(weights).score([image], [args.prompt])[0])
+        for name, weights in chosen.items()
+    }
+    lines = [json.dumps(scores)] if args.json else [f"{k}\t{v:.3f}" for k, v in scores.items()]
+    print(*lines, sep="\n")
 
 
 def _web(args: argparse.Namespace) -> None:

@@ -85,6 +85,8 @@ def test_only_syntax_comes_back_with_a_note(bp):
         ("beautify", "a fox", "--block", "/(/"),
         ("beautify", "a fox", "--all", "--json"),
         ("score", ""),
+        ("score", "a fox", "--image", "x.png"),
+        ("score", "a fox", "--image", __file__, "--aesthetic", "x.pth"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(bp, argv):
