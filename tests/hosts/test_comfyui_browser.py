@@ -1,0 +1,149 @@
+"""An artist at a real ComfyUI, in classic and Nodes 2.0 rendering. Needs COMFYUI_DIR, a Chromium.
+
+COMFYUI_SHOTS names a folder for the screenshots that the documentation shows.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from comfyui import Host
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif("COMFYUI_DIR" not in os.environ, reason="COMFYUI_DIR names no ComfyUI"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
+]
+PROMPT = "a lighthouse at dusk <lora:moody:0.8>"
+CHANGES = ".beautifulprompt-changes"
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# A loaded machine takes its time.
+_PATIENCE = 240_000  # milliseconds
+
+ADD = """([kind, values, place]) => {
+  const node = LiteGraph.createNode(kind);
+  node.pos = place;
+  app.graph.add(node);
+  for (const widget of node.widgets) {
+    if (widget.name in values) widget.value = values[widget.name];
+  }
+  node.setSize(node.computeSize());
+  node.setSize([Math.max(node.size[0], 440), node.size[1] + 40]);
+  app.canvas.setDirty(true, true);
+  return node.id;
+}"""
+MENU = """(id) => app.canvas.getNodeMenuOptions(app.graph.getNodeById(id))
+  .filter((item) => /Beautify/.test(item?.content)).map((item) => item.content)"""
+CHOOSE = """([id, content]) => app.canvas.getNodeMenuOptions(app.graph.getNodeById(id))
+  .find((item) => item?.content === content).callback()"""
+VALUE = "(id) => app.graph.getNodeById(id).widgets[0].value"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    base = tmp_path_factory.mktemp("comfyui")
+    python = os.environ.get("COMFYUI_PYTHON", sys.executable)
+    host = Host(Path(os.environ["COMFYUI_DIR"]), python, base)
+    try:
+        host.wait()
+        with playwright.sync_playwright() as play:
+            chromium = play.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+            chromium.url = host.url
+            yield chromium
+            chromium.close()
+    finally:
+        host.stop()
+
+
+@pytest.fixture(params=["classic", "nodes2"], scope="module")
+def page(request, browser):
+    """The page with an empty graph, in one of the two renderings."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(_PATIENCE)
+    page.rendering = request.param
+    page.failures = []
+    page.on("pageerror", lambda error: page.failures.append(str(error)))
+    page.goto(browser.url)
+    page.wait_for_function(
+        "!!window.app?.graph && !!window.LiteGraph?.registered_node_types?.BeautifulPromptBeautify"
+    )
+    settings = {"Comfy.VueNodes.Enabled": request.param == "nodes2", "Comfy.Minimap.Visible": False}
+    for name, value in settings.items():
+        page.evaluate(
+            "([name, value]) => app.ui.settings.setSettingValueAsync(name, value)", [name, value]
+        )
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(1500)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def graph(page):
+    page.evaluate("() => { app.graph.clear(); app.canvas.ds.reset(); }")
+    return page
+
+
+def shoot(page, name: str, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("COMFYUI_SHOTS", tmp_path))
+    page.wait_for_timeout(1500)
+    page.screenshot(path=folder / f"comfyui-{name}-{page.rendering}.png")
+
+
+def test_the_node_shows_what_was_added(graph, tmp_path):
+    graph.evaluate(ADD, ["BeautifulPromptBeautify", {"text": PROMPT, "seed": 11}, [420, 90]])
+    graph.wait_for_selector(CHANGES)
+    assert "Run the graph" in graph.inner_text(CHANGES)
+    graph.evaluate("() => app.queuePrompt(0)")
+    graph.wait_for_selector(f"{CHANGES} ins")
+    text = graph.inner_text(CHANGES)
+    assert text.startswith("a lighthouse at dusk") and "<lora:moody:0.8>" in text
+    added = graph.inner_text(f"{CHANGES} ins >> nth=0")
+    assert added and added not in PROMPT
+    shoot(graph, "beautify", tmp_path)
+    # The page's own display of the live text is gone, and nothing of ours is saved as a widget.
+    saved = graph.evaluate("() => app.graph.serialize().nodes[0].widgets_values")
+    names = graph.evaluate("() => app.graph._nodes[0].widgets.map((widget) => widget.name)")
+    assert "$$node-text-preview" not in names
+    assert len(saved) == len(names) - 1 and saved[0] == PROMPT
+    assert graph.failures == []
+
+
+def test_any_text_box_can_be_beautified_and_restored(graph, tmp_path):
+    node = graph.evaluate(ADD, ["CLIPTextEncode", {"text": "a red fox in snow"}, [420, 160]])
+    assert graph.evaluate(MENU, node) == ["Beautify this text"]
+    graph.evaluate(CHOOSE, [node, "Beautify this text"])
+    graph.wait_for_function(f"(id) => ({VALUE})(id) !== 'a red fox in snow'", arg=node)
+    assert graph.evaluate(VALUE, node).startswith("a red fox in snow")
+    restore = "Restore the text before Beautify"
+    assert graph.evaluate(MENU, node) == ["Beautify this text", restore]
+    graph.evaluate(CHOOSE, [node, restore])
+    assert graph.evaluate(VALUE, node) == "a red fox in snow"
+    assert graph.failures == []
+
+
+def test_all_nodes_are_drawn(graph, tmp_path):
+    places = {
+        "Load": [420, 90],
+        "Score": [420, 330],
+        "ScoreImage": [880, 90],
+        "PickBest": [880, 330],
+    }
+    for name, place in places.items():
+        graph.evaluate(ADD, [f"BeautifulPrompt{name}", {}, place])
+    shoot(graph, "nodes", tmp_path)
+    titles = graph.evaluate("() => app.graph._nodes.map((node) => node.title)")
+    assert titles == ["Load Beautiful Prompt", "Score Prompt", "Score Image", "Pick Best"]
+    assert graph.failures == []
