@@ -65,15 +65,25 @@ class Answer:
         return [_pixels(base64.b64decode(image)) for image in self.body["images"]]
 
 
-@cache
 def started() -> WebUI:
-    """The one WebUI of a test run; it ends with it."""
+    """The one WebUI of a test run; it ends with it. Raises RuntimeError if it does not start."""
+    running, error = _start()
+    if error is not None:
+        raise error
+    return running
+
+
+@cache
+def _start() -> tuple[WebUI, RuntimeError | None]:
     folder = tempfile.mkdtemp(prefix="webui-")
     running = WebUI(Path(folder))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(running.stop)
-    running.start()
-    return running
+    try:
+        running.start()
+    except RuntimeError as error:  # once is enough: no test waits for a second start
+        return running, error
+    return running, None
 
 
 class WebUI:
@@ -125,11 +135,9 @@ class WebUI:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
-            try:
-                if self.get("/sdapi/v1/samplers").status == 200:
-                    return
-            except OSError:
-                pass
+            # Asked earlier than that, AUTOMATIC1111 cannot add its routes any more and ends.
+            if "Startup time:" in self.log and self.get("/sdapi/v1/samplers").status == 200:
+                return
             time.sleep(1)
         self.stop()
         raise RuntimeError(f"{self.host} did not start:\n{self.log[-4000:]}")
