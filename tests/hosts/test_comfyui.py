@@ -84,6 +84,15 @@ def metadata(png: bytes) -> dict[str, str]:
     return found
 
 
+def test_the_page_finds_translations_examples_and_help(host):
+    chinese = host.get("/i18n")["zh"]["nodeDefs"]
+    assert chinese["BeautifulPromptBeautify"]["display_name"] == "美化提示词"
+    assert set(host.get("/workflow_templates")["any-name"]) == {path.stem for path in WORKFLOWS}
+    for page in (ROOT / "comfy_nodes" / "web" / "docs").glob("*.md"):
+        served = host.get(f"/extensions/any-name/docs/{page.name}")
+        assert served.decode() == page.read_text("utf-8")
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 def test_every_example_workflow_runs(host, workflow):
     graph = shrunk(workflow, host.get("/object_info"))

@@ -36,7 +36,7 @@ ADD = """([kind, values, place]) => {
   const node = LiteGraph.createNode(kind);
   node.pos = place;
   app.graph.add(node);
-  for (const widget of node.widgets) {
+  for (const widget of node.widgets ?? []) {
     if (widget.name in values) widget.value = values[widget.name];
   }
   node.setSize(node.computeSize());
@@ -55,6 +55,10 @@ VALUE = "(id) => app.graph.getNodeById(id).widgets[0].value"
 def browser(tmp_path_factory):
     base = tmp_path_factory.mktemp("comfyui")
     python = os.environ.get("COMFYUI_PYTHON", sys.executable)
+    settings = base / "user" / "default" / "comfy.settings.json"
+    settings.parent.mkdir(parents=True)
+    # Else a new user is greeted by a dialog over the graph.
+    settings.write_text('{"Comfy.TutorialCompleted": true, "Comfy.Minimap.Visible": false}')
     host = Host(Path(os.environ["COMFYUI_DIR"]), python, base)
     try:
         host.wait()
@@ -79,12 +83,10 @@ def page(request, browser):
     page.wait_for_function(
         "!!window.app?.graph && !!window.LiteGraph?.registered_node_types?.BeautifulPromptBeautify"
     )
-    settings = {"Comfy.VueNodes.Enabled": request.param == "nodes2", "Comfy.Minimap.Visible": False}
-    for name, value in settings.items():
-        page.evaluate(
-            "([name, value]) => app.ui.settings.setSettingValueAsync(name, value)", [name, value]
-        )
-    page.keyboard.press("Escape")
+    page.evaluate(
+        "(on) => app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', on)",
+        request.param == "nodes2",
+    )
     page.wait_for_timeout(1500)
     yield page
     page.close()
@@ -103,7 +105,7 @@ def shoot(page, name: str, tmp_path: Path) -> None:
 
 
 def test_the_node_shows_what_was_added(graph, tmp_path):
-    graph.evaluate(ADD, ["BeautifulPromptBeautify", {"text": PROMPT, "seed": 11}, [420, 90]])
+    graph.evaluate(ADD, ["BeautifulPromptBeautify", {"text": PROMPT, "seed": 11}, [420, 140]])
     graph.wait_for_selector(CHANGES)
     assert "Run the graph" in graph.inner_text(CHANGES)
     graph.evaluate("() => app.queuePrompt(0)")
@@ -135,12 +137,8 @@ def test_any_text_box_can_be_beautified_and_restored(graph, tmp_path):
 
 
 def test_all_nodes_are_drawn(graph, tmp_path):
-    places = {
-        "Load": [420, 90],
-        "Score": [420, 330],
-        "ScoreImage": [880, 90],
-        "PickBest": [880, 330],
-    }
+    places = {"Load": [100, 140], "Score": [100, 400], "ScoreImage": [580, 140]}
+    places["PickBest"] = [580, 400]
     for name, place in places.items():
         graph.evaluate(ADD, [f"BeautifulPrompt{name}", {}, place])
     shoot(graph, "nodes", tmp_path)
