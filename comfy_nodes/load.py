@@ -62,13 +62,18 @@ class LoadBeautifulPrompt(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model: str, download: bool, reward: str) -> bool | str:
+    def validate_inputs(
+        cls, model: str | None = None, download: bool | None = None, reward: str | None = None
+    ) -> bool | str:
+        """Refuse names that mean nothing here; None is an input that another node feeds."""
         try:
-            found = folders.find_rewriter(model)
-            folders.find_reward(reward) if reward != folders.NO_REWARD else None
+            if reward not in (None, folders.NO_REWARD):
+                folders.find_reward(reward)
+            if model is not None and folders.find_rewriter(model) is None and download is False:
+                return folders.missing(model)
         except BeautifulPromptError as error:
             return str(error)
-        return True if found or download else folders.missing(model)
+        return True
 
     @classmethod
     def execute(

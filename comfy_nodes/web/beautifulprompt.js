@@ -7,6 +7,14 @@ const BEAUTIFY = "BeautifulPromptBeautify";
 const LIVE = "$$node-text-preview";
 const MOST_SHOWN = 20;
 
+const CHINESE = {
+  "Beautify this text": "美化此文本",
+  "Restore the text before Beautify": "恢复美化前的文本",
+  "Run the graph to see here what was added.": "运行后在此显示新增的内容。",
+  "Nothing to add": "没有可添加的内容",
+  "The text is as it was.": "文本保持不变。",
+};
+
 // Texts as they were before "Beautify this text", by widget.
 const originals = new WeakMap();
 let requests = 0;
@@ -23,13 +31,13 @@ app.registerExtension({
     return boxes.flatMap((widget) => {
       const which = boxes.length > 1 ? ` (${widget.label ?? widget.name})` : "";
       const items = [{
-        content: `Beautify this text${which}`,
+        content: say("Beautify this text") + which,
         disabled: !String(widget.value ?? "").trim(),
         callback: () => beautifyWidget(node, widget),
       }];
       if (originals.has(widget)) {
         items.push({
-          content: `Restore the text before Beautify${which}`,
+          content: say("Restore the text before Beautify") + which,
           callback: () => {
             setText(node, widget, originals.get(widget));
             originals.delete(widget);
@@ -40,6 +48,12 @@ app.registerExtension({
     });
   },
 });
+
+// A text of this file in the page's language.
+function say(text) {
+  const language = app.ui.settings.getSettingValue("Comfy.Locale") ?? "";
+  return (language.startsWith("zh") && CHINESE[text]) || text;
+}
 
 function isTextBox(widget) {
   return widget.type === "customtext" || widget.element instanceof HTMLTextAreaElement;
@@ -71,7 +85,7 @@ function addChangesWidget(node) {
 }
 
 function showHint(box) {
-  box.textContent = "Run the graph to see here what was added.";
+  box.textContent = say("Run the graph to see here what was added.");
   box.style.opacity = "0.6";
 }
 
@@ -119,8 +133,9 @@ function changes(before, after) {
   };
   let i = 0, j = 0;
   while (i < a.length || j < b.length) {
+    const lose = i < a.length && (j === b.length || common[i + 1][j] > common[i][j + 1]);
     if (i < a.length && j < b.length && a[i] === b[j]) put("same", (i++, b[j++]));
-    else if (i < a.length && (j === b.length || common[i + 1][j] > common[i][j + 1])) put("lost", a[i++]);
+    else if (lose) put("lost", a[i++]);
     else put("added", b[j++]);
   }
   return pieces;
@@ -133,11 +148,11 @@ async function beautifyWidget(node, widget) {
   try {
     const after = await beautify(before);
     if (after === null || widget.value !== before) return; // cancelled, or edited meanwhile
-    if (after === before) return tell("info", "Nothing to add", "The text is as it was.");
+    if (after === before) return tell("info", say("Nothing to add"), say("The text is as it was."));
     setText(node, widget, after);
     originals.set(widget, before);
   } catch (error) {
-    tell("error", "Beautify this text", error.message);
+    tell("error", say("Beautify this text"), error.message);
   }
 }
 

@@ -241,6 +241,7 @@ def test_nothing_is_downloaded_unless_asked(pack, host, monkeypatch):
     monkeypatch.setattr(part("folders"), "download", lambda *a: asked.append(a) or Path("/none"))
     assert "'download'" in node.validate_inputs(name, False, "starter")
     assert node.validate_inputs(name, True, "starter") is True
+    assert node.validate_inputs(name) is node.validate_inputs() is True  # fed by other nodes
     with pytest.raises(Exception, match="turn on 'download'"):
         node.execute(name, False, "auto", "auto", "none")
     assert asked == []
