@@ -4,6 +4,7 @@
     python benchmarks/decode.py --model 1b1           # the published models' shape, random weights
 
 Runs are interleaved, so that a busy moment of the machine falls on all alike; medians are shown.
+On a machine that never rests, `--clock cpu --threads 1` counts processor time instead.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SHAPES = {
     "1b1": BloomConfig(vocab_size=250880, hidden_size=1536, n_layer=24, n_head=16),
     "tiny": BloomConfig(vocab_size=512, hidden_size=64, n_layer=2, n_head=2),
 }
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 NO_END = -1  # an end token that nobody writes: all runs are of one length
 
 
@@ -42,7 +44,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9, help="timed runs of each")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--dtype", default="float32", help="of the weights peers start from")
-    parser.add_argument("--ours", nargs="+", default=["plain", *quant.KINDS], help="our kinds")
+    parser.add_argument(
+        "--ours", nargs="+", default=["plain", *quant.KINDS],
+        help="our kinds: plain, float16, int8; float16-untraced shows what tracing brings",
+    )  # fmt: skip
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--only", default="", help="peers whose name holds this; 'none' for none")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -54,7 +60,9 @@ def main() -> None:
     for kind in args.ours:
         network = Bloom.from_tensors(config, weights.items())
         if kind != "plain":
-            network = quant.pack(network, kind)
+            network = quant.pack(network, kind.partition("-")[0])
+        if kind.endswith("-untraced"):
+            network.fast_advance = None
         name = f"ours {args.dtype if kind == 'plain' else kind}"
         decoders[name] = our_decoder(network, params)
         sizes[name] = bytes_per_token(config, kind, args.dtype)
@@ -69,11 +77,11 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {args.threads} threads, "
           f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")  # fmt: skip
     print(f"{args.model}: {args.prompt} prompt tokens, {args.new} new; "
-          f"read bandwidth {bandwidth / 1e9:.1f} GB/s")  # fmt: skip
+          f"read bandwidth {bandwidth / 1e9:.1f} GB/s; {args.clock} time")  # fmt: skip
     print("\n| n | decoder | ms a step | beside ours | share of bandwidth |\n|---|---|---|---|---|")
     prompt = [int(i) for i in torch.arange(args.prompt) % (config.vocab_size - 3) + 3]
     for n in args.n:
-        times = interleaved(decoders, prompt, n, args.new, args.runs)
+        times = interleaved(decoders, prompt, n, args.new, args.runs, CLOCKS[args.clock])
         ours = min(time for name, time in times.items() if name.startswith("ours"))
         for name, seconds in times.items():
             share = f"{sizes[name] / seconds / bandwidth:.0%}" if name in sizes else ""
@@ -97,6 +105,9 @@ def read_weights(model: str, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor
 
 
 def our_decoder(network: Bloom, params: SamplingParams) -> Callable[[list[int], int, int], None]:
+    if network.fast_advance is not None:
+        network.fast_advance.after = 1  # what a network that has run for a while does
+
     def decode(prompt: list[int], n: int, new: int) -> None:
         generate(network, [prompt], eos=NO_END, n=n, params=params)
 
@@ -105,7 +116,7 @@ def our_decoder(network: Bloom, params: SamplingParams) -> Callable[[list[int], 
 
 def bytes_per_token(config: BloomConfig, kind: str, dtype: str) -> float:
     """Weights read for one step: all layers and the head."""
-    size = {"int8": 1, "float16": 2, "plain": torch.finfo(getattr(torch, dtype)).bits / 8}[kind]
+    size = {"int8": 1, "float16": 2}.get(kind.partition("-")[0], getattr(torch, dtype).itemsize)
     return (
         12 * config.n_layer * config.hidden_size**2 + config.vocab_size * config.hidden_size
     ) * size
@@ -122,15 +133,17 @@ def read_bandwidth(size: int = 2**29) -> float:
     return size / best
 
 
-def interleaved(decoders: dict, prompt: list[int], n: int, new: int, runs: int) -> dict[str, float]:
+def interleaved(
+    decoders: dict, prompt: list[int], n: int, new: int, runs: int, clock: Callable[[], float]
+) -> dict[str, float]:
     """Median seconds a step of each decoder, prompt included."""
     times: dict[str, list[float]] = {name: [] for name in decoders}
     for run in range(runs + 1):  # the first one warms up
         for name, decode in decoders.items():
-            start = time.perf_counter()
+            start = clock()
             decode(prompt, n, new)
             if run:
-                times[name].append((time.perf_counter() - start) / new)
+                times[name].append((clock() - start) / new)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
