@@ -26,8 +26,8 @@ def download_controls(
             label="Model to download",
             elem_id=elem_id("download_name"),
         )
-        start = gr.Button("Download", elem_id=elem_id("download"))
-        refresh = gr.Button("Refresh models", elem_id=elem_id("refresh"))
+        start = gr.Button("Download", elem_id=elem_id("download"), size="sm")
+        refresh = gr.Button("Refresh models", elem_id=elem_id("refresh"), size="sm")
     told = gr.HTML("", label="Download progress", elem_id=elem_id("download_progress"))
 
     def choices() -> Any:

@@ -101,6 +101,9 @@ class BeautifulPromptScript(scripts.Script):
         _button().connect("img2img" if is_img2img else "txt2img", controls)
         return controls
 
+    def after_component(self, component: Any, **kwargs: Any) -> None:
+        _button().after_component(component, **kwargs)
+
     def before_process(self, p: Any, *values: Any) -> None:
         hook.before_process(get_app(), p, values, get_fixed_seed)
 
@@ -119,20 +122,18 @@ class BeautifulPromptScript(scripts.Script):
 
 
 def register() -> None:
-    """Hook into the host; called once each time that it loads its scripts."""
+    """Hook into the host; called once each time that it loads its scripts.
+
+    As few callbacks as will do: for each one the host looks through every loaded module.
+    """
     _button.cache_clear()
-    script_callbacks.on_ui_settings(
-        lambda: options.register(shared, gr, _names), name="beautifulprompt-settings"
-    )
-    script_callbacks.on_after_component(
-        lambda component, **kwargs: _button().after_component(component, **kwargs),
-        name="beautifulprompt-button",
-    )
-    script_callbacks.on_before_ui(
-        lambda: xyz.add_axes(scripts.scripts_data, _names), name="beautifulprompt-axes"
-    )
+    script_callbacks.on_before_ui(_before_ui, name="beautifulprompt-ui")
     script_callbacks.on_app_started(_serve, name="beautifulprompt-api")
-    script_callbacks.on_script_unloaded(get_app().engine.unload, name="beautifulprompt-unload")
+
+
+def _before_ui() -> None:
+    options.register(shared, gr, _names)
+    xyz.add_axes(scripts.scripts_data, _names)
 
 
 def _serve(_: Any, app: Any) -> None:

@@ -51,8 +51,12 @@ def shot(page, tmp_path):
     folder = Path(os.environ.get("WEBUI_SHOTS", tmp_path))
 
     def shoot(name, selector=None):
-        target = page.locator(selector) if selector else page
-        target.screenshot(path=folder / f"webui-{name}.png")
+        page.wait_for_timeout(2000)  # the host's own token counter follows late
+        path = folder / f"webui-{name}.png"
+        if selector:
+            page.locator(selector).screenshot(path=path)
+        else:
+            page.screenshot(path=path, clip={"x": 0, "y": 90, "width": 1280, "height": 580})
 
     return shoot
 
