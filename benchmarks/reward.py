@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--a", type=Path, help="the reward of half A (the bundled one)")
     parser.add_argument("--b", type=Path, help="the reward of half B")
     parser.add_argument("--prompts", type=Path)
+    parser.add_argument("--limit", type=int, help="of the prompts, every so many, this many")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -180,6 +181,8 @@ def main() -> None:
         out["A with B on the test prompts"] = report(*both)
     if args.b and args.prompts:
         prompts = pd.read_csv(args.prompts, sep="\t").Prompt.tolist()
+        step = max(1, len(prompts) // (args.limit or len(prompts)))
+        prompts = prompts[::step][: args.limit]
         out["best of 8"] = best_of_eight(models["A"], models["B"], prompts)
     print(json.dumps(out, indent=2))
 

@@ -305,9 +305,10 @@ def _package(name: str):
 
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch
         raise ModelError(
-            f"{name} is not installed: pip install 'beautifulprompt[score]'"
+            f"{name} cannot be imported ({str(error).splitlines()[0]}): "
+            "pip install 'beautifulprompt[score]'"
         ) from error
 
 

@@ -8,6 +8,7 @@ again, after an actor or a machine died, costs its own time and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
@@ -35,7 +36,9 @@ def spread(args, todo: list[tuple[int, pd.DataFrame]], load: Callable | None) ->
     except ImportError as error:
         raise InputError("workers ray needs Ray: pip install 'ray[data]', or local") from error
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        # Actors find this package where the driver does.
+        root = str(Path(__file__).resolve().parents[1])
+        ray.init(log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
     rows = [
         {"index": i, "raw_prompt": b.raw_prompt.tolist(), "prompt": b.prompt.tolist()}
         for i, b in todo

@@ -305,9 +305,12 @@ def test_unknown_checkpoints_and_schedulers_are_told(tmp_path):
 
 def test_ray_labels_the_same(tmp_path):
     pytest.importorskip("ray")
-    expected = labels(arguments(tmp_path / "local"))
-    found = labels(arguments(tmp_path / "ray", workers="ray"))
-    assert found.equals(expected)
+    # Under this name the actors can import it.
+    from tests.train.test_label import toys
+
+    args = arguments(tmp_path / "ray", workers="ray", ray_actors=2)
+    found = pd.read_parquet(run(args, toys))
+    assert found.equals(labels(arguments(tmp_path / "local")))
 
 
 def test_without_ray_the_remedy_is_told(tmp_path, monkeypatch):
