@@ -82,7 +82,7 @@ class Host:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait(self, seconds: float = 180) -> None:
+    def wait(self, seconds: float = 900) -> None:
         """Until the server answers; raises RuntimeError with its log when it does not."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
