@@ -123,9 +123,7 @@ class Drafter:
         for phrase in phrases:
             told = content_stems(phrase)
             new = [stem for stem in told if stem not in seen]
-            unwelcome = self.blocklist.find(phrase) or (
-                not people_welcome and not asked.intersection(told) and adds_people(phrase)
-            )
+            unwelcome = self.blocklist.find(phrase) or (not people_welcome and adds_people(phrase))
             if new and not unwelcome:
                 kept.append(phrase)
                 seen.update(told)

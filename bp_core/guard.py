@@ -42,12 +42,13 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     """The phrases of `tail` that may follow `raw`, in order.
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
-    own, that say only what an earlier phrase said, that bring a person into a prompt without one,
-    and fragments without a content word.
+    own, that say only what an earlier phrase said, or three words of it in a row, that bring a
+    person into a prompt without one, and fragments without a content word.
     """
     taken = frozenset(content_stems(raw))
     people_welcome = has_people(raw)
     said: set[str] = set()
+    runs: set[tuple[str, ...]] = set()
     kept = []
     for clause in clauses(tail):
         stems = content_stems(clause)
@@ -59,6 +60,16 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
             continue
         if blocked is not None and blocked(clause):
             continue
+        own_runs = three_word_runs(clause)
+        if runs.intersection(own_runs):
+            continue
         said.update(stems)
+        runs.update(own_runs)
         kept.append(clause)
     return kept
+
+
+def three_word_runs(text: str) -> list[tuple[str, ...]]:
+    """Every three words in a row of `text`: two phrases that share one sound like an echo."""
+    run = words(text)
+    return [tuple(run[i : i + 3]) for i in range(len(run) - 2)]

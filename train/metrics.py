@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import mean, median
 
 from bp_core.blocklist import Blocklist
-from bp_core.guard import adds_people, has_people
+from bp_core.guard import adds_people, has_people, three_word_runs
 from bp_core.rewriter import Result
 from bp_core.words import clauses, content_stems, words
 
@@ -82,7 +82,7 @@ def _repeats(prompt: str, added: Sequence[str]) -> bool:
 def _twice(added: Sequence[str]) -> bool:
     """True when a phrase comes twice, or a run of three words does."""
     phrases = [p.lower() for a in added for p in clauses(a)]
-    runs = [tuple(w[i : i + 3]) for w in map(words, phrases) for i in range(len(w) - 2)]
+    runs = [run for phrase in phrases for run in three_word_runs(phrase)]
     return len(set(phrases)) < len(phrases) or len(set(runs)) < len(runs)
 
 

@@ -25,6 +25,11 @@ def test_a_phrase_that_stammers_is_left_out():
     assert admissible("a cup with a cup, golden hour light", "a cat") == ["golden hour light"]
 
 
+def test_three_words_in_a_row_do_not_come_twice():
+    tail = "trending on artstation, 8k trending on artstation, fog"
+    assert admissible(tail, "a cat") == ["trending on artstation", "fog"]
+
+
 def test_no_person_comes_into_a_prompt_without_one():
     assert admissible("beautiful face, portrait, her dress, mist", "a lighthouse") == ["mist"]
     assert admissible("beautiful face, mist", "an old sailor woman") == ["beautiful face", "mist"]
