@@ -45,6 +45,9 @@ class SftArguments:
         default_factory=lambda: ["expand", "rewrite", "text"],
         metadata={"help": "rows of the pair files to use"},
     )
+    leave_out: list[str] = field(
+        default_factory=list, metadata={"help": "sources of the pair files not to train on"}
+    )
     loss_on_prompt: bool = field(
         default=False,
         metadata={"help": "learn from the raw prompts' own words too: for random weights"},
@@ -59,7 +62,7 @@ class SftArguments:
 
 
 def read_pairs(path: str) -> list[dict[str, str]]:
-    """Rows with raw_prompt, prompt and mode ("rewrite" when the file has no such column)."""
+    """Rows with raw_prompt, prompt, mode ("rewrite" when there is none) and source."""
     import pandas as pd
 
     try:
@@ -75,7 +78,9 @@ def read_pairs(path: str) -> list[dict[str, str]]:
         raise InputError(f"{path} has no rows: make pairs with train/collect.py")
     if "mode" not in frame.columns:
         frame["mode"] = "rewrite"
-    return frame[["raw_prompt", "prompt", "mode"]].to_dict("records")
+    if "source" not in frame.columns:
+        frame["source"] = ""
+    return frame[["raw_prompt", "prompt", "mode", "source"]].to_dict("records")
 
 
 def encode_pair(
@@ -182,7 +187,11 @@ def main(argv: list[str] | None = None) -> None:
 
     set_seed(config.seed)
     pairs = {
-        name: [r for r in read_pairs(getattr(args, f"{name}_file")) if r["mode"] in args.modes]
+        name: [
+            row
+            for row in read_pairs(getattr(args, f"{name}_file"))
+            if row["mode"] in args.modes and row["source"] not in args.leave_out
+        ]
         for name in ("train", "validation")
     }
     if not all(pairs.values()):
