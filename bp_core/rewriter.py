@@ -6,7 +6,8 @@ is tidied by the guard, checked for the artist's words, joined with the syntax, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Draws of one candidate before it is given up: a repeated or empty draft is drawn again.
 _ATTEMPTS = 4
+# Up to this width of a network, threads cost more than they bring.
+_NARROW = 512
 # Rows decoded together: beyond this a CPU gains nothing and memory grows.
 _ROWS = 64
 
@@ -153,10 +156,11 @@ class Rewriter:
             (i for i, d in enumerate(drafters) if d.ids), key=lambda i: len(drafters[i].ids)
         )
         size = max(1, _ROWS // chosen.n)
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            self._fill([drafters[i] for i in batch], [drafts[i] for i in batch], on_progress)
-        return [self._finish(d, found) for d, found in zip(drafters, drafts, strict=True)]
+        with _threads(self.model):
+            for start in range(0, len(order), size):
+                batch = order[start : start + size]
+                self._fill([drafters[i] for i in batch], [drafts[i] for i in batch], on_progress)
+            return [self._finish(d, found) for d, found in zip(drafters, drafts, strict=True)]
 
     def _settings(self, given: dict) -> Settings:
         known = {field.name for field in fields(Settings)}
@@ -278,6 +282,28 @@ class Rewriter:
             for candidate, score in zip(candidates, scores, strict=True)
         ]
         return sorted(scored, key=lambda c: -c.score)
+
+
+@contextmanager
+def _threads(model: Model) -> Iterator[None]:
+    """One thread for a narrow network on the CPU, the host's own number again afterwards.
+
+    Threads wait for each other at every operation: beside a host that keeps a core busy, two need
+    seconds for what one does in a tenth.
+    """
+    import torch
+
+    config = getattr(model.network, "config", None)
+    narrow = getattr(config, "hidden_size", _NARROW + 1) <= _NARROW
+    if not narrow or model.network.device.type != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _drop_repeats(drafts: dict[int, Draft]) -> None:

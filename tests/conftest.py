@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -14,6 +15,11 @@ from train.vision import define_operators
 define_operators()
 
 from bp_core.bloom import Bloom, BloomConfig  # noqa: E402
+
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def random_bloom(

@@ -222,3 +222,10 @@ def test_the_global_random_state_is_left_alone(rewriter):
     before = torch.get_rng_state()
     rewriter("a fox", n=2)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_hosts_number_of_threads_is_given_back(rewriter):
+    before = torch.get_num_threads()
+    seen = []
+    rewriter("a fox", n=1, on_progress=lambda p: seen.append(torch.get_num_threads()))
+    assert set(seen) == {1} and torch.get_num_threads() == before
