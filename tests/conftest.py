@@ -16,7 +16,6 @@ define_operators()
 
 from bp_core.bloom import Bloom, BloomConfig  # noqa: E402
 
-
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
