@@ -50,7 +50,8 @@ def scores(model: TextReward, prompts: list[str]) -> np.ndarray:
 def siblings(model: TextReward, human: pd.DataFrame) -> dict[str, float]:
     """Pairwise accuracy within near-duplicate clusters: one subject, other modifiers."""
     clusters = [part for _, part in human.groupby("cluster") if len(part) > 1]
-    guess = dict(zip(human.index, scores(model, human.prompt.tolist()), strict=True))
+    several = pd.concat(clusters)
+    guess = dict(zip(several.index, scores(model, several.prompt.tolist()), strict=True))
     parts = []
     for part in clusters:
         pairs = list(combinations(part.index, 2))
