@@ -124,7 +124,7 @@ class Drafter:
             told = content_stems(phrase)
             new = [stem for stem in told if stem not in seen]
             unwelcome = self.blocklist.find(phrase) or (not people_welcome and adds_people(phrase))
-            if new and not unwelcome:
+            if new and not unwelcome and not (stammers(phrase) and not asked.intersection(told)):
                 kept.append(phrase)
                 seen.update(told)
         if not kept:

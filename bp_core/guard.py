@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from .words import clauses, content_stems, stem, words
 
@@ -54,19 +55,25 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
         stems = content_stems(clause)
         if not stems or taken.intersection(stems) or said.issuperset(stems):
             continue
-        if len(set(stems)) < len(stems):
+        if stammers(clause):
             continue
         if not people_welcome and adds_people(clause):
             continue
         if blocked is not None and blocked(clause):
             continue
         own_runs = three_word_runs(clause)
-        if runs.intersection(own_runs):
+        if runs.intersection(own_runs) or len(set(own_runs)) < len(own_runs):
             continue
         said.update(stems)
         runs.update(own_runs)
         kept.append(clause)
     return kept
+
+
+def stammers(phrase: str) -> bool:
+    """True when `phrase` has a content word twice, or any word twice in a row."""
+    stems, run = content_stems(phrase), words(phrase)
+    return len(set(stems)) < len(stems) or any(a == b for a, b in pairwise(run))
 
 
 def three_word_runs(text: str) -> list[tuple[str, ...]]:
