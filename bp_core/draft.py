@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .blocklist import Blocklist
 from .fidelity import fidelity, mend
-from .guard import adds_people, admissible, has_people
+from .guard import adds_people, admissible, has_people, stammers
 from .prompt import inert, parse
 from .settings import Settings
 from .words import clauses, content_stems, words
