@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +38,8 @@ _NUMBERS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script; ends the process with its exit code."""
     args = _parser().parse_args(argv)
+    # torch asks for NumPy when it is there; nothing here uses it.
+    warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
     try:
         args.run(args)
         sys.stdout.flush()
