@@ -23,9 +23,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.reward import TextReward
+from train.metrics import FIXED_TAIL
 from train.ranking import interval, ordered, report
 
-FIXED_TAIL = "highly detailed, digital painting, artstation, concept art, sharp focus, illustration"
 TAILS = (
     FIXED_TAIL,
     "beautiful detailed portrait, octane render, 8k",

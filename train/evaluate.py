@@ -25,17 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bp_core.errors import BeautifulPromptError
 from bp_core.rewriter import Result, Rewriter
 from train.collect import read_evaluation_sets
-from train.metrics import Figures, measure
-
-FIXED_TAIL = "highly detailed, digital painting, artstation, concept art, sharp focus, illustration"
-
-
-def interval(values: Sequence[float], seed: int = 0, rounds: int = 1000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean."""
-    data = np.asarray(values)
-    rng = np.random.default_rng(seed)
-    means = data[rng.integers(len(data), size=(rounds, len(data)))].mean(1)
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+from train.metrics import FIXED_TAIL, Figures, measure
+from train.ranking import interval
 
 
 def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
@@ -73,7 +64,7 @@ def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
     }
 
 
-def gains(results: Sequence[Result], judge) -> dict[str, list[float]]:
+def gains(results: Sequence[Result], judge) -> dict[str, np.ndarray]:
     """Reward above the raw prompt's, in z: the best candidate, candidate 0, a fixed tail."""
     from bp_core.prompt import parse
 
@@ -91,7 +82,7 @@ def gains(results: Sequence[Result], judge) -> dict[str, list[float]]:
         own, *scores = judge.score([parse(text).prose for text in texts]).tolist()
         for name, score in zip(found, scores, strict=True):
             found[name].append(score - own)
-    return found
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def samples(results: Sequence[Result], count: int, seed: int = 0) -> list[dict]:
@@ -149,8 +140,11 @@ def main(argv: list[str] | None = None) -> None:
             report[run] = asdict(figures[run]) | {"samples": samples(results, 100)}
             if judge is not None:
                 report[run]["gain"] = {
-                    k: {"mean": float(np.mean(v)), "interval": interval(v)}
-                    for k, v in gains(results, judge).items()
+                    name: {
+                        "mean": float(gain.mean()),
+                        "interval": interval(lambda rows, g=gain: float(g[rows].mean()), len(gain)),
+                    }
+                    for name, gain in gains(results, judge).items()
                 }
                 print(run, json.dumps(report[run]["gain"], indent=1))
     (args.out / "report.json").write_text(

@@ -13,6 +13,9 @@ from bp_core.guard import adds_people, has_people, three_word_runs
 from bp_core.rewriter import Result
 from bp_core.words import clauses, content_stems, words
 
+# What people append to any prompt whatever: the baseline that a rewriter must beat.
+FIXED_TAIL = "highly detailed, digital painting, artstation, concept art, sharp focus, illustration"
+
 
 @dataclass(frozen=True)
 class Figures:
