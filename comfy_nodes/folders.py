@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..bp_core.errors import ModelError
 from ..bp_core.template import KNOWN_MODELS
+from .memory import AUTO
 
 FOLDER = "beautifulprompt"
 STARTER = "starter"
@@ -32,6 +33,11 @@ def rewriters() -> list[str]:
 def rewards() -> list[str]:
     """Names for the reward widget."""
     return [STARTER, NO_REWARD, *_local("reward")]
+
+
+def judges() -> list[str]:
+    """Names for the widget of a node that may have the reward model of a rewriter."""
+    return [AUTO, *_local("reward")]
 
 
 def find_rewriter(name: str) -> Path | None:

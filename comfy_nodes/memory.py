@@ -1,4 +1,4 @@
-"""A rewriter whose weights ComfyUI's memory manager moves, evicts and unloads like any model."""
+"""Models whose weights ComfyUI's memory manager moves, evicts and unloads like any model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
     from ..bp_core import Rewriter
+    from ..bp_core.reward import Reward, TextReward
 
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 AUTO = "auto"
@@ -30,29 +33,69 @@ class Weights(torch.nn.Module):
         self.networks = torch.nn.ModuleList(networks)
 
 
+def devices(device: str = AUTO) -> tuple[torch.device, torch.device]:
+    """Where a model runs and where it rests: as ComfyUI's text encoders do, or on the CPU."""
+    from comfy import model_management as mm
+
+    if device == "cpu":
+        return torch.device("cpu"), torch.device("cpu")
+    return mm.text_encoder_device(), mm.text_encoder_offload_device()
+
+
+def patcher(
+    networks: list[torch.nn.Module], run_on: torch.device, rest_on: torch.device
+) -> ModelPatcher:
+    """ComfyUI's handle on networks that it moves together."""
+    from comfy.model_patcher import ModelPatcher
+
+    return ModelPatcher(Weights(*networks), load_device=run_on, offload_device=rest_on)
+
+
+def fetch(patchers: list[ModelPatcher], tokens: int = 0) -> None:
+    """Move weights to the device they run on; others leave it where there is no room.
+
+    Args:
+        tokens: of all rows together, that memory is needed for beside the weights.
+    """
+    from comfy import model_management
+
+    # Full: a network without ComfyUI's casting layers cannot run half loaded.
+    model_management.load_models_gpu(
+        patchers, memory_required=tokens * _TOKEN_BYTES, force_full_load=True
+    )
+
+
+class ManagedReward:
+    """A reward model on ComfyUI's books; `patcher` is ComfyUI's handle on its weights."""
+
+    def __init__(self, reward: Reward, run_on: torch.device, rest_on: torch.device) -> None:
+        models = [model for model in (reward.aesthetic, reward.relevance) if model is not None]
+        networks = [part for model in models for part in (model.trunk, _head(model))]
+        self.patcher = patcher(networks, run_on, rest_on)
+        self._reward = reward
+
+    def ready(self, texts: int) -> Reward:
+        """The reward, its weights on the device that it runs on; `texts` will be scored."""
+        fetch([self.patcher], texts * _PROMPT_TOKENS)
+        return self._reward
+
+
 class ManagedRewriter:
     """What flows along a REWRITER link.
 
     Attributes:
         name: of the model, for reports.
         patcher: ComfyUI's handle on the weights.
+        reward: what ranks the candidates, or None.
     """
 
-    def __init__(self, rewriter: Rewriter, load_device, offload_device) -> None:
-        from comfy.model_patcher import ModelPatcher
-
+    def __init__(self, rewriter: Rewriter, run_on: torch.device, rest_on: torch.device) -> None:
         network = rewriter.model.network
         module = network if isinstance(network, torch.nn.Module) else network.model
         self.name = rewriter.model.name
-        self.patcher = ModelPatcher(
-            Weights(module), load_device=load_device, offload_device=offload_device
-        )
+        self.patcher = patcher([module], run_on, rest_on)
+        self.reward = rewriter.reward and ManagedReward(rewriter.reward, run_on, rest_on)
         self._rewriter = rewriter
-
-    @property
-    def reward(self):
-        """The reward model, or None. It is small and stays in main memory."""
-        return self._rewriter.reward
 
     def ready(self, candidates: int, length: int) -> Rewriter:
         """The rewriter, its weights on the device that it runs on.
@@ -60,14 +103,9 @@ class ManagedRewriter:
         Args:
             candidates, length: rows, and tokens of each, that memory is needed for.
         """
-        from comfy import model_management
-
-        # Full: a network without ComfyUI's casting layers cannot run half loaded.
-        model_management.load_models_gpu(
-            [self.patcher],
-            memory_required=candidates * (length + _PROMPT_TOKENS) * _TOKEN_BYTES,
-            force_full_load=True,
-        )
+        # In one call: asked for one after the other, the second could evict the first.
+        patchers = [self.patcher] + ([self.reward.patcher] if self.reward else [])
+        fetch(patchers, candidates * (length + _PROMPT_TOKENS))
         return self._rewriter
 
 
@@ -78,16 +116,12 @@ def load(
 
     Args:
         reward: as for `Rewriter.load`.
-        device: "auto" for where ComfyUI runs text encoders, or "cpu".
+        device: as for `devices`.
         precision: a key of PRECISIONS, or "auto": float32 on a CPU, elsewhere float16.
     """
-    from comfy import model_management as mm
-
     from ..bp_core import Rewriter
 
-    cpu = torch.device("cpu")
-    run_on = cpu if device == "cpu" else mm.text_encoder_device()
-    rest_on = cpu if device == "cpu" else mm.text_encoder_offload_device()
+    run_on, rest_on = devices(device)
     if precision == AUTO:
         precision = "fp32" if run_on.type == "cpu" else "fp16"
     rewriter = Rewriter.load(
@@ -97,8 +131,25 @@ def load(
 
 
 @lru_cache(maxsize=1)
+def load_reward(folder: Path) -> ManagedReward:
+    """A reward folder without a rewriter; the last one stays in memory. Raises ModelError."""
+    from ..bp_core.reward import load_reward as load
+
+    run_on, rest_on = devices()
+    return ManagedReward(load(folder, device=rest_on), run_on, rest_on)
+
+
+@lru_cache(maxsize=1)
 def starter() -> ManagedRewriter:
     """The bundled model, for nodes with nothing connected; loaded on first use."""
     from ..bp_core.models import STARTER
 
     return load(STARTER)
+
+
+def _head(model: TextReward) -> torch.nn.Module:
+    """The head of a reward model as a layer, so that it moves with the trunk."""
+    layer = torch.nn.Linear(model.head.shape[1], 1, bias=False, device="meta")
+    layer.weight = torch.nn.Parameter(model.head, requires_grad=False)
+    model.head = layer.weight
+    return layer

@@ -50,7 +50,7 @@ class PickBest(io.ComfyNode):
 
 def one_each(values: list, pictures: int, name: str) -> list:
     """`values` one a picture; one a prompt is repeated for the pictures of that prompt."""
-    if pictures % len(values):
+    if not values or pictures % len(values):
         raise InputError(
             f"{len(values)} {name} for {pictures} images: give one for each image, or for each "
             "prompt's images"

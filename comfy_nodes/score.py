@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..bp_core.errors import InputError
+from ..bp_core.errors import BeautifulPromptError, InputError
+from . import folders
 from .load import REWRITER
-from .memory import ManagedRewriter, starter
+from .memory import AUTO, ManagedReward, ManagedRewriter, load_reward, starter
 
 
 class ScorePrompt(io.ComfyNode):
@@ -36,6 +37,11 @@ class ScorePrompt(io.ComfyNode):
                     tooltip="Scores with the reward model loaded beside it; the bundled one when "
                     "unconnected.",
                 ),
+                io.Combo.Input(
+                    "reward", optional=True, options=folders.judges(), default=AUTO,
+                    tooltip="A reward model in models/beautifulprompt to score with; auto: the "
+                    "rewriter's.",
+                ),
             ],
             outputs=[
                 io.Float.Output("score", tooltip="Relevance and beauty together, as z-score."),
@@ -47,17 +53,28 @@ class ScorePrompt(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def validate_inputs(cls, reward: str | None = None) -> bool | str:
+        """Refuse a reward model that is not here; None is an input that another node feeds."""
+        try:
+            if reward not in (None, AUTO):
+                folders.find_reward(reward)
+        except BeautifulPromptError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def execute(
-        cls, text: str, rewrite: str, rewriter: ManagedRewriter | None = None
+        cls,
+        text: str,
+        rewrite: str,
+        rewriter: ManagedRewriter | None = None,
+        reward: str = AUTO,
     ) -> io.NodeOutput:
         from ..bp_core.fidelity import fidelity
         from ..bp_core.prompt import parse
 
-        reward = (rewriter or starter()).reward
-        if reward is None:
-            raise InputError("no reward model: choose one in Load Beautiful Prompt")
         prose = [parse(prompt).prose for prompt in (text, rewrite if rewrite.strip() else text)]
-        own, new = reward.score(prose, raw=[prose[0]] * 2)
+        own, new = _judge(rewriter, reward).ready(2).score(prose, raw=[prose[0]] * 2)
         found = fidelity(*prose)
         gain = new.total - own.total
         lines = [
@@ -69,3 +86,13 @@ class ScorePrompt(io.ComfyNode):
         return io.NodeOutput(
             new.total, gain, new.aesthetic, found.kept, report, ui={"text": [report]}
         )
+
+
+def _judge(rewriter: ManagedRewriter | None, name: str) -> ManagedReward:
+    """The reward model of that name, or the rewriter's."""
+    if name != AUTO:
+        return load_reward(folders.find_reward(name))
+    reward = (rewriter or starter()).reward
+    if reward is None:
+        raise InputError("no reward model: choose one here, or in Load Beautiful Prompt")
+    return reward

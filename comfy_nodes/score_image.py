@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from comfy_api.v0_0_2 import io
 
+from ..bp_core import image_score
 from ..bp_core.errors import ModelError
 from . import folders
-from .memory import Weights
+from .memory import devices, fetch, patcher
 from .pick import one_each
 
 PICKSCORE, AESTHETIC, HPS = "PickScore", "aesthetic", "HPS v2"
-CLIP_FILE = "ViT-L-14.pt"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a scorer wants of the machine.
+
+    Attributes:
+        package: its name for pip; `module` the one for Python.
+        weights: file or folder in models/beautifulprompt, which can be downloaded.
+        by_hand: a file there that cannot be, and where it is published.
+    """
+
+    package: str
+    module: str
+    weights: str
+    by_hand: tuple[str, str] | None = None
+
+
+SCORERS = {
+    PICKSCORE: Needs("transformers", "transformers", image_score.PICKSCORE.rpartition("/")[2]),
+    AESTHETIC: Needs(
+        "open_clip_torch",
+        "open_clip",
+        "ViT-L-14.pt",
+        (image_score.AESTHETIC_HEAD, "github.com/christophschuhmann/improved-aesthetic-predictor"),
+    ),
+    HPS: Needs("open_clip_torch", "open_clip", image_score.HPS[1]),
+}
 
 
 class ScoreImage(io.ComfyNode):
@@ -26,8 +57,8 @@ class ScoreImage(io.ComfyNode):
             category="Beautiful Prompt",
             description=(
                 "Scores pictures: PickScore and HPS v2 tell how well one fits its prompt and "
-                "pleases, the LAION predictor how beautiful it is. Needs these models' weights "
-                "and `pip install transformers open_clip_torch`."
+                "pleases, the LAION predictor how beautiful it is. Needs these models' weights; "
+                "says how to get what is missing."
             ),
             search_aliases=["PickScore", "HPS", "aesthetic score", "beautifulprompt"],
             is_input_list=True,
@@ -39,7 +70,7 @@ class ScoreImage(io.ComfyNode):
                     tooltip="The prompt: one a picture, or one for all pictures of that prompt.",
                 ),
                 io.Combo.Input(
-                    "scorer", options=[PICKSCORE, AESTHETIC, HPS], default=PICKSCORE,
+                    "scorer", options=list(SCORERS), default=PICKSCORE,
                     tooltip="PickScore: about 18 to 23. aesthetic: about 4 to 7. HPS v2: about "
                     "0.2 to 0.3.",
                 ),
@@ -56,15 +87,26 @@ class ScoreImage(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def validate_inputs(
+        cls, scorer: list[str | None] | None = None, download: list[bool | None] | None = None
+    ) -> bool | str:
+        """Refuse before a picture is rendered; None is an input that another node feeds."""
+        if not scorer or not download or None in (scorer[0], download[0]):
+            return True
+        return _obstacle(scorer[0], download[0]) or True
+
+    @classmethod
     def execute(
         cls, images: list, text: list[str], scorer: list[str], download: list[bool]
     ) -> io.NodeOutput:
         from comfy import model_management
 
         texts = one_each(text, sum(map(len, images)), "texts")
-        judge, patcher = _load(scorer[0], download[0])
-        model_management.load_models_gpu([patcher], force_full_load=True)
-        judge.device = patcher.load_device
+        if obstacle := _obstacle(scorer[0], download[0]):
+            raise ModelError(obstacle)
+        judge, weights = _load(scorer[0])
+        fetch([weights])
+        judge.device = weights.load_device
         scores: list[float] = []
         for batch in images:
             model_management.throw_exception_if_processing_interrupted()
@@ -76,41 +118,45 @@ class ScoreImage(io.ComfyNode):
         return io.NodeOutput(scores, report, ui={"text": [report]})
 
 
-@lru_cache(maxsize=1)
-def _load(name: str, download: bool):
-    """A scorer and its patcher; only the last one stays in memory."""
-    from comfy import model_management as mm
-    from comfy.model_patcher import ModelPatcher
-
-    run_on, rest_on = mm.text_encoder_device(), mm.text_encoder_offload_device()
-    half = {"dtype": torch.float32 if run_on.type == "cpu" else torch.float16}
-    judge = _scorer(name, download, {"device": str(rest_on), **half})
-    networks = [getattr(judge, part) for part in ("model", "clip", "head") if hasattr(judge, part)]
-    weights = Weights(*networks)
-    return judge, ModelPatcher(weights, load_device=run_on, offload_device=rest_on)
-
-
-def _scorer(name: str, download: bool, options: dict):
-    """Load a scorer from models/beautifulprompt, or from the hub where that is allowed."""
-    from ..bp_core import image_score
-
-    if name == PICKSCORE:
-        return image_score.PickScore.load(
-            _here("PickScore_v1", download) or image_score.PICKSCORE, **options
+def _obstacle(scorer: str, download: bool) -> str:
+    """What is missing for a scorer and what to do about it; "" when nothing is."""
+    if scorer not in SCORERS:
+        return f"no scorer '{scorer}': use one of {', '.join(SCORERS)}"
+    needs = SCORERS[scorer]
+    if importlib.util.find_spec(needs.module) is None:
+        return (
+            f"{scorer} needs the package {needs.package}: run "
+            f'"{sys.executable}" -m pip install {needs.package} and restart ComfyUI'
         )
-    if name == HPS:
-        return image_score.HpsScore.load(_here(image_score.HPS[1], download), **options)
-    return image_score.AestheticScore.load(
-        _here(image_score.AESTHETIC_HEAD, False),
-        clip=_here(CLIP_FILE, download) or "openai",
-        **options,
-    )
+    if needs.by_hand is not None and _here(needs.by_hand[0]) is None:
+        name, publisher = needs.by_hand
+        return f"{name} is not in {folders.roots()[0]}: get it from {publisher} and put it there"
+    if not download and _here(needs.weights) is None:
+        return f"{needs.weights} is not in {folders.roots()[0]}: put it there or turn on 'download'"
+    return ""
 
 
-def _here(name: str, download: bool) -> Path | None:
-    """A file or folder of models/beautifulprompt; None when it may be downloaded instead."""
-    found = next((root / name for root in folders.roots() if (root / name).exists()), None)
-    if found is None and not download:
-        wish = "" if name.endswith(".pth") else " or turn on 'download'"
-        raise ModelError(f"{name} is not in {folders.roots()[0]}: put it there{wish}")
-    return found
+@lru_cache(maxsize=1)
+def _load(scorer: str):
+    """A scorer and ComfyUI's handle on its weights; only the last one stays in memory."""
+    run_on, rest_on = devices()
+    judge = _scorer(scorer, str(rest_on), torch.float32 if run_on.type == "cpu" else torch.float16)
+    networks = [getattr(judge, part) for part in ("model", "clip", "head") if hasattr(judge, part)]
+    return judge, patcher(networks, run_on, rest_on)
+
+
+def _scorer(scorer: str, device: str, dtype: torch.dtype):
+    """Load a scorer from models/beautifulprompt, or from the hub."""
+    needs, options = SCORERS[scorer], {"device": device, "dtype": dtype}
+    weights = _here(needs.weights)
+    if scorer == PICKSCORE:
+        return image_score.PickScore.load(weights or image_score.PICKSCORE, **options)
+    if scorer == HPS:
+        return image_score.HpsScore.load(weights, **options)
+    head = _here(needs.by_hand[0])
+    return image_score.AestheticScore.load(head, clip=weights or "openai", **options)
+
+
+def _here(name: str) -> Path | None:
+    """A file or folder of models/beautifulprompt."""
+    return next((root / name for root in folders.roots() if (root / name).exists()), None)

@@ -1,18 +1,30 @@
-// What changed, shown in the Beautify Prompt node, and "Beautify this text" in the menu of any
-// node with a text box. The nodes work without this file.
+// What changed, shown in the Beautify Prompt node, scores in the nodes that score, and "Beautify
+// this text" in the menu of any node with a text box. The nodes work without this file.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
 const BEAUTIFY = "BeautifulPromptBeautify";
+const SCORES = ["BeautifulPromptScore", "BeautifulPromptScoreImage"];
 const LIVE = "$$node-text-preview";
 const MOST_SHOWN = 20;
+// Milliseconds after which "Beautify this text" says that it waits for the graph that runs.
+const PATIENCE = 2000;
 
 const CHINESE = {
   "Beautify this text": "美化此文本",
   "Restore the text before Beautify": "恢复美化前的文本",
   "Run the graph to see here what was added.": "运行后在此显示新增的内容。",
+  "Run the graph to see the scores here.": "运行后在此显示得分。",
+  "In the queue": "已加入队列",
+  "It is next, after what runs now.": "当前任务完成后即开始。",
   "Nothing to add": "没有可添加的内容",
   "The text is as it was.": "文本保持不变。",
+  // What the library says of a prompt that it left alone.
+  "the prompt is good as it is: no rewrite scores clearly higher":
+    "提示词保持原样：没有版本得分明显更高",
+  "the prompt has no words to write on from": "提示词中没有可续写的文字",
+  "the model found nothing new to add within the limits; raise n or relax block":
+    "在限制内没有可新增的内容；请增加候选数或放宽屏蔽",
 };
 
 // Texts as they were before "Beautify this text", by widget.
@@ -23,7 +35,11 @@ app.registerExtension({
   name: "BeautifulPrompt",
 
   nodeCreated(node) {
-    if (node.comfyClass === BEAUTIFY) addChangesWidget(node);
+    if (node.comfyClass === BEAUTIFY) {
+      addBox(node, "beautifulprompt", "Run the graph to see here what was added.", showChanges);
+    } else if (SCORES.includes(node.comfyClass)) {
+      addBox(node, "text", "Run the graph to see the scores here.", showLines);
+    }
   },
 
   getNodeMenuItems(node) {
@@ -32,7 +48,8 @@ app.registerExtension({
       const which = boxes.length > 1 ? ` (${widget.label ?? widget.name})` : "";
       const items = [{
         content: say("Beautify this text") + which,
-        disabled: !String(widget.value ?? "").trim(),
+        // A box whose text comes over a link is not asked for its own.
+        disabled: widget.computedDisabled || !String(widget.value ?? "").trim(),
         callback: () => beautifyWidget(node, widget),
       }];
       if (originals.has(widget)) {
@@ -55,20 +72,24 @@ function say(text) {
   return (language.startsWith("zh") && CHINESE[text]) || text;
 }
 
+// Boxes that only show something are left out.
 function isTextBox(widget) {
-  return widget.type === "customtext" || widget.element instanceof HTMLTextAreaElement;
+  const area = widget.element instanceof HTMLTextAreaElement ? widget.element : null;
+  return (area || widget.type === "customtext") && !area?.readOnly;
 }
 
-// ---- the node's own display
+// ---- the nodes' own display
 
-function addChangesWidget(node) {
+// A box in the node for part `name` of its output: `show(box, what is in it)`.
+function addBox(node, name, hint, show) {
   const box = document.createElement("div");
-  box.className = "beautifulprompt-changes";
+  box.className = "beautifulprompt-box";
   box.style.cssText =
     "overflow:auto;user-select:text;font-size:12px;line-height:1.4;padding:6px 8px;" +
-    "border-radius:4px;color:var(--input-text);background:var(--comfy-input-bg);";
-  showHint(box);
-  const widget = node.addDOMWidget("changes", "beautifulprompt-changes", box, {
+    "border-radius:4px;color:var(--input-text);background:var(--comfy-input-bg);" +
+    "white-space:pre-wrap;opacity:0.6;";
+  box.textContent = say(hint);
+  const widget = node.addDOMWidget("result", box.className, box, {
     serialize: false,
     getMinHeight: () => 72,
   });
@@ -76,27 +97,28 @@ function addChangesWidget(node) {
   const before = node.onExecuted;
   node.onExecuted = function (output) {
     before?.apply(this, arguments);
-    if (!output?.beautifulprompt) return;
-    showChanges(box, output.beautifulprompt);
+    const results = output?.[name];
+    if (!results) return;
+    box.style.opacity = "1";
+    box.replaceChildren();
+    show(box, results);
     // The page's own display of the text while it was written, now the same text again.
     const live = this.widgets.find((widget) => widget.name === LIVE);
     if (live) this.removeWidget(live);
   };
 }
 
-function showHint(box) {
-  box.textContent = say("Run the graph to see here what was added.");
-  box.style.opacity = "0.6";
+function showLines(box, texts) {
+  box.textContent = texts.join("\n\n");
 }
 
 function showChanges(box, results) {
-  box.style.opacity = "1";
-  box.replaceChildren();
   for (const { before, after, note } of results.slice(0, MOST_SHOWN)) {
     const line = document.createElement("p");
     line.style.margin = "0 0 6px";
     for (const { kind, text } of changes(before, after)) line.append(marked(kind, text));
-    if (note) line.append(Object.assign(document.createElement("em"), { textContent: ` ${note}` }));
+    const remark = Object.assign(document.createElement("em"), { textContent: say(note) });
+    if (note) line.append("\n", remark);
     box.append(line);
   }
   if (results.length > MOST_SHOWN) box.append(`… ${results.length - MOST_SHOWN} more`);
@@ -145,11 +167,14 @@ function changes(before, after) {
 
 async function beautifyWidget(node, widget) {
   const before = widget.value;
+  const own = node.comfyClass === BEAUTIFY ? node.widgets : [];
   try {
-    const after = await beautify(before);
-    if (after === null || widget.value !== before) return; // cancelled, or edited meanwhile
-    if (after === before) return tell("info", say("Nothing to add"), say("The text is as it was."));
-    setText(node, widget, after);
+    const result = await beautify(before, own);
+    if (!result || widget.value !== before) return; // cancelled, or edited meanwhile
+    if (result.after === before) {
+      return tell("info", say("Nothing to add"), say(result.note || "The text is as it was."));
+    }
+    setText(node, widget, result.after);
     originals.set(widget, before);
   } catch (error) {
     tell("error", say("Beautify this text"), error.message);
@@ -157,12 +182,17 @@ async function beautifyWidget(node, widget) {
 }
 
 // A graph of our node alone goes to the front of the queue: memory, Cancel and errors are then
-// ComfyUI's as for any other graph. Resolves to the new text, or null when it was cancelled.
-async function beautify(text) {
+// ComfyUI's as for any other graph. Resolves to before, after and note, or null when cancelled.
+// `widgets` with the names of the node's own take the place of its defaults.
+async function beautify(text, widgets) {
   const id = `beautifulprompt-${Date.now()}-${++requests}`;
-  const inputs = { text, seed: Math.floor(Math.random() * 2 ** 32) };
-  for (const [name, spec] of Object.entries(await defaults())) inputs[name] ??= spec;
+  const inputs = await defaults();
+  for (const { name, value } of widgets) if (name in inputs) inputs[name] = value;
+  Object.assign(inputs, { text, seed: Math.floor(Math.random() * 2 ** 32) });
   const answer = listen(id);
+  const slow = setTimeout(() => {
+    tell("info", say("In the queue"), say("It is next, after what runs now."));
+  }, PATIENCE);
   try {
     const response = await api.fetchApi("/prompt", {
       method: "POST",
@@ -174,8 +204,9 @@ async function beautify(text) {
       }),
     });
     if (!response.ok) throw new Error(reason(await response.json()));
-    return await answer.text;
+    return await answer.result;
   } finally {
+    clearTimeout(slow);
     answer.stop();
   }
 }
@@ -189,9 +220,9 @@ async function defaults() {
 
 function listen(id) {
   const handlers = {};
-  const text = new Promise((resolve, reject) => {
+  const result = new Promise((resolve, reject) => {
     handlers.executed = ({ detail }) => {
-      if (detail.node === id) resolve(detail.output.beautifulprompt[0].after);
+      if (detail.node === id) resolve(detail.output.beautifulprompt[0]);
     };
     handlers.execution_error = ({ detail }) => {
       if (detail.node_id === id) reject(new Error(detail.exception_message));
@@ -204,7 +235,7 @@ function listen(id) {
   const stop = () => {
     for (const [kind, handler] of Object.entries(handlers)) api.removeEventListener(kind, handler);
   };
-  return { text, stop };
+  return { result, stop };
 }
 
 function reason(body) {
@@ -212,13 +243,12 @@ function reason(body) {
   return first?.details || first?.message || body.error?.message || "the server refused the text";
 }
 
-// Between beforeChange and afterChange, so that the page's own undo knows of it.
+// Told to the page before and after, so that its own undo (Ctrl+Z) knows of it.
 function setText(node, widget, text) {
-  const graph = node.graph ?? app.graph;
-  graph.beforeChange?.();
+  app.canvas.emitBeforeChange();
   widget.value = text;
   widget.callback?.(text);
-  graph.afterChange?.();
+  app.canvas.emitAfterChange();
   node.setDirtyCanvas?.(true, true);
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -136,3 +137,8 @@ def pack(host):
     yield module
     for name in [name for name in sys.modules if name == PACK or name.startswith(PACK + ".")]:
         del sys.modules[name]
+
+
+def part(name: str) -> ModuleType:
+    """A module of the loaded pack."""
+    return import_module(f"{PACK}.comfy_nodes.{name}")

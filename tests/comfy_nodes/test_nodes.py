@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import fakehost
 import pytest
 import torch
-from fakehost import PACK, ROOT, Interrupt
+from fakehost import ROOT, Interrupt, part
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfy_nodes.plain import clip_tokens, phrases, ranked
+from comfy_nodes.plain import clip_tokens, phrases
 
 SETTINGS = {
     "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
@@ -28,10 +26,6 @@ SETTINGS = {
 
 
 host, pack = fakehost.host, fakehost.pack  # fixtures
-
-
-def part(name: str):
-    return import_module(f"{PACK}.comfy_nodes.{name}")
 
 
 @pytest.fixture
@@ -221,6 +215,7 @@ def test_models_are_named_as_they_lie_in_the_folder(pack, host, model_folder):
     (reward / "config.json").write_text("{}")
     (reward / "beautifulprompt.json").write_text('{"kind": "reward"}')
     assert folders.rewards() == ["starter", "none", "judge"]
+    assert folders.judges() == ["auto", "judge"]
     assert "judge" not in folders.rewriters()
 
 
@@ -268,83 +263,6 @@ def test_a_truncated_model_fails_with_the_remedy(pack, host, model_folder):
         pack.nodes["LoadBeautifulPrompt"].execute("broken", False, "auto", "auto", "none")
     assert type(caught.value).__name__ == "ModelError"
     assert "\n" not in str(caught.value)
-
-
-class Judge:
-    """A reward that likes long prompts."""
-
-    def score(self, texts, raw):
-        assert len(raw) == len(texts) and len(set(raw)) == 1
-        return [SimpleNamespace(total=float(len(t)), aesthetic=1.0) for t in texts]
-
-
-def test_scoring_reads_prose_and_tells_the_gain(pack):
-    node = pack.nodes["ScorePrompt"]
-    judged = SimpleNamespace(reward=Judge())
-    out = node.execute("a red cat <lora:x:1>", "a cat, soft light", rewriter=judged)
-    score, gain, aesthetic, kept, report = out.args
-    assert (score, gain, aesthetic, kept) == (17.0, 8.0, 1.0, 0.5)
-    assert "lost: red" in report
-    alone = node.execute("a red cat", "  ", rewriter=judged).args
-    assert (alone[1], alone[3]) == (0.0, 1.0)
-    with pytest.raises(Exception, match="Load Beautiful Prompt"):
-        node.execute("a", "", rewriter=SimpleNamespace(reward=None))
-
-
-def test_the_best_pictures_come_first_with_their_prompts(pack):
-    node = pack.nodes["PickBest"]
-    images = [torch.full((2, 4, 4, 3), 1.0), torch.full((2, 8, 8, 3), 2.0)]
-    best, prompts, scores = node.execute(
-        images, [0.1, 0.9, math.nan, 0.5], [3], ["a cat", "a dog"]
-    ).args
-    assert [tuple(image.shape) for image in best] == [(1, 4, 4, 3), (1, 8, 8, 3), (1, 4, 4, 3)]
-    assert prompts == ["a cat", "a dog", "a cat"]
-    assert scores == [0.9, 0.5, 0.1]
-    assert node.execute(images, [1.0, 2.0], [9]).args[2] == [2.0, 2.0, 1.0, 1.0]
-    with pytest.raises(Exception, match="3 scores for 4 images"):
-        node.execute(images, [1.0, 2.0, 3.0], [1])
-
-
-class PictureJudge:
-    """Scores a picture by its brightness; knows what it was asked."""
-
-    def __init__(self):
-        self.model, self.asked, self.device = torch.nn.Linear(1, 1), [], None
-
-    def score(self, images, prompts):
-        assert images.shape[-1] == 3 and len(images) == len(prompts)
-        self.asked += prompts
-        return images.mean((1, 2, 3))
-
-
-def test_pictures_are_scored_in_order_on_the_host_s_device(pack, host, monkeypatch):
-    judge = PictureJudge()
-    monkeypatch.setattr(part("score_image"), "_scorer", lambda *_: judge)
-    images = [torch.full((2, 4, 4, 4), 0.5), torch.full((2, 8, 8, 3), 0.25)]
-    node = pack.nodes["ScoreImage"]
-    scores, report = node.execute(images, ["a cat", "a dog"], ["PickScore"], [False]).args
-    assert scores == [0.5, 0.5, 0.25, 0.25]
-    assert judge.asked == ["a cat", "a cat", "a dog", "a dog"]
-    assert judge.device == torch.device("cpu")
-    assert list(host.loaded[0]["models"][0].model.networks) == [judge.model]
-    assert report.count("\n") == 3
-
-
-@pytest.mark.parametrize("name", ["PickScore", "aesthetic", "HPS v2"])
-def test_a_missing_scorer_says_where_its_weights_belong(pack, host, name):
-    node = pack.nodes["ScoreImage"]
-    with pytest.raises(Exception, match="put it there") as caught:
-        node.execute([torch.zeros(1, 4, 4, 3)], ["a cat"], [name], [False])
-    assert str(host.folder) in str(caught.value)
-    assert ("turn on 'download'" in str(caught.value)) == (name != "aesthetic")
-
-
-@given(st.lists(st.floats(allow_nan=True)))
-def test_ranking_is_a_permutation_in_falling_order(values):
-    order = ranked(values)
-    assert sorted(order) == list(range(len(values)))
-    falling = [values[i] for i in order if not math.isnan(values[i])]
-    assert falling == sorted(falling, reverse=True)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

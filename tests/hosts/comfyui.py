@@ -28,6 +28,7 @@ class Run:
         events: (type, data) of each JSON message about it, in order.
         texts: (node, text) streamed while it ran.
         outputs: what each output node showed, by id.
+        refused: errors of nodes that were left out of the run, by id.
         seconds: from queueing to the end.
     """
 
@@ -35,6 +36,7 @@ class Run:
     events: list[tuple[str, dict]] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
     outputs: dict[str, dict] = field(default_factory=dict)
+    refused: dict[str, dict] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -61,12 +63,14 @@ class Refused(Exception):
 class Host:
     """A running ComfyUI in `base`, with this repository as its only custom node."""
 
-    def __init__(self, comfyui: Path, python: str, base: Path, pack: Path = ROOT) -> None:
-        for name in ("custom_nodes", "models/beautifulprompt", "models/checkpoints", "user",
-                     "input", "output", "temp"):  # fmt: skip
-            (base / name).mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self, comfyui: Path, python: str, base: Path, pack: Path = ROOT, name: str = "any-name"
+    ) -> None:
+        for folder in ("custom_nodes", "models/beautifulprompt", "models/checkpoints", "user",
+                       "input", "output", "temp"):  # fmt: skip
+            (base / folder).mkdir(parents=True, exist_ok=True)
         # Any name will do: the folder's name is the user's.
-        (base / "custom_nodes" / "any-name").symlink_to(pack, target_is_directory=True)
+        (base / "custom_nodes" / name).symlink_to(pack, target_is_directory=True)
         self.base, self.port = base, _free_port()
         self.log = base / "comfyui.log"
         command = [python, "main.py", *FLAGS, "--port", str(self.port)]
@@ -124,7 +128,7 @@ class Host:
         started = time.monotonic()
         with WebSocket(self.port, f"/ws?clientId={client}", timeout) as ws:
             answer = self.post("/prompt", {"prompt": graph, "client_id": client})
-            run = Run(answer["prompt_id"])
+            run = Run(answer["prompt_id"], refused=answer["node_errors"])
             while not _take(run, ws.read()):
                 if on_message is not None:
                     on_message(run)
