@@ -54,12 +54,12 @@ def find_rewriter(name: str) -> Path | None:
         local = _local("rewriter")
         found = [local[n] for n in (_folder_name(name), name.rpartition("/")[2]) if n in local]
         return found[0] if found else _elsewhere(name)
-    return _chosen(name, _local("rewriter"))
+    return _chosen(name, "rewriter")
 
 
 def find_reward(name: str) -> Path | None:
     """The folder of a name from `rewards`; None for the starter's own."""
-    return None if name == STARTER else _chosen(name, _local("reward"))
+    return None if name == STARTER else _chosen(name, "reward")
 
 
 def download(name: str, progress: Callable[[str, int, int], None]) -> Path:
@@ -104,12 +104,16 @@ def _kind(folder: Path) -> str:
     return about.get("kind", "rewriter") if isinstance(about, dict) else "rewriter"
 
 
-def _chosen(name: str, local: dict[str, Path]) -> Path:
-    if name not in local:
-        raise ModelError(
-            f"no model '{name}' in {roots()[0]}: put its folder there, or choose '{STARTER}'"
-        )
-    return local[name]
+def _chosen(name: str, kind: str) -> Path:
+    local = _local(kind)
+    if name in local:
+        return local[name]
+    other, widget = ("reward", "reward") if kind == "rewriter" else ("rewriter", "model")
+    if name in _local(other):
+        raise ModelError(f"'{name}' is a {other} model: choose it under '{widget}'")
+    raise ModelError(
+        f"no model '{name}' in {roots()[0]}: put its folder there, or choose '{STARTER}'"
+    )
 
 
 def _elsewhere(name: str) -> Path | None:

@@ -70,6 +70,26 @@ def test_every_input_and_output_is_explained(pack):
             assert slot.tooltip, f"{schema.node_id}.{slot.id}"
 
 
+WIDGETS = {
+    "BeautifulPromptLoad": ["model", "download", "device", "precision", "reward"],
+    "BeautifulPromptBeautify": ["text", *SETTINGS],
+    "BeautifulPromptScore": ["text", "rewrite", "reward"],
+    "BeautifulPromptScoreImage": ["scorer", "download"],
+    "BeautifulPromptPickBest": ["count"],
+}
+
+
+def test_values_of_saved_workflows_meet_their_widgets(pack):
+    """They are saved by position: a new widget goes to the end of its list here."""
+    links = {"images", "scores", "prompts", "rewriter", "clip"}
+    for node in pack.nodes.values():
+        schema = node.define_schema()
+        names = [slot.id for slot in schema.inputs if slot.id not in links]
+        if schema.node_id == "BeautifulPromptScoreImage":
+            names.remove("text")  # a link there
+        assert names == WIDGETS[schema.node_id]
+
+
 def test_the_best_candidate_comes_first_and_keeps_the_text(beautify, host):
     out = beautify("a cat <lora:moody:0.8>")
     best, candidates, scores, report = out.args
@@ -217,6 +237,10 @@ def test_models_are_named_as_they_lie_in_the_folder(pack, host, model_folder):
     assert folders.rewards() == ["starter", "none", "judge"]
     assert folders.judges() == ["auto", "judge"]
     assert "judge" not in folders.rewriters()
+    # A graph from elsewhere may name either in the other's place.
+    for find, name, widget in (("rewriter", "judge", "reward"), ("reward", "mine", "model")):
+        with pytest.raises(Exception, match=f"choose it under '{widget}'"):
+            getattr(folders, f"find_{find}")(name)
 
 
 @pytest.mark.parametrize("name", ["gone", "..", "/etc", "mine/../mine", "someone/else"])
@@ -281,9 +305,11 @@ def test_every_name_and_tooltip_is_translated(pack, language):
                 assert known[name]["inputs"][slot.id]["tooltip"] == slot.tooltip
 
 
-def test_every_node_has_a_help_page(pack):
+@pytest.mark.parametrize("name", ["{}.md", "{}/zh.md"])
+def test_every_node_has_a_help_page(pack, name):
     for node in pack.nodes.values():
-        page = ROOT / "comfy_nodes" / "web" / "docs" / f"{node.define_schema().node_id}.md"
+        schema = node.define_schema()
+        page = ROOT / "comfy_nodes" / "web" / "docs" / name.format(schema.node_id)
         text = page.read_text("utf-8")
-        for slot in node.define_schema().inputs:
-            assert slot.id in text, f"{page.name} does not tell of {slot.id}"
+        for slot in schema.inputs:
+            assert f"`{slot.id}`" in text, f"{page} does not tell of {slot.id}"

@@ -102,8 +102,9 @@ def test_the_page_finds_translations_examples_and_help(host):
     chinese = host.get("/i18n")["zh"]["nodeDefs"]
     assert chinese["BeautifulPromptBeautify"]["display_name"] == "美化提示词"
     assert set(host.get("/workflow_templates")["any-name"]) == {path.stem for path in WORKFLOWS}
-    for page in (ROOT / "comfy_nodes" / "web" / "docs").glob("*.md"):
-        served = host.get(f"/extensions/any-name/docs/{page.name}")
+    docs = ROOT / "comfy_nodes" / "web" / "docs"
+    for page in docs.rglob("*.md"):
+        served = host.get(f"/extensions/any-name/docs/{page.relative_to(docs)}")
         assert served.decode() == page.read_text("utf-8")
 
 
