@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,56 +64,71 @@ class Engine:
         Raises:
             ModelError: the model is missing or damaged.
         """
-        with self._lock:
-            device = self._device(model, policy, exclusive)
-            rewriter = self._load(model, device is not None, exclusive)
+        with ExitStack() as held:
+            rewriter = self._enter(held, model, policy, exclusive)
+            if rewriter is None:
+                # Never wait for the queue with our own lock: a hook holds the one, and may be
+                # waiting for the other.
+                held.close()
+                held.enter_context(self._host.quiet(wait=True))
+                rewriter = self._enter(held, model, policy, exclusive=True)
+            yield rewriter
+
+    def _enter(self, held: ExitStack, model: str, policy: str, exclusive: bool) -> Rewriter | None:
+        """The rewriter, ready to use until `held` ends; None if only the queue makes it sound."""
+        held.enter_context(self._lock)
+        device = self._device(model, policy)
+        if device is not None and not exclusive:
+            # Nothing may be rendered, or begin to be, while we are on the accelerator.
+            exclusive = held.enter_context(self._host.quiet(wait=False))
+            device = device if exclusive else None
+        rewriter = self._load(model, device is not None, exclusive)
+        if rewriter is None:
+            return None
+        unload = policy == DEVICES[2]
+        if device is not None:
+            self._host.make_room(int(weights_size(model) * _ROOM))
+            held.callback(self._host.collect)
+        if unload:
+            held.callback(self._drop, exclusive)
+        if device is not None:
             network = rewriter.model.network
-            try:
-                if device is not None:
-                    _move(network, device)
-                yield rewriter
-            finally:
-                if policy == DEVICES[2]:
-                    del rewriter, network
-                    self._drop()
-                elif device is not None:
-                    _move(network, "cpu")
-                if device is not None:
-                    self._host.collect()
+            # The caller may hold the network a little longer, but not its memory.
+            held.callback(_move, network, "meta" if unload else "cpu")
+            _move(network, device)
+        return rewriter
 
-    def unload(self) -> None:
-        """Forget the model, once nobody uses it."""
-        with self._lock:
-            self._drop()
-
-    def _drop(self) -> None:
+    def _drop(self, exclusive: bool) -> None:
+        if self._rewriter is None:
+            return
+        _sever(self._rewriter.model.network)
         self._rewriter = self._key = None
-        gc.collect()
+        # A collection ends whatever of the host's is in a cycle, in our thread: Forge Neo loses
+        # its checkpoint when that happens while it counts its models.
+        with self._alone(exclusive) as alone:
+            if alone:
+                gc.collect()
 
-    def _device(self, model: str, policy: str, exclusive: bool) -> torch.device | None:
-        """The accelerator, when it is worth it and free for us."""
-        if policy == DEVICES[1]:
+    def _alone(self, exclusive: bool) -> AbstractContextManager[bool]:
+        """Whether the host does nothing, and keeps to that while the context lasts."""
+        return nullcontext(True) if exclusive else self._host.quiet(wait=False)
+
+    def _device(self, model: str, policy: str) -> torch.device | None:
+        """The accelerator, when there is one and the model is worth it."""
+        accelerator = None if policy == DEVICES[1] else self._host.accelerator()
+        if accelerator is None or weights_size(model) < _WORTH_A_GPU:
             return None
-        accelerator = self._host.accelerator()
-        size = weights_size(model)
-        if accelerator is None or size < _WORTH_A_GPU:
-            return None
-        if not exclusive:
-            with self._host.quiet(wait=False) as free:
-                if not free:
-                    return None
-        self._host.make_room(int(size * _ROOM))
         return accelerator
 
-    def _load(self, model: str, half: bool, exclusive: bool) -> Rewriter:
+    def _load(self, model: str, half: bool, exclusive: bool) -> Rewriter | None:
         key = (model, "float16" if half else "float32")
         if self._rewriter is None or self._key != key:
-            self._drop()  # never two in memory
+            self._drop(exclusive)  # never two in memory
             self._rewriter = self._build(*key, exclusive)
             self._key = key
         return self._rewriter
 
-    def _build(self, model: str, dtype: str, exclusive: bool) -> Rewriter:
+    def _build(self, model: str, dtype: str, exclusive: bool) -> Rewriter | None:
         from bp_core import Rewriter
         from bp_core.models import STARTER
 
@@ -123,22 +138,17 @@ class Engine:
         def load() -> Rewriter:
             return Rewriter.load(model or None, dtype=dtype, reward=reward)
 
-        if exclusive:
-            return load()
         # While it loads a checkpoint the host replaces parts of torch: layers made meanwhile have
         # no values, or are of another class. So: with its queue held if that is free; else try,
-        # look at what came of it, and wait for the queue only if it is bad.
-        with self._host.quiet(wait=False) as free:
-            if free:
+        # and look at what came of it.
+        with self._alone(exclusive) as alone:
+            if alone:
                 return load()
         try:
             rewriter = load()
-            if _sound(rewriter):
-                return rewriter
         except Exception:  # a half-patched torch raises anything; the next try tells the truth
-            pass
-        with self._host.quiet(wait=True):
-            return load()
+            return None
+        return rewriter if _sound(rewriter) else None
 
 
 def weights_size(model: str) -> int:
@@ -174,6 +184,13 @@ def checked_name(name: str) -> str:
 
 def _move(network: Any, device: torch.device | str) -> None:
     getattr(network, "model", network).to(device)
+
+
+def _sever(network: Any) -> None:
+    """Let go of the short cuts that hold the network in turn: it ends with its last user then."""
+    for name in ("fast_advance", "decoder"):
+        if hasattr(network, name):
+            setattr(network, name, None)
 
 
 def _sound(rewriter: Rewriter) -> bool:

@@ -20,14 +20,16 @@ class Host:
     def __init__(self, folder) -> None:
         self.opts = SimpleNamespace()
         self.cmd = SimpleNamespace(beautifulprompt_dir=str(folder))
-        self.busy = self.stop = False
+        self.busy = self.stop = self.held = False
         self.reported, self.said, self.triggers = [], [], []
 
     @contextmanager
     def quiet(self, wait):
         if wait:
             self.busy = False
-        yield not self.busy
+        self.held = not self.busy
+        yield self.held
+        self.held = False
 
     def accelerator(self):
         return None

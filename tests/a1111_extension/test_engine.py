@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -81,6 +84,70 @@ def test_whatever_loading_raised_while_the_host_was_busy_is_tried_again(host, lo
     assert len(loads.seen) == 2
 
 
+def test_a_hook_never_waits_for_a_caller_that_waits_for_the_queue(host, loads, monkeypatch):
+    """The hook's job holds the queue; a click that loads a model meanwhile waits for it."""
+    queue, waiting = threading.Lock(), threading.Event()
+
+    @contextmanager
+    def quiet(wait):
+        if wait:
+            waiting.set()
+        free = queue.acquire(blocking=wait)
+        try:
+            yield free
+        finally:
+            if free:
+                queue.release()
+
+    def click():
+        with engine.use("", "always CPU", exclusive=False) as used:
+            texts.append(used)
+
+    monkeypatch.setattr(host, "quiet", quiet)
+    engine, texts = Engine(host), []
+    loads.queue[:] = [rewriter("meta"), rewriter()]
+    with queue:
+        thread = threading.Thread(target=click, daemon=True)
+        thread.start()
+        assert waiting.wait(10)
+        hook = threading.Thread(target=lambda: _use(engine), daemon=True)
+        hook.start()
+        hook.join(10)
+        assert not hook.is_alive()
+    thread.join(10)
+    assert len(texts) == 1 and not texts[0].model.network.weight.is_meta
+
+
+def _use(engine):
+    with engine.use("", "always CPU", exclusive=True):
+        pass
+
+
+def test_cycles_are_collected_only_while_the_host_does_nothing(host, loads, monkeypatch):
+    """The host's own cycles would end in our thread, in the middle of its work."""
+    collected = []
+    monkeypatch.setattr(gc, "collect", lambda: collected.append(host.busy))
+    for exclusive, host.busy in ((False, False), (False, True), (True, True)):
+        with Engine(host).use("", "unload after use", exclusive=exclusive):
+            pass
+    assert collected == [False, True]
+
+
+def test_the_network_ends_with_its_last_user(host):
+    """Without waiting for a collection of cycles."""
+    engine = Engine(host)
+    gc.disable()
+    try:
+        host.busy = True
+        with engine.use("", "unload after use", exclusive=False) as used:
+            used("a cat", n=1, seed=1)
+            ended = weakref.ref(used.model.network)
+        del used
+        assert ended() is None
+    finally:
+        gc.enable()
+
+
 def test_a_damaged_model_is_reported_and_the_next_call_works(host, loads):
     engine = Engine(host)
     loads.queue[:] = [ModelError("truncated"), rewriter()]
@@ -109,13 +176,14 @@ def test_callers_take_turns(host, loads):
 
 
 class Elsewhere(torch.nn.Linear):
-    """Remembers where it was sent."""
+    """Remembers where it was sent, which must not happen beside the host's own work."""
 
-    def __init__(self):
+    def __init__(self, host):
         super().__init__(1, 1)
-        self.sent = []
+        self.host, self.sent = host, []
 
     def to(self, device):
+        assert self.host.held
         self.sent.append(str(device))
         return self
 
@@ -127,11 +195,11 @@ class Elsewhere(torch.nn.Linear):
         ("auto", 2**30, True, []),
         ("auto", 2**20, False, []),
         ("always CPU", 2**30, False, []),
-        ("unload after use", 2**30, False, ["cuda"]),
+        ("unload after use", 2**30, False, ["cuda", "meta"]),
     ],
 )
 def test_a_big_model_visits_the_accelerator(host, loads, monkeypatch, policy, size, busy, sent):
-    network = Elsewhere()
+    network = Elsewhere(host)
     loads.queue[:] = [SimpleNamespace(model=SimpleNamespace(network=network))]
     room = []
     monkeypatch.setattr(host, "accelerator", lambda: torch.device("cuda"))
