@@ -27,6 +27,17 @@ LABELS = {
     "chunks": "Longest prompt in chunks of 75 tokens",
 }
 
+#: Kind of control, and what is particular to it: on the accordion and on the settings page alike.
+CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "when": ("Radio", {"choices": list(WHEN)}),
+    "mode": ("Radio", {"choices": list(MODES)}),
+    "candidates": ("Slider", {"minimum": 1, "maximum": MOST_CANDIDATES, "step": 1}),
+    "each": ("Checkbox", {}),
+    "order": ("Radio", {"choices": list(ORDER)}),
+    "style": ("Textbox", {"placeholder": "for example: watercolor"}),
+    "chunks": ("Slider", {"minimum": 0, "maximum": MOST_CHUNKS, "step": 1}),
+}
+
 
 @dataclass(frozen=True)
 class Arguments:

@@ -105,7 +105,10 @@ class WebUI:
 
     def trigger_words(self, prompt: str) -> list[str]:
         """Activation texts of the LoRAs that `prompt` names, from the files beside them."""
-        known = getattr(_module("networks"), "available_networks", None) or {}
+        networks = _module("networks")
+        known: dict[str, Any] = {}
+        for table in ("available_networks", "available_network_aliases"):
+            known |= getattr(networks, table, None) or {}
         words: list[str] = []
         for name in re.findall(r"<(?:lora|lyco):([^:>]+)", prompt):
             filename = getattr(known.get(name.strip()), "filename", None)

@@ -9,11 +9,13 @@ from typing import Any
 
 from bp_core.errors import InputError
 
-from .arguments import LABELS, MODES, MOST_CANDIDATES, MOST_CHUNKS, ORDER, WHEN, Arguments
+from .arguments import CONTROLS, LABELS, Arguments
 from .engine import DEVICES
 
 SECTION = ("beautifulprompt", "Beautify")
 _PREFIX = "beautifulprompt_"
+# What the page says beyond the control's label.
+_MORE = {"when": " (txt2img)", "chunks": "; 0: no limit"}
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,8 @@ def read(opts: Any) -> Options:
         return fallback if value is None else value
 
     default = Arguments()
-    names = ("when", "mode", "candidates", "order", "style", "chunks", "each")
     with suppress(InputError):
-        default = Arguments.parse([{name: get(name, None) for name in names}], default)
+        default = Arguments.parse([{name: get(name, None) for name in CONTROLS}], default)
     device = get("device", DEVICES[0])
     return Options(
         model=str(get("model", "")),
@@ -83,12 +84,6 @@ def register(shared: Any, gr: Any, models: Callable[[], list[str]]) -> None:
     add("block", "", "Words that must never be added", gr.Textbox, several)
     several = {"lines": 3, "placeholder": "one a line; trigger words of LoRAs are kept anyway"}
     add("keep", "", "Words that must survive", gr.Textbox, several)
-    add("when", start.when, f"{LABELS['when']} (txt2img)", gr.Radio, {"choices": list(WHEN)})
-    add("mode", start.mode, LABELS["mode"], gr.Radio, {"choices": list(MODES)})
-    numbers = {"minimum": 1, "maximum": MOST_CANDIDATES, "step": 1}
-    add("candidates", start.candidates, LABELS["candidates"], gr.Slider, numbers)
-    add("each", start.each, LABELS["each"], gr.Checkbox)
-    add("order", start.order, LABELS["order"], gr.Radio, {"choices": list(ORDER)})
-    add("style", "", LABELS["style"], gr.Textbox)
-    numbers = {"minimum": 0, "maximum": MOST_CHUNKS, "step": 1}
-    add("chunks", start.chunks, f"{LABELS['chunks']}; 0: no limit", gr.Slider, numbers)
+    for name, (kind, particular) in CONTROLS.items():
+        more = _MORE.get(name, "")
+        add(name, getattr(start, name), LABELS[name] + more, getattr(gr, kind), particular)

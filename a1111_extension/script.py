@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from modules.ui_components import ToolButton
 
 from . import hook, options, xyz
 from .app import get_app
-from .arguments import LABELS, MODES, MOST_CANDIDATES, MOST_CHUNKS, ORDER, WHEN
+from .arguments import CONTROLS, LABELS
 from .button import Button
 from .download import download_controls
 from .engine import resident_names
@@ -32,38 +33,31 @@ class BeautifulPromptScript(scripts.Script):
 
     def ui(self, is_img2img: bool) -> list[Any]:
         app = get_app()
-        start = app.options().defaults
+        chosen = app.options()
+        # Only somebody who asks for it gets other words than those of the picture.
+        start = replace(chosen.defaults, when="Off") if is_img2img else chosen.defaults
         names = _names()
+
+        def control(name: str) -> Any:
+            kind, particular = CONTROLS[name]
+            return getattr(gr, kind)(
+                value=getattr(start, name),
+                label=LABELS[name],
+                elem_id=self.elem_id(name),
+                **particular,
+            )
+
         with gr.Accordion(TITLE, open=False, elem_id=self.elem_id("accordion")):
             with gr.Row():
-                when = gr.Radio(
-                    list(WHEN),
-                    # Only somebody who asks for it gets other words than those of the picture.
-                    value="Off" if is_img2img else start.when,
-                    label=LABELS["when"],
-                    elem_id=self.elem_id("when"),
-                )
-                mode = gr.Radio(
-                    list(MODES),
-                    value=start.mode,
-                    label=LABELS["mode"],
-                    elem_id=self.elem_id("mode"),
-                )
+                when, mode = control("when"), control("mode")
             with gr.Row():
                 model = gr.Dropdown(
                     names,
-                    value=_selected(app.options().model, names),
+                    value=_selected(chosen.model, names),
                     label=LABELS["model"],
                     elem_id=self.elem_id("model"),
                 )
-                candidates = gr.Slider(
-                    1,
-                    MOST_CANDIDATES,
-                    value=start.candidates,
-                    step=1,
-                    label=LABELS["candidates"],
-                    elem_id=self.elem_id("candidates"),
-                )
+                candidates = control("candidates")
                 seed = gr.Number(
                     value=-1,
                     precision=0,
@@ -71,30 +65,9 @@ class BeautifulPromptScript(scripts.Script):
                     elem_id=self.elem_id("seed"),
                 )
             with gr.Row():
-                each = gr.Checkbox(
-                    value=start.each, label=LABELS["each"], elem_id=self.elem_id("each")
-                )
-                order = gr.Radio(
-                    list(ORDER),
-                    value=start.order,
-                    label=LABELS["order"],
-                    elem_id=self.elem_id("order"),
-                )
+                each, order = control("each"), control("order")
             with gr.Row():
-                style = gr.Textbox(
-                    value=start.style,
-                    label=LABELS["style"],
-                    placeholder="for example: watercolor",
-                    elem_id=self.elem_id("style"),
-                )
-                chunks = gr.Slider(
-                    0,
-                    MOST_CHUNKS,
-                    value=start.chunks,
-                    step=1,
-                    label=LABELS["chunks"],
-                    elem_id=self.elem_id("chunks"),
-                )
+                style, chunks = control("style"), control("chunks")
             download_controls(app, self.elem_id, model, resident_names, _queued())
         controls = [when, mode, model, candidates, seed, each, order, style, chunks]
         self._paste(is_img2img, when)
@@ -124,15 +97,17 @@ class BeautifulPromptScript(scripts.Script):
 def register() -> None:
     """Hook into the host; called once each time that it loads its scripts.
 
-    As few callbacks as will do: for each one the host looks through every loaded module.
+    As few callbacks as will do: for each one the host looks through every loaded module, which
+    takes twice as long as all of our imports.
     """
     _button.cache_clear()
-    script_callbacks.on_before_ui(_before_ui, name="beautifulprompt-ui")
+    options.register(shared, gr, _names)
+    if not xyz.add_axes(scripts.scripts_data, _names):  # this host loads its own scripts after us
+        script_callbacks.on_before_ui(_add_axes, name="beautifulprompt-xyz")
     script_callbacks.on_app_started(_serve, name="beautifulprompt-api")
 
 
-def _before_ui() -> None:
-    options.register(shared, gr, _names)
+def _add_axes() -> None:
     xyz.add_axes(scripts.scripts_data, _names)
 
 

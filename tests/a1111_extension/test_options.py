@@ -58,8 +58,9 @@ def test_axes_are_added_once():
 
     module = SimpleNamespace(axis_options=[option("Seed")], AxisOption=option)
     data = [SimpleNamespace(module=SimpleNamespace()), SimpleNamespace(module=module)]
+    assert not add_axes(data[:1], list), "the host's script is not loaded yet"
     for _ in range(2):
-        add_axes(data, list)
+        assert add_axes(data, list)
     assert [o.label for o in module.axis_options[1:]] == [
         f"[Beautify] {name}" for name in ("When", "Mode", "Model", "Candidates", "Seed")
     ]
