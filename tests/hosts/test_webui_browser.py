@@ -61,17 +61,17 @@ def shot(page, tmp_path):
     return shoot
 
 
-def box(page):
-    return page.locator("#txt2img_prompt textarea")
+def box(page, tab="txt2img"):
+    return page.locator(f"#{tab}_prompt textarea")
 
 
-def cards(page):
-    return page.locator("#txt2img_beautify_panel .bp-candidate")
+def cards(page, tab="txt2img"):
+    return page.locator(f"#{tab}_beautify_panel .bp-candidate")
 
 
-def until(page, text):
+def until(page, text, tab="txt2img"):
     """Wait until the prompt box holds `text`."""
-    playwright.expect(box(page)).to_have_value(text, timeout=_PATIENCE)
+    playwright.expect(box(page, tab)).to_have_value(text, timeout=_PATIENCE)
 
 
 def test_click_choose_restore_generate(page, shot):
@@ -146,3 +146,20 @@ def test_the_accordion(page, shot):
     accordion.scroll_into_view_if_needed()
     assert accordion.get_by_text("Beautify before sampling").is_visible()
     shot("accordion", "#script_txt2img_beautify_accordion")
+
+
+def test_a_download_that_fails_says_why(page):
+    """The host was started with the hub switched off."""
+    page.click("#script_txt2img_beautify_download")
+    told = page.locator("#script_txt2img_beautify_download_progress")
+    told.get_by_text("HF_HUB_OFFLINE").wait_for()
+
+
+def test_img2img_has_its_own_button(page):
+    page.locator("#tabs").get_by_role("tab", name="img2img", exact=True).click()
+    box(page, "img2img").fill("a red door")
+    page.click("#img2img_beautify")
+    cards(page, "img2img").first.wait_for()
+    until(page, cards(page, "img2img").first.get_attribute("data-text"), "img2img")
+    page.click("#img2img_beautify_panel .bp-restore")
+    until(page, "a red door", "img2img")

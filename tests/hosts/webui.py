@@ -1,9 +1,10 @@
 """A real WebUI for tests: started once, with this extension alone, in a data folder of its own.
 
-WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo or reForge, with a checkpoint
-WEBUI_PYTHON    the Python that has its requirements
-WEBUI_ARGS      further flags, for a machine without a GPU say
-WEBUI_START     seconds to wait for its start, 300 if not given
+WEBUI_DIR         folder of AUTOMATIC1111's WebUI, Forge, Forge Neo or reForge, with a checkpoint
+WEBUI_PYTHON      the Python that has its requirements
+WEBUI_ARGS        further flags, for a machine without a GPU say
+WEBUI_EXTENSIONS  folders of further extensions, sd-dynamic-prompts say, parted as in PATH
+WEBUI_START       seconds to wait for its start, 300 if not given
 """
 
 from __future__ import annotations
@@ -32,8 +33,6 @@ _FLAGS = [
     "--skip-version-check",
     "--skip-python-version-check",
     "--skip-torch-cuda-test",
-    "--no-download-sd-model",
-    "--do-not-download-clip",
     "--no-hashing",
     "--disable-console-progressbars",
     "--api",
@@ -42,6 +41,8 @@ _FLAGS = [
     "--server-name",
     "127.0.0.1",
 ]
+# A host that does not know one of these has no such download, and refuses to start with it.
+_NO_DOWNLOADS = ["--no-download-sd-model", "--do-not-download-clip"]
 _STYLES = 'name,prompt,negative_prompt\nframed,"a framed picture of {prompt}, in oil",\n'
 #: What tests set, so that a picture takes no time.
 SMALL = {"steps": 2, "width": 64, "height": 64, "seed": 11, "sampler_name": "Euler", "cfg_scale": 5}
@@ -114,13 +115,17 @@ class WebUI:
         extensions.mkdir(parents=True)
         self.models.mkdir()
         (extensions / "a name of the user's").symlink_to(ROOT, target_is_directory=True)
+        for other in filter(None, os.environ.get("WEBUI_EXTENSIONS", "").split(os.pathsep)):
+            (extensions / Path(other).name).symlink_to(other, target_is_directory=True)
         (self.data / "styles.csv").write_text(_STYLES)
         self._lora()
         models = self.host / "models"
+        known = (self.host / "modules" / "cmd_args.py").read_text(encoding="utf-8")
         command = [
             os.environ.get("WEBUI_PYTHON", "python"),
             "launch.py",
             *_FLAGS,
+            *(flag for flag in _NO_DOWNLOADS if flag in known),
             *("--port", str(self.port), "--data-dir", str(self.data)),
             *("--ckpt-dir", str(models / "Stable-diffusion")),
             *("--beautifulprompt-dir", str(self.models)),
@@ -178,13 +183,29 @@ class WebUI:
 
     def txt2img(self, prompt: str, beautify: list | dict | None = None, **fields) -> Answer:
         """A small picture; `beautify` are the arguments of our script."""
+        return self._picture("txt2img", prompt, beautify, fields)
+
+    def img2img(
+        self, prompt: str, picture: Answer, beautify: list | None = None, **fields
+    ) -> Answer:
+        """A small picture made of another one."""
+        fields |= {"init_images": picture.body["images"], "denoising_strength": 0.5}
+        return self._picture("img2img", prompt, beautify, fields)
+
+    def _picture(self, tab: str, prompt: str, beautify: list | dict | None, fields: dict) -> Answer:
         body = {**SMALL, "prompt": prompt, **fields}
         if beautify is not None:
             values = beautify if isinstance(beautify, list) else [beautify]
             body["alwayson_scripts"] = {"Beautify": {"args": values}}
-        answer = self.call("/sdapi/v1/txt2img", body)
+        answer = self.call(f"/sdapi/v1/{tab}", body)
         assert answer.status == 200, answer.body
         return answer
+
+    def script(self, name: str, img2img: bool = False) -> list[dict]:
+        """The arguments of one of the host's scripts: label, value, choices."""
+        scripts = self.get("/sdapi/v1/script-info").body
+        info = next(s for s in scripts if s["name"] == name and s["is_img2img"] == img2img)
+        return [{**a, "value": [] if a.get("value") is None else a["value"]} for a in info["args"]]
 
     def beautify(self, **fields) -> Answer:
         return self.call("/beautifulprompt/v1/beautify", fields)
