@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..bp_core.errors import BeautifulPromptError
 from ..bp_core.prompt import parse
 from ..bp_core.settings import ACCEPT, MODES, MOST_CANDIDATES, Settings
 from . import metadata
+from .checks import verdict
 from .live import Live
 from .load import REWRITER
 from .memory import ManagedRewriter, starter
@@ -122,11 +122,7 @@ class BeautifyPrompt(io.ComfyNode):
         """Refuse what can be refused before anything runs: a regular expression with a flaw."""
         from ..bp_core.blocklist import Blocklist
 
-        try:
-            Blocklist(phrases(block or ""))
-        except BeautifulPromptError as error:
-            return str(error)
-        return True
+        return verdict(lambda: Blocklist(phrases(block or "")))
 
     @classmethod
     def execute(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..bp_core.errors import BeautifulPromptError, ModelError
+from ..bp_core.errors import ModelError
 from . import folders
+from .checks import verdict
 from .memory import AUTO, DEVICES, PRECISIONS, load
 
 REWRITER = io.Custom("BEAUTIFULPROMPT_REWRITER")
@@ -66,14 +67,14 @@ class LoadBeautifulPrompt(io.ComfyNode):
         cls, model: str | None = None, download: bool | None = None, reward: str | None = None
     ) -> bool | str:
         """Refuse names that mean nothing here; None is an input that another node feeds."""
-        try:
+
+        def check() -> None:
             if reward not in (None, folders.NO_REWARD):
                 folders.find_reward(reward)
             if model is not None and folders.find_rewriter(model) is None and download is False:
-                return folders.missing(model)
-        except BeautifulPromptError as error:
-            return str(error)
-        return True
+                raise ModelError(folders.missing(model))
+
+        return verdict(check)
 
     @classmethod
     def execute(

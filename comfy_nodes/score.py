@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..bp_core.errors import BeautifulPromptError, InputError
+from ..bp_core.errors import InputError
 from . import folders
+from .checks import verdict
 from .load import REWRITER
 from .memory import AUTO, ManagedReward, ManagedRewriter, load_reward, starter
 
@@ -55,12 +56,7 @@ class ScorePrompt(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, reward: str | None = None) -> bool | str:
         """Refuse a reward model that is not here; None is an input that another node feeds."""
-        try:
-            if reward not in (None, AUTO):
-                folders.find_reward(reward)
-        except BeautifulPromptError as error:
-            return str(error)
-        return True
+        return reward in (None, AUTO) or verdict(lambda: folders.find_reward(reward))
 
     @classmethod
     def execute(

@@ -12,8 +12,9 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..bp_core import image_score
-from ..bp_core.errors import ModelError
+from ..bp_core.errors import InputError, ModelError
 from . import folders
+from .checks import verdict
 from .memory import devices, fetch, patcher
 from .pick import one_each
 
@@ -93,7 +94,7 @@ class ScoreImage(io.ComfyNode):
         """Refuse before a picture is rendered; None is an input that another node feeds."""
         if not scorer or not download or None in (scorer[0], download[0]):
             return True
-        return _obstacle(scorer[0], download[0]) or True
+        return verdict(lambda: _require(scorer[0], download[0]))
 
     @classmethod
     def execute(
@@ -102,8 +103,7 @@ class ScoreImage(io.ComfyNode):
         from comfy import model_management
 
         texts = one_each(text, sum(map(len, images)), "texts")
-        if obstacle := _obstacle(scorer[0], download[0]):
-            raise ModelError(obstacle)
+        _require(scorer[0], download[0])
         judge, weights = _load(scorer[0])
         fetch([weights])
         judge.device = weights.load_device
@@ -118,22 +118,21 @@ class ScoreImage(io.ComfyNode):
         return io.NodeOutput(scores, report, ui={"text": [report]})
 
 
-def _obstacle(scorer: str, download: bool) -> str:
-    """What is missing for a scorer and what to do about it; "" when nothing is."""
+def _require(scorer: str, download: bool) -> None:
+    """Raise InputError or ModelError, with the remedy, for what a scorer lacks on this machine."""
     if scorer not in SCORERS:
-        return f"no scorer '{scorer}': use one of {', '.join(SCORERS)}"
-    needs = SCORERS[scorer]
+        raise InputError(f"no scorer '{scorer}': use one of {', '.join(SCORERS)}")
+    needs, folder = SCORERS[scorer], folders.roots()[0]
     if importlib.util.find_spec(needs.module) is None:
-        return (
+        raise ModelError(
             f"{scorer} needs the package {needs.package}: run "
             f'"{sys.executable}" -m pip install {needs.package} and restart ComfyUI'
         )
     if needs.by_hand is not None and _here(needs.by_hand[0]) is None:
         name, publisher = needs.by_hand
-        return f"{name} is not in {folders.roots()[0]}: get it from {publisher} and put it there"
+        raise ModelError(f"{name} is not in {folder}: get it from {publisher} and put it there")
     if not download and _here(needs.weights) is None:
-        return f"{needs.weights} is not in {folders.roots()[0]}: put it there or turn on 'download'"
-    return ""
+        raise ModelError(f"{needs.weights} is not in {folder}: put it there or turn on 'download'")
 
 
 @lru_cache(maxsize=1)

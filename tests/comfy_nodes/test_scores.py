@@ -116,7 +116,7 @@ class PictureJudge:
 
 def test_pictures_are_scored_in_order_on_the_host_s_device(pack, host, monkeypatch):
     judge = PictureJudge()
-    monkeypatch.setattr(part("score_image"), "_obstacle", lambda *_: "")
+    monkeypatch.setattr(part("score_image"), "_require", lambda *_: None)
     monkeypatch.setattr(part("score_image"), "_scorer", lambda *_: judge)
     images = [torch.full((2, 4, 4, 4), 0.5), torch.full((2, 8, 8, 3), 0.25)]
     node = pack.nodes["ScoreImage"]

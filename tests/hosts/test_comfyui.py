@@ -189,6 +189,17 @@ def test_a_reward_model_of_the_user_s_scores_prompts(host):
         host.run({"1": node})
 
 
+def test_a_scorer_that_lacks_something_says_how_to_get_it(host):
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {
+            "width": 64, "height": 64, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "BeautifulPromptScoreImage", "inputs": {
+            "images": ["1", 0], "text": "a cat", "scorer": "HPS v2", "download": False}},
+    }  # fmt: skip
+    with pytest.raises(Refused, match=r"pip install open_clip_torch|HPS_v2.* put it there"):
+        host.run(graph)
+
+
 def test_pictures_are_scored_and_the_best_is_picked(host):
     path = ROOT / "example_workflows" / "candidates_pick_best.json"
     graph = shrunk(path, host.get("/object_info"))
