@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -17,10 +18,14 @@ NO_REWARD = "none"
 
 
 def register() -> None:
-    """Tell ComfyUI of the folder; entries of extra_model_paths.yaml are kept beside it."""
+    """Tell ComfyUI of the folder, behind those that extra_model_paths.yaml names; make it, so
+    that there is a place to put models into."""
     import folder_paths
 
-    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    folder = os.path.join(folder_paths.models_dir, FOLDER)
+    folder_paths.add_model_folder_path(FOLDER, folder)
+    with contextlib.suppress(OSError):  # read-only: one can do without
+        os.makedirs(folder, exist_ok=True)
 
 
 def rewriters() -> list[str]:
@@ -78,7 +83,7 @@ def missing(name: str) -> str:
 
 
 def roots() -> list[Path]:
-    """The folders that models may lie in; the first is ComfyUI's own."""
+    """The folders that models may lie in; the first is where downloads go."""
     import folder_paths
 
     return [Path(path) for path in folder_paths.get_folder_paths(FOLDER)]

@@ -61,13 +61,17 @@ class Refused(Exception):
 
 
 class Host:
-    """A running ComfyUI in `base`, with this repository as its only custom node."""
+    """A running ComfyUI in `base`, with this repository as its only custom node.
+
+    Attributes:
+        elsewhere: a folder for our models that extra_model_paths.yaml names.
+    """
 
     def __init__(
         self, comfyui: Path, python: str, base: Path, pack: Path = ROOT, name: str = "any-name"
     ) -> None:
-        for folder in ("custom_nodes", "models/beautifulprompt", "models/checkpoints", "user",
-                       "input", "output", "temp"):  # fmt: skip
+        for folder in ("custom_nodes", "models/checkpoints", "elsewhere", "user", "input",
+                       "output", "temp"):  # fmt: skip
             (base / folder).mkdir(parents=True, exist_ok=True)
         # Any name will do: the folder's name is the user's.
         (base / "custom_nodes" / name).symlink_to(pack, target_is_directory=True)
@@ -75,6 +79,11 @@ class Host:
         self.log = base / "comfyui.log"
         command = [python, "main.py", *FLAGS, "--port", str(self.port)]
         command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
+        # A folder of models outside of ComfyUI, as artists with several programs have one.
+        self.elsewhere = base / "elsewhere"
+        paths = base / "extra_model_paths.yaml"
+        paths.write_text(f"others:\n  base_path: {base}\n  beautifulprompt: elsewhere\n")
+        command += ["--extra-model-paths-config", str(paths)]
         offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
         environment = {**os.environ, **offline, "no_proxy": "", "HF_HUB_OFFLINE": "0"}
         with self.log.open("w") as log:

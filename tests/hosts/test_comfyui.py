@@ -273,6 +273,17 @@ def test_bad_values_are_refused_in_words(host, node, said):
     assert said in json.dumps(caught.value.body["node_errors"]["1"])
 
 
+def test_models_in_a_folder_of_extra_model_paths_are_found(host):
+    shutil.copytree(ROOT / "bp_core" / "starter", host.elsewhere / "shared")
+    options = host.get("/object_info/BeautifulPromptLoad")["BeautifulPromptLoad"]
+    assert "shared" in json.dumps(options["input"]["required"]["model"])
+    texts = [
+        host.run({"1": load(model=model), "2": beautify(rewriter=["1", 0], seed=45)}).outputs["2"]
+        for model in ("starter", "shared")
+    ]
+    assert texts[0] == texts[1]
+
+
 def test_two_prompts_queued_at_once_both_get_their_own(host):
     alone = {seed: host.run({"1": beautify(seed=seed)}).outputs for seed in (51, 52)}
     host.post("/free", {"free_memory": True})
