@@ -285,17 +285,12 @@ def build(
             pairs += from_description(maker, low, high, cluster)
         for cut in {maker.cut(high) for _ in range(cuts)} - {None}:
             raw, tail = cut
-            raw = vary(raw, rng)
-            pairs.append((raw, tail, "expand", source, cluster))
-            if rng.random() < 0.15:
-                pairs.append((raw, f"{raw.rstrip('.')}, {tail}", "rewrite", source, cluster))
+            pairs += both_modes(vary(raw, rng), tail, source, cluster)
     far = near(captions, evaluation)
     plain_captions = [clean(c) for c, d in zip(captions, far, strict=True) if not d]
     real = [(raw, tail, cluster) for raw, tail, mode, _, cluster in pairs if mode == "expand"]
-    pairs += [
-        (vary(raw, rng), tail, "expand", "borrowed", -1)
-        for raw, tail in borrow(plain_captions, real, maker.tail, rng)
-    ]
+    for raw, tail in borrow(plain_captions, real, maker.tail, rng):
+        pairs += both_modes(vary(raw, rng), tail, "borrowed", -1)
     pairs += [("", caption, "text", "coco30k", -1) for caption in plain_captions]
     frame = pd.DataFrame(pairs, columns=["raw_prompt", "prompt", "mode", "source", "cluster"])
     frame = frame.drop_duplicates(["raw_prompt", "prompt", "mode"])
@@ -303,6 +298,18 @@ def build(
         report[f"pairs: {source}, {mode}"] = int(k)
     texts = captions + [text for row in unique for text in row[1:3] if text]
     return frame, report, texts
+
+
+def both_modes(raw: str, tail: str, source: str, cluster: int) -> list[tuple]:
+    """The tail alone, and a whole prompt that begins with every word of `raw`.
+
+    Without many of the second kind a small model never learns to copy, and a rewrite loses the
+    artist's words.
+    """
+    return [
+        (raw, tail, "expand", source, cluster),
+        (raw, f"{raw.rstrip('.')}, {tail}", "rewrite", source, cluster),
+    ]
 
 
 def from_description(maker: PairMaker, low: str, high: str, cluster: int) -> list[tuple]:

@@ -23,6 +23,7 @@ from bp_core.encoding import prompt_parts
 from bp_core.errors import BeautifulPromptError, InputError
 from bp_core.template import TEMPLATES, Template
 from train.vision import define_operators
+from train.weights import write_about, write_weights
 
 
 @dataclass
@@ -142,35 +143,29 @@ def new_model(args: SftArguments, pairs: list[dict[str, str]]):
 
 
 def load_base(base: str):
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    """(model, tokenizer) of a hub id, a checkpoint, or a folder that this script wrote."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-    return AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
+    ours = Path(base) / "beautifulprompt.json"
+    if not ours.is_file():
+        return model, AutoTokenizer.from_pretrained(base)
+    from train.vocabulary import END, PAD
+
+    file = str(Path(base) / "tokenizer.json")
+    return model, PreTrainedTokenizerFast(tokenizer_file=file, pad_token=PAD, eos_token=END)
 
 
 def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str) -> None:
     """The model folder that bp_core loads: unprefixed tensors, tied head left out."""
-    import torch
-    from safetensors.torch import save_file
-
     from train.vocabulary import save
 
-    folder.mkdir(parents=True, exist_ok=True)
-    kind = getattr(torch, dtype)
-    trunk = model.base_model.state_dict()
-    # float16 cannot hold what training in bfloat16 may reach; say so rather than write infinities.
-    state = {name: t.detach().to("cpu", kind).contiguous() for name, t in trunk.items()}
-    bad = [name for name, t in state.items() if not torch.isfinite(t).all()]
-    if bad:
-        raise InputError(f"{bad[0]} does not fit {dtype}: set --weights bfloat16 or float32")
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    write_weights(model.base_model.state_dict().items(), folder, dtype)
     config = model.config.to_diff_dict()
     config |= {"architectures": ["BloomForCausalLM"], "dtype": dtype, "torch_dtype": dtype}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     save(tokenizer.backend_tokenizer, folder / "tokenizer.json")
-    about = {"kind": "rewriter", "template": template.to_dict()}
-    (folder / "beautifulprompt.json").write_text(
-        json.dumps(about, indent=2) + "\n", encoding="utf-8"
-    )
+    write_about(template, folder)
 
 
 def main(argv: list[str] | None = None) -> None:

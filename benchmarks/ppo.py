@@ -1,0 +1,211 @@
+"""PPO steps beside TRL 1.12's PPOTrainer: samples a second and peak memory.
+
+    pip install --no-deps --target TRL trl==1.12.0
+    python benchmarks/ppo.py --trl TRL --prompts ../shared/data/partiprompts/PartiPrompts.tsv
+
+Same model, prompts, response length, batch, minibatches, epochs and reward (a text reward model on
+the decoded rewrite) for both; each contender runs in a process of its own, by turns, its first step
+thrown away. Ours trains the upper layers, as `train/ppo.py` does by default, and in a second row
+all of them, as TRL does. Memory is what the process held at its peak above what it held after its
+imports; on a GPU, PyTorch's own peak. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
+
+
+def resident(peak: bool) -> int:
+    """Bytes of this process in memory, now or at most."""
+    name = "VmHWM" if peak else "VmRSS"
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    line = next(row for row in status.splitlines() if row.startswith(name))
+    return int(line.split()[1]) << 10
+
+
+def read(path: str, count: int) -> list[str]:
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        found = [row["Prompt"] for row in rows if len(row["Prompt"].split()) < 25]
+    return (found * (count // len(found) + 1))[:count]
+
+
+def ours(args: argparse.Namespace) -> list[float]:
+    """Seconds of each step of train/ppo.py."""
+    from train import ppo
+    from train.rl.checkpoint import read_log
+
+    folder = Path(tempfile.mkdtemp())
+    (folder / "prompts.txt").write_text("\n".join(read(args.prompts, args.batch)))
+    fields = {
+        "prompts": folder / "prompts.txt",
+        "output_dir": folder / "run",
+        "steps": args.steps,
+        "rollouts_per_step": args.batch,
+        "minibatch_size": args.batch // 2,
+        "micro_batch_size": args.micro,
+        "epochs": 4,
+        "rewrite_share": 0,
+        "trained_layers": args.layers,
+        "max_new_tokens": args.tokens,
+        "max_prompt_tokens": 1000,
+        "reward_baseline": "none",
+        "guarded": "false",
+        "learning_rate": 1e-6,
+        "save_steps": args.steps,
+        "threads": args.threads,
+    } | ({"base": args.base} if args.base else {})
+    ppo.main([str(x) for key, value in fields.items() for x in (f"--{key}", value)])
+    return [row["time/step"] for row in read_log(folder / "run")]
+
+
+def peer(args: argparse.Namespace) -> list[float]:
+    """Seconds of each step of TRL's PPOTrainer, the same reward behind its interface."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from benchmarks.ppo_trl import trainer
+    from bp_core.models import STARTER, load
+    from bp_core.reward import load_reward
+    from train.sft import load_base
+
+    torch.set_num_threads(args.threads)
+    base = args.base or str(STARTER)
+    model, reward = load(base), load_reward()
+    _, tokenizer = load_base(base)
+    texts = read(args.prompts, args.batch)
+    prompts = [model.encode(p, "expand") for p in texts]
+    raw = {model.decode(model.encode(p, "expand")).strip(): p for p in texts}
+
+    class TextScore(torch.nn.Module):
+        """A sequence classifier to TRL; within, the text reward of the decoded rewrite."""
+
+        base_model_prefix = "backbone"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.score = torch.nn.Identity()
+
+        def backbone(self, input_ids, **kwargs):
+            rows = [[i for i in row if i] for row in input_ids.tolist()]
+            expand = model.tokenizer.token_to_id("<|expand|>")
+            given, written = [], []
+            for row in rows:
+                cut = row.index(expand)
+                head = model.decode(row[:cut]).strip()
+                given.append(raw.get(head, head))
+                written.append(f"{given[-1]}, {model.decode(row[cut:]).strip()}")
+            totals = torch.tensor([s.total for s in reward.score(written, given)])
+            states = totals[:, None, None].expand(-1, input_ids.shape[1], 1)
+            return type("Output", (), {"hidden_states": [states]})
+
+    times: list[float] = []
+    clock = [0.0]
+
+    def see(names: dict) -> None:
+        times.append(time.perf_counter() - clock[0])
+        clock[0] = time.perf_counter()
+
+    run = trainer(
+        AutoModelForCausalLM.from_pretrained(base, dtype="float32"),
+        TextScore(),
+        tokenizer,
+        prompts,
+        see,
+        per_device_train_batch_size=args.micro,
+        gradient_accumulation_steps=args.batch // args.micro,
+        num_mini_batches=2,
+        num_ppo_epochs=4,
+        total_episodes=args.steps * args.batch,
+        response_length=args.tokens,
+        local_rollout_forward_batch_size=64,
+        learning_rate=1e-6,
+        vf_coef=0.5,
+    )
+    clock[0] = time.perf_counter()
+    run.train()
+    return times
+
+
+def child(args: argparse.Namespace) -> None:
+    """One contender: seconds a step and bytes, as JSON on the last line."""
+    import torch
+
+    from train.vision import define_operators
+
+    define_operators()
+    import accelerate  # noqa: F401
+    import peft  # noqa: F401
+    import transformers.models.bloom.modeling_bloom  # noqa: F401
+    import trl as library
+    from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+
+    if args.child == "trl":
+        importlib.import_module("trl.experimental.ppo")
+    before = resident(False)
+    times = (peer if args.child == "trl" else ours)(args)
+    peak = resident(True) - before
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated()
+    print(json.dumps({"times": times[1:], "peak": peak, "trl": library.__version__}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trl", required=True, help="folder with trl 1.12")
+    parser.add_argument("--prompts", required=True, help="TSV with the column Prompt")
+    parser.add_argument("--base", help="a model folder (the starter)")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--micro", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--child", choices=["ours", "trl"], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(args)
+        return
+    own = f"ours, upper {args.layers} layers"
+    contenders = {own: ["ours", str(args.layers)], "ours, all layers": ["ours", "0"]}
+    contenders["TRL PPOTrainer"] = ["trl", "0"]
+    found: dict[str, list[dict]] = {name: [] for name in contenders}
+    for _ in range(args.rounds):
+        for name, (kind, layers) in contenders.items():
+            command = [sys.executable, __file__, *sys.argv[1:], "--child", kind, "--layers", layers]
+            path = f"{Path(args.trl).resolve()}" if kind == "trl" else ""
+            environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": str(args.threads)}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            if done.returncode:
+                sys.exit(f"{name} failed: {done.stderr[-1500:]}")
+            found[name].append(json.loads(done.stdout.splitlines()[-1]))
+    print(f"| | samples a second | × TRL {found['TRL PPOTrainer'][0]['trl']} | peak MiB | × TRL |")
+    print("|---|---|---|---|---|")
+    rate = {
+        name: args.batch / statistics.median(t for run in runs for t in run["times"])
+        for name, runs in found.items()
+    }
+    peak = {name: max(run["peak"] for run in runs) / 2**20 for name, runs in found.items()}
+    for name in contenders:
+        times = f"{rate[name]:.1f} | {rate[name] / rate['TRL PPOTrainer']:.2f}"
+        print(
+            f"| {name} | {times} | {peak[name]:.0f} | {peak[name] / peak['TRL PPOTrainer']:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Group-relative policy optimisation: the rewards of PPO without a value head, through TRL.
+
+    python train/grpo.py --config train/configs/starter_grpo.yaml
+    accelerate launch --num_processes 4 train/grpo.py --config train/configs/paper_grpo.yaml
+
+The alternative to `train/ppo.py` for any causal language model of the hub (arXiv 2402.03300): each
+prompt is rewritten several times, and a rewrite is good as far as it beats its siblings. With
+`--render true` the pictures are drawn in the loop and judged by PickScore and the aesthetic
+predictor. Writes a model folder for `bp beautify --model`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core.encoding import prompt_parts
+from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.generate import Generation
+from bp_core.models import STARTER, Model, load
+from bp_core.reward import Constants, Reward, TextReward
+from train.label import LabelArguments, load_models
+from train.rl.arguments import RewardArguments, parse
+from train.rl.image_reward import ImageReward
+from train.rl.rewards import RolloutReward, StockPhrases
+from train.rl.rollouts import Prompt, drafter, read_prompts, rollout
+from train.sft import load_base, write_folder
+from train.vision import define_operators
+
+
+@dataclass
+class GrpoArguments(RewardArguments):
+    """What is trained by which reward; TRL's GRPOConfig holds the rest."""
+
+    prompts: str = field(
+        default="runs/prompts/train.txt",
+        metadata={"help": "Parquet, CSV (raw_prompt, maybe prompt) or text"},
+    )
+    base: str | None = field(
+        default=None, metadata={"help": "the SFT rewriter: folder or hub id; none: the starter"}
+    )
+    mode: str = field(default="rewrite", metadata={"help": "expand or rewrite"})
+    weights: str = field(default="float16", metadata={"help": "dtype of the written weights"})
+    resume: bool = field(default=False, metadata={"help": "go on from the last checkpoint"})
+    render: bool = field(default=False, metadata={"help": "judge pictures, not texts"})
+    checkpoint: str = field(
+        default=LabelArguments.checkpoint, metadata={"help": "with render: diffusers model"}
+    )
+    render_seeds: int = field(default=1, metadata={"help": "with render: pictures a rewrite"})
+    pick_mean: float = field(default=20.0, metadata={"help": "with render: of PickScore"})
+    pick_std: float = field(default=1.5, metadata={"help": "with render: of PickScore"})
+    aesthetic_mean: float = field(default=5.5, metadata={"help": "with render: of aesthetics"})
+    aesthetic_std: float = field(default=0.7, metadata={"help": "with render: of aesthetics"})
+
+
+class RewardFunction:
+    """TRL's reward function over our rewards: completions in, scores out, every term logged."""
+
+    def __init__(
+        self, model: Model, reward: RolloutReward, prompts: list[Prompt], mode: str, longest: int
+    ) -> None:
+        self.model, self.reward, self.mode, self.longest = model, reward, mode, longest
+        self.prompts, self.stock = prompts, StockPhrases()
+        self.__name__ = "reward"
+
+    def __call__(self, completion_ids, index, log_metric=None, **kwargs) -> list[float]:
+        """Scores of completions; `index` says which prompt each belongs to."""
+        rollouts = []
+        for ids, i in zip(completion_ids, index, strict=True):
+            prompt = self.prompts[i]
+            finished = self.model.eos_id in ids
+            tokens = ids[: ids.index(self.model.eos_id)] if finished else list(ids)
+            reader = drafter(self.model, prompt, self.mode, self.longest)
+            generation = Generation(tokens, [0.0], finished)
+            rollouts.append(rollout(self.model, prompt, reader, generation))
+        scores, parts = self.reward(rollouts, self.stock)
+        self.stock.add([r.added for r in rollouts])
+        if log_metric is not None:
+            for name, values in parts.items():
+                log_metric(f"score/{name}", float(values.mean()))
+            log_metric("kept", sum(r.kept for r in rollouts) / len(rollouts))
+        return scores.tolist()
+
+
+def build_reward(args: GrpoArguments) -> Reward | ImageReward:
+    if not args.render:
+        relevance = TextReward.load(args.relevance_reward) if args.relevance_reward else None
+        return Reward(TextReward.load(args.aesthetic_reward), relevance, args.alpha)
+    renderer, pick, aesthetic = load_models(LabelArguments("", "", checkpoint=args.checkpoint))
+    return ImageReward(
+        renderer,
+        pick,
+        aesthetic,
+        Constants(args.pick_mean, args.pick_std),
+        Constants(args.aesthetic_mean, args.aesthetic_std),
+        range(args.render_seeds),
+        alpha=args.alpha,
+    )
+
+
+def fill(model: Model, prompts: list[Prompt], mode: str) -> list[dict]:
+    """TRL's rows: the filled template, and which prompt it is; prompts with control tokens go."""
+    control = [model.tokenizer.id_to_token(i) for i in model.special_ids]
+    return [
+        {"prompt": "".join(t for t, _ in prompt_parts(model.template, mode, p.raw)), "index": i}
+        for i, p in enumerate(prompts)
+        if not any(token in p.raw for token in control)
+    ]
+
+
+def main(argv: list[str] | None = None) -> None:
+    define_operators()
+    from datasets import Dataset
+    from trl import GRPOConfig, GRPOTrainer
+
+    args, config = parse((GrpoArguments, GRPOConfig), argv)
+    if args.mode not in ("expand", "rewrite"):
+        raise InputError(f"mode is '{args.mode}': choose expand or rewrite")
+    prompts = read_prompts(args.prompts)
+    model = load(args.base)
+    # Reads and writes text from here on; the network that learns is TRL's.
+    model.network = None
+    reward = RolloutReward(build_reward(args), args.reward_baseline, args.terms, args.guarded)
+    network, tokenizer = load_base(args.base or str(STARTER))
+    tokenizer.padding_side = "left"
+    longest = config.max_completion_length
+    trainer = GRPOTrainer(
+        model=network,
+        reward_funcs=RewardFunction(model, reward, prompts, args.mode, longest),
+        args=config,
+        train_dataset=Dataset.from_list(fill(model, prompts, args.mode)),
+        processing_class=tokenizer,
+    )
+    trainer.train(resume_from_checkpoint=args.resume or None)
+    if trainer.is_world_process_zero():
+        folder = Path(config.output_dir) / "model"
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        write_folder(trained, tokenizer, model.template, folder, args.weights)
+        print(f"wrote {folder}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BeautifulPromptError as error:
+        sys.exit(f"grpo.py: {error}")

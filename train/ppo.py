@@ -1,0 +1,474 @@
+"""Reinforcement learning: a rewriter that earns more reward and keeps the artist's words.
+
+    python train/ppo.py --config train/configs/starter_ppo.yaml      # the bundled starter
+    python train/ppo.py --config train/configs/paper_ppo.yaml        # bloom-1b1, as in the paper
+    accelerate launch --num_processes 4 train/ppo.py --config …      # on several GPUs
+
+The third stage of BeautifulPrompt (EMNLP 2023, arXiv 2311.06752), PPO with a value head and an
+adaptive KL penalty against the SFT model. `main` tells the story; `train/rl/` holds the pieces:
+
+    rollouts     write rewrites of prompts, through the decoder and the guard of inference
+    rewards      score them: the reward models, and terms that keep the reward honest
+    experience   log-probabilities, values, advantages, returns
+    algorithm    the losses and the KL controller
+    policy       the network whose upper layers learn, its reference, its value head
+    evaluation   held-out prompts, judged by a reward model that does not train
+
+The run's folder gets `log.jsonl`, TensorBoard events, `report.html` (open it while the run goes),
+checkpoints, and at the end `model/`, which `bp beautify --model` runs. Killed at whatever moment,
+`--resume true` continues with the numbers of a run that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bp_core.bloom import Bloom
+from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.models import Model, load
+from bp_core.reward import Reward, TextReward
+from bp_core.sampling import Draw, SamplingParams
+from train.rl import checkpoint
+from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss
+from train.rl.arguments import FREE, PPOArguments, parse
+from train.rl.evaluation import Evaluator, Watch
+from train.rl.experience import Experience, experience, minibatches
+from train.rl.policy import Policy, Sequences
+from train.rl.report import write_report
+from train.rl.rewards import RolloutReward, StockPhrases
+from train.rl.rollouts import Prompt, Rollout, read_prompts, write
+from train.vision import define_operators
+from train.weights import write_folder_like
+
+
+class TrainingError(BeautifulPromptError):
+    """The run cannot go on; its last checkpoint can."""
+
+
+class Run:
+    """A PPO run: everything that lives longer than a step."""
+
+    def __init__(self, args: PPOArguments) -> None:
+        # What can be wrong is found out in the order of what it costs to look.
+        self.args, self.folder = args, Path(args.output_dir)
+        last = self._begin()
+        self.prompts = read_prompts(args.prompts)
+        held_out = read_prompts(args.eval_prompts)[: args.eval_count] if args.eval_prompts else []
+        if args.reward_baseline == "dataset" and not all(p.given for p in self.prompts):
+            raise InputError(f"{args.prompts}: reward_baseline dataset needs the column prompt")
+
+        from accelerate import Accelerator
+
+        self.accelerator = Accelerator(mixed_precision="bf16" if args.bf16 else "no")
+        self._check_processes()
+        device = self.accelerator.device
+        self.reward = RolloutReward(
+            Reward(
+                TextReward.load(args.aesthetic_reward, device),
+                TextReward.load(args.relevance_reward, device) if args.relevance_reward else None,
+                args.alpha,
+            ),
+            args.reward_baseline,
+            args.terms,
+            args.guarded,
+        )
+        judge = TextReward.load(args.judge, device) if args.judge else None
+        self.model = load_trainable(args.base, device)
+        self.prompts = self._short(self.prompts)
+        torch.manual_seed(args.seed)  # of the value head's first weights
+        self.policy = Policy(self.model.network, args.trained_layers, args.lora_rank).to(device)
+        self.trained = {n: p for n, p in self.policy.named_parameters() if p.requires_grad}
+        size = sum(p.numel() * p.element_size() for p in self.trained.values())
+        # Weights and two moments a checkpoint, one of them half written, and the model at the end.
+        checkpoint.check_room(self.folder, 3 * size * (args.keep_checkpoints + 1) + 2 * size)
+
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(),
+            args.learning_rate,
+            (args.adam_beta1, args.adam_beta2),
+            weight_decay=args.weight_decay,
+        )
+        self.schedule = self._schedule()
+        self.kl = KLController(args.kl_beta, args.kl_target, args.kl_horizon)
+        self.moments = RunningMoments()
+        self.stock = StockPhrases()
+        self.samples: list[dict[str, str]] = []
+        self.step = 0
+        if last is not None:
+            self._load(last)
+        self.module = self.accelerator.prepare_model(self.policy)
+        self.log = None
+        if self.accelerator.is_main_process:
+            self.log = checkpoint.Log(self.folder, self.step)
+            about = json.dumps(asdict(args), indent=2) + "\n"
+            (self.folder / "config.json").write_text(about, encoding="utf-8")
+        self.evaluate = None
+        if held_out:
+            self.evaluate = Evaluator(
+                self.model, held_out, args.modes, self.reward, judge, args.rollout_chunk
+            )
+
+    # What happens once.
+
+    def train(self) -> Path:
+        """Run to the last step; the folder of the finished model."""
+        from torch.utils.tensorboard import SummaryWriter
+        from tqdm import tqdm
+
+        args, main = self.args, self.accelerator.is_main_process
+        board = SummaryWriter(str(self.folder), purge_step=self.step + 1) if main else None
+        bar = tqdm(total=args.steps, initial=self.step, desc="PPO", disable=None if main else True)
+        if self.step == 0 and self.evaluate is not None:
+            self._report(self._evaluation({"step": 0}), board)
+        while self.step < args.steps:
+            self.step += 1
+            row = {"step": self.step} | self._step()
+            if self.evaluate is not None and self._due(args.eval_steps):
+                row = self._evaluation(row)
+            self._report(row, board)
+            bar.update()
+            bar.set_postfix(reward=f"{row['score/reward']:.3f}", kl=f"{row['kl']:.2f}")
+            over = args.stop_when_over_optimised and self._over_optimised()
+            if over or self._due(args.save_steps):
+                self._save()
+            if over:
+                break
+        bar.close()
+        folder = self.folder / "model"
+        if main:
+            write_folder_like(self.model, self.policy.weights(), folder, args.weights)
+        self.accelerator.wait_for_everyone()
+        return folder
+
+    # What happens every step.
+
+    def _step(self) -> dict[str, float]:
+        """Rollouts, and epochs of learning from them; figures to log."""
+        start = time.perf_counter()
+        rollouts = self._rollouts()
+        drawn = time.perf_counter() - start
+        scores, parts = self.reward(rollouts, self.stock)
+        everyone = self._gather(scores)
+        if not torch.isfinite(everyone).all():
+            raise TrainingError("a reward is not a finite number: look at the reward model")
+        self.moments.update(everyone)
+        self.stock.add(self._gather_phrases(rollouts))
+        scaled = scores / self.moments.std
+        if self.args.reward_clip:
+            scaled = scaled.clamp(-self.args.reward_clip, self.args.reward_clip)
+
+        sequences = Sequences.of(
+            [r.ids for r in rollouts], [r.response for r in rollouts], self.accelerator.device
+        )
+        args = self.args
+        with self.accelerator.autocast():
+            lived = experience(
+                self.policy,
+                sequences,
+                scaled,
+                self.kl,
+                args.gamma,
+                args.lam,
+                args.micro_batch_size,
+                self._sum,
+            )
+        figures = self._learn(lived)
+        kl = self._mean(lived.kl)
+        figures |= {f"score/{name}": self._mean(part) for name, part in parts.items()}
+        tokens = self._sum(torch.tensor(float(sum(lived.lengths))))
+        figures |= {
+            "score/total": self._mean(scores),
+            "score/std": self.moments.std,
+            "kl": kl,
+            "beta": self.kl.beta,
+            "entropy": self._mean(torch.tensor([lived.entropy])),
+            "kept": self._mean(torch.tensor([r.kept for r in rollouts])),
+            "added_words": self._mean(torch.tensor([float(r.added_words) for r in rollouts])),
+            "finished": self._mean(torch.tensor([float(r.finished) for r in rollouts])),
+            "tokens": float(tokens) / args.rollouts_per_step,
+            "commonest_share": self.stock.commonest()[1],
+            "learning_rate": self.schedule.get_last_lr()[0],
+        }
+        self.kl.update(kl, args.rollouts_per_step)
+        self.schedule.step()
+        seconds = time.perf_counter() - start
+        return figures | {"time/rollouts": drawn, "time/step": seconds}
+
+    def _rollouts(self) -> list[Rollout]:
+        """This process's share of the step's rollouts."""
+        args, world = self.args, self.accelerator.num_processes
+        count = args.rollouts_per_step // args.samples_per_prompt // world
+        first = (self.step - 1) * count * world + self.accelerator.process_index * count
+        chosen = [self._prompt(i) for i in range(first, first + count)]
+        draws = [
+            [Draw((args.seed << 32) + i, k) for k in range(args.samples_per_prompt)]
+            for i in range(first, first + count)
+        ]
+        params = SamplingParams(args.temperature, 0, 1.0, 1.0, args.max_new_tokens)
+        prompts, modes = zip(*chosen, strict=True)
+        with self.accelerator.autocast():
+            return write(self.model, prompts, modes, draws, params, args.rollout_chunk)
+
+    def _prompt(self, index: int) -> tuple[Prompt, str]:
+        """The run's `index`-th prompt and its mode: shuffled anew each time all have been seen."""
+        seed, count = self.args.seed, len(self.prompts)
+        order = np.random.default_rng((seed, index // count)).permutation(count)
+        rewrite = np.random.default_rng((seed, 1, index)).random() < self.args.rewrite_share
+        return self.prompts[order[index % count]], "rewrite" if rewrite else "expand"
+
+    def _learn(self, lived: Experience) -> dict[str, float]:
+        """Epochs of clipped policy and value updates; means over all of them."""
+        args, world = self.args, self.accelerator.num_processes
+        own = args.rollouts_per_step // world
+        offset = self.accelerator.process_index * own
+        lengths = lived.lengths
+        sums = torch.zeros(6, dtype=torch.float64, device=self.accelerator.device)
+        updates, norms = 0, 0.0
+        parts = args.rollouts_per_step // args.minibatch_size
+        for epoch in range(args.epochs):
+            seed = (args.seed, 2, self.step, epoch)
+            for rows in minibatches(args.rollouts_per_step, parts, seed):
+                rows = [int(r) - offset for r in rows if offset <= r < offset + own]
+                tokens = self._sum(torch.tensor(float(sum(lengths[r] for r in rows))))
+                rows.sort(key=lengths.__getitem__)
+                size = args.micro_batch_size
+                for start in range(0, len(rows), size):
+                    last = start + size >= len(rows)
+                    with contextlib.nullcontext() if last else self._no_sync():
+                        sums += self._micro(lived, rows[start : start + size], float(tokens))
+                norms += self._update()
+                updates += 1
+        sums = self._sum(sums)
+        policy, value, clipped, value_clipped, moved, count = sums.tolist()
+        return {
+            "loss/policy": policy / updates,
+            "loss/value": value / updates,
+            "clipped/policy": clipped / count,
+            "clipped/value": value_clipped / count,
+            "approximate_kl": moved / count,
+            "gradient_norm": norms / updates,
+        }
+
+    def _micro(self, lived: Experience, rows: list[int], tokens: float) -> torch.Tensor:
+        """Gradients of a few rows' part of a minibatch's loss; sums to log."""
+        args = self.args
+        part = lived.sequences.rows(rows)
+        trunk = lived.trunk[rows, : part.ids.shape[1]]
+        old, values, advantages, returns = (
+            torch.cat([each[r] for r in rows])
+            for each in (lived.old, lived.values, lived.advantages, lived.returns)
+        )
+        with self.accelerator.autocast():
+            new, predicted = self.module(trunk, part.predicts, part.targets)
+        policy = policy_loss(new, old, advantages, args.clip, tokens)
+        value = value_loss(predicted, values, returns, args.value_clip, tokens)
+        # DDP averages gradients over processes, while both losses are parts of one sum.
+        loss = policy.loss + args.value_weight * value.loss
+        self.accelerator.backward(loss * self.accelerator.num_processes)
+        moved = 0.5 * (new - old).detach().square().sum()
+        logged = (policy.loss, value.loss, policy.clipped, value.clipped, moved)
+        count = torch.tensor(float(len(new)), device=new.device)
+        return torch.stack([x.detach().double() for x in (*logged, count)])
+
+    def _update(self) -> float:
+        """One optimiser step; the gradient's norm."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), self.args.max_grad_norm))
+        if not np.isfinite(norm):
+            raise TrainingError(
+                f"the gradient of step {self.step} is not finite: lower learning_rate, and go on "
+                "from the last checkpoint with --resume true"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return norm
+
+    # What happens now and then.
+
+    def _evaluation(self, row: dict) -> dict:
+        """`row` with the figures of held-out prompts, and a flag when they tell of trouble."""
+        if self.log is not None:
+            with self.accelerator.autocast():
+                figures, self.samples = self.evaluate()
+            row = row | {f"eval/{name}": value for name, value in figures.items()}
+            seen = [
+                {n.removeprefix("eval/"): v for n, v in old.items() if n.startswith("eval/")}
+                for old in (*self.log.rows, row)
+            ]
+            if warning := Watch()([figures for figures in seen if figures]):
+                row["flag"] = warning
+        self.accelerator.wait_for_everyone()
+        return row
+
+    def _report(self, row: dict, board) -> None:
+        """Write a step's figures down, and the page when there are new samples."""
+        if self.log is None:
+            return
+        self.log.add(row)
+        for name, value in row.items():
+            if not isinstance(value, str):
+                board.add_scalar(name, value, row["step"])
+        if "flag" in row:
+            print(f"step {row['step']}: {row['flag']}", file=sys.stderr)
+        evaluated = any(name.startswith("eval/") for name in row)
+        if evaluated or (self.evaluate is None and self._due(self.args.save_steps)):
+            write_report(self.folder, self.log.rows, self.samples, self.folder.name)
+
+    def _over_optimised(self) -> bool:
+        """Whether the last evaluation was flagged, on every process."""
+        from accelerate.utils import broadcast_object_list
+
+        flagged = [self.log is not None and "flag" in self.log.rows[-1]]
+        return broadcast_object_list(flagged)[0]
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            tensors = {
+                "policy": {name: p.detach() for name, p in self.trained.items()},
+                "optimizer": self.optimizer.state_dict(),
+            }
+            numbers = {
+                "step": self.step,
+                "schedule": self.schedule.state_dict(),
+                "kl": self.kl.state_dict(),
+                "moments": self.moments.state_dict(),
+                "stock": self.stock.state_dict(),
+            }
+            checkpoint.write(self.folder, self.step, tensors, numbers, self.args.keep_checkpoints)
+        self.accelerator.wait_for_everyone()
+
+    def _load(self, path: Path) -> None:
+        tensors, numbers = checkpoint.read(path, self.accelerator.device)
+        for name, parameter in self.trained.items():
+            parameter.data.copy_(tensors["policy"][name])
+        self.optimizer.load_state_dict(tensors["optimizer"])
+        self.schedule.load_state_dict(numbers["schedule"])
+        self.step = numbers["step"]
+        self.kl = KLController(**numbers["kl"])
+        self.moments = RunningMoments(**numbers["moments"])
+        self.stock.load_state_dict(numbers["stock"])
+
+    # Small things.
+
+    def _begin(self) -> Path | None:
+        """The checkpoint to go on from; raises InputError when the folder is another run's."""
+        last = checkpoint.latest(self.folder)
+        if last is None:
+            return None
+        if not self.args.resume:
+            raise InputError(
+                f"{self.folder} holds a run: go on with --resume true, or give another output_dir"
+            )
+        before = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        now = asdict(self.args)
+        changed = sorted(k for k in now if k not in FREE and before.get(k) != now[k])
+        if changed:
+            raise InputError(
+                f"{self.folder} was begun with another {', '.join(changed)}: go on with the same, "
+                "or give another output_dir"
+            )
+        return last
+
+    def _check_processes(self) -> None:
+        args, world = self.args, self.accelerator.num_processes
+        prompts = args.rollouts_per_step // args.samples_per_prompt
+        if prompts % world or args.minibatch_size % world:
+            raise InputError(
+                f"{world} processes cannot share {prompts} prompts a step and minibatches of "
+                f"{args.minibatch_size}: give multiples of {world}"
+            )
+
+    def _short(self, prompts: list[Prompt]) -> list[Prompt]:
+        longest, mode = self.args.max_prompt_tokens, self.args.modes[0]
+        found = [p for p in prompts if len(self.model.encode(p.raw, mode)) <= longest]
+        if not found:
+            raise InputError(f"{self.args.prompts}: no prompt has {longest} tokens or fewer")
+        return found
+
+    def _schedule(self):
+        from transformers import get_scheduler
+
+        args = self.args
+        try:
+            return get_scheduler(
+                args.lr_scheduler_type, self.optimizer, args.warmup_steps, args.steps
+            )
+        except ValueError as error:
+            raise InputError(f"lr_scheduler_type '{args.lr_scheduler_type}': {error}") from error
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.args.steps
+
+    def _sum(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum of `x` over all processes."""
+        return self.accelerator.reduce(x.to(self.accelerator.device), "sum")
+
+    def _mean(self, x: torch.Tensor) -> float:
+        """Mean over all rollouts, of which each process holds as many, (n,)."""
+        return float(self._sum(x.double().mean()) / self.accelerator.num_processes)
+
+    def _gather(self, x: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.gather(x.to(self.accelerator.device)).cpu()
+
+    def _gather_phrases(self, rollouts: list[Rollout]) -> list[tuple[str, ...]]:
+        from accelerate.utils import gather_object
+
+        return gather_object([r.added for r in rollouts])
+
+    def _no_sync(self):
+        return self.accelerator.no_sync(self.module)
+
+
+def load_trainable(base: str | None, device: torch.device) -> Model:
+    """A rewriter in float32 whose parameters can learn; raises ModelError, InputError."""
+    model = load(base, "cpu", "float32")
+    if not isinstance(model.network, Bloom):
+        raise InputError(f"{model.name} is no BLOOM: train/ppo.py trains those, train/grpo.py any")
+    for name, parameter in list(model.network.named_parameters()):
+        owner, _, leaf = name.rpartition(".")
+        # Out of the file's memory map.
+        own = torch.nn.Parameter(parameter.detach().clone(), requires_grad=False)
+        setattr(model.network.get_submodule(owner), leaf, own)
+    model.network.to(device)
+    return model
+
+
+def main(argv: list[str] | None = None) -> None:
+    define_operators()
+    (args,) = parse(PPOArguments, argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    run = Run(args)
+    try:
+        folder = run.train()
+    except (RuntimeError, MemoryError) as error:
+        raise TrainingError(explain(error, run)) from error
+    if run.accelerator.is_main_process:
+        print(f"wrote {folder}", file=sys.stderr)
+
+
+def explain(error: Exception, run: Run) -> str:
+    """What a failed step means, in one line with its remedy."""
+    text = " ".join(str(error).split())[:200]
+    again = f"go on from step {checkpoint.latest_step(run.folder)} with --resume true"
+    if isinstance(error, MemoryError) or "memory" in text:
+        return f"out of memory at step {run.step}: lower micro_batch_size or rollout_chunk, {again}"
+    if run.accelerator.num_processes > 1:
+        return f"step {run.step} failed, another process may have died ({text}): {again}"
+    return f"step {run.step} failed ({text}): {again}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BeautifulPromptError as error:
+        sys.exit(f"ppo.py: {error}")

@@ -1,0 +1,192 @@
+"""The policy of PPO: a BLOOM whose upper layers learn, its frozen reference, and a value head.
+
+Below the trained layers policy and reference are the same network, so its output (the trunk's) is
+computed once a step and serves both, and every epoch over the rollouts. The embeddings, tied to the
+output head, are part of what stays frozen. With LoRA the reference is the policy without its
+adapters; otherwise it is a copy of the trained layers alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from bp_core.bloom import Bloom
+from bp_core.errors import InputError
+
+# Logits of this many numbers are held at once: 128 MiB of float32.
+_LOGITS = 1 << 25
+
+
+class Sequences(NamedTuple):
+    """Prompts with their responses, padded on the right, where the causal mask hides it.
+
+    Attributes:
+        ids: (n, T) tokens.
+        predicts: (n, T), true where the next token is one of the response.
+    """
+
+    ids: Tensor
+    predicts: Tensor
+
+    @classmethod
+    def of(
+        cls, prompts: Sequence[list[int]], responses: Sequence[list[int]], device: torch.device
+    ) -> Sequences:
+        """From token lists; no response may be empty."""
+        rows = [[*p, *r] for p, r in zip(prompts, responses, strict=True)]
+        longest = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
+        starts = torch.tensor([[len(p) - 1] for p in prompts], device=device)
+        ends = torch.tensor([[len(row) - 1] for row in rows], device=device)
+        at = torch.arange(longest, device=device)
+        return cls(ids, (at >= starts) & (at < ends))
+
+    @property
+    def targets(self) -> Tensor:
+        """(tokens,) ids of the responses, row after row."""
+        return self.ids.roll(-1, 1)[self.predicts]
+
+    def rows(self, chosen: Sequence[int]) -> Sequences:
+        """Some of the rows, without the padding that none of them needs."""
+        index = torch.tensor(chosen, device=self.ids.device)
+        predicts = self.predicts[index]
+        used = int(predicts.any(0).nonzero().max()) + 2
+        return Sequences(self.ids[index, :used], predicts[:, :used])
+
+
+class ValueHead(nn.Module):
+    """Hidden state to the return expected from it: two layers, as in the released code."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(hidden_size, 2 * hidden_size)
+        self.outer = nn.Linear(2 * hidden_size, 1)
+        # An untrained critic that says 0 disturbs the policy less than one that guesses.
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.outer(torch.relu(self.inner(hidden))).squeeze(-1)
+
+
+class Policy(nn.Module):
+    """Policy, reference and value head over one network.
+
+    Args:
+        network: the SFT model in float32, its parameters its own (no memory map).
+        trained_layers: how many of the upper layers learn; 0 for all.
+        lora_rank: of adapters on those layers' linear maps, which then stay frozen; 0 for none.
+    """
+
+    def __init__(self, network: Bloom, trained_layers: int, lora_rank: int = 0) -> None:
+        super().__init__()
+        depth = len(network.h)
+        if not 0 <= trained_layers <= depth:
+            raise InputError(f"trained_layers is {trained_layers}: the model has {depth} layers")
+        self.network = network.requires_grad_(False)
+        self.first = depth - (trained_layers or depth)
+        self.lora = lora_rank > 0
+        self.value = ValueHead(network.config.hidden_size)
+        if self.lora:
+            self._adapt(lora_rank)
+        else:
+            self.reference_layers = copy.deepcopy(network.h[self.first :])
+            self.reference_norm = copy.deepcopy(network.ln_f)
+            for part in (*network.h[self.first :], network.ln_f):
+                part.requires_grad_(True)
+
+    def _adapt(self, rank: int) -> None:
+        from peft import LoraConfig, inject_adapter_in_model
+
+        layers = "|".join(str(i) for i in range(self.first, len(self.network.h)))
+        names = "query_key_value|dense|dense_h_to_4h|dense_4h_to_h"
+        config = LoraConfig(
+            r=rank, lora_alpha=2 * rank, target_modules=rf"h\.({layers})\..*\.({names})"
+        )
+        inject_adapter_in_model(config, self.network)
+
+    @torch.no_grad()
+    def trunk(self, ids: Tensor) -> Tensor:
+        """(n, T) ids to the input of the trained layers, (n, T, hidden)."""
+        bias = self.network.bias(ids.shape[1])
+        x = self.network.embed(ids)
+        for block in self.network.h[: self.first]:
+            x = block(x, bias)
+        return x
+
+    def forward(self, trunk: Tensor, predicts: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the responses' tokens, and values before each: (tokens,) both.
+
+        Args:
+            trunk: (n, T, hidden) from `trunk`.
+            predicts, targets: of the same `Sequences`.
+        """
+        hidden = self._upper(trunk, predicts, self.network.h[self.first :], self.network.ln_f)
+        return self._logprobs(hidden, targets), self.value(hidden).float()
+
+    @torch.no_grad()
+    def reference(self, trunk: Tensor, predicts: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities (tokens,) under the frozen reference."""
+        if self.lora:
+            with self.without_adapters():
+                layers, norm = self.network.h[self.first :], self.network.ln_f
+                return self._logprobs(self._upper(trunk, predicts, layers, norm), targets)
+        hidden = self._upper(trunk, predicts, self.reference_layers, self.reference_norm)
+        return self._logprobs(hidden, targets)
+
+    def _upper(self, x: Tensor, predicts: Tensor, layers: nn.ModuleList, norm: nn.Module) -> Tensor:
+        """(tokens, hidden) before each token of the responses."""
+        bias = self.network.bias(x.shape[1])
+        for block in layers:
+            x = block(x, bias)
+        return norm(x[predicts])
+
+    def _logprobs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """A few rows at a time, their logits made again going back: all of them at once, for a
+        vocabulary of 250,880, would outweigh the network."""
+
+        def some(rows: Tensor, ids: Tensor) -> Tensor:
+            logits = self.network.logits(rows).float()
+            return logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(1)
+
+        step = max(1, _LOGITS // self.network.vocab_size)
+        parts = zip(hidden.split(step), targets.split(step), strict=True)
+        if len(hidden) <= step or not torch.is_grad_enabled():
+            return torch.cat([some(*part) for part in parts])
+        return torch.cat([checkpoint(some, *part, use_reentrant=False) for part in parts])
+
+    @contextmanager
+    def without_adapters(self) -> Iterator[None]:
+        """The network as it was before LoRA."""
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        adapted = [m for m in self.network.modules() if isinstance(m, BaseTunerLayer)]
+        for module in adapted:
+            module.enable_adapters(False)
+        try:
+            yield
+        finally:
+            for module in adapted:
+                module.enable_adapters(True)
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The rewriter's tensors by their names in a checkpoint, adapters merged in."""
+        if not self.lora:
+            yield from self.network.state_dict().items()
+            return
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        merged = copy.deepcopy(self.network)
+        for name, module in list(merged.named_modules()):
+            if isinstance(module, BaseTunerLayer):
+                module.merge()
+                owner, _, leaf = name.rpartition(".")
+                setattr(merged.get_submodule(owner), leaf, module.get_base_layer())
+        yield from merged.state_dict().items()

@@ -1,0 +1,169 @@
+"""What a rollout earns: the reward of its text above a baseline, and terms that keep it honest.
+
+The paper's reward (arXiv 2311.06752, section 3.3) rises for anything its models like: other
+subjects, endless praise, one tail for every prompt. Each term here closes one such way; each is
+off at weight 0 and is logged apart. All are in standard deviations of the reward.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from bp_core.errors import InputError
+from bp_core.prompt import parse
+from bp_core.reward import Reward
+from bp_core.words import words
+from train.rl.rollouts import Prompt, Rollout
+
+BASELINES = ("raw", "dataset", "none")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Weights of the terms, and the limits that they are measured from.
+
+    Attributes:
+        kept: times the share (0-1) of the artist's words that the model itself lost.
+        length: times how far the number of added words lies outside `words_min` to `words_max`,
+            as a share of that limit.
+        end: for a rewrite without an end token.
+        copies: times the share (0-1) of the added word pairs that other rollouts of the same
+            prompt have, too.
+        stock: times the share (0-1) by which each added phrase is used in more than `stock_limit`
+            of the recent rollouts, summed over the phrases.
+        refused: times the share (0-1) of the written phrases that the guard left out.
+    """
+
+    kept: float = 0.0
+    length: float = 0.0
+    end: float = 0.0
+    copies: float = 0.0
+    stock: float = 0.0
+    refused: float = 0.0
+    words_min: int = 8
+    words_max: int = 30
+    stock_limit: float = 0.1
+
+
+class StockPhrases:
+    """How common each phrase is in the rollouts of the last steps, over all processes."""
+
+    def __init__(self, steps: int = 16) -> None:
+        self._recent: deque[tuple[int, Counter[str]]] = deque(maxlen=steps)
+        self._count: Counter[str] = Counter()
+        self._rollouts = 0
+
+    def add(self, phrases: Sequence[Sequence[str]]) -> None:
+        """Take in the added phrases of one step's rollouts."""
+        if len(self._recent) == self._recent.maxlen:
+            rollouts, count = self._recent[0]
+            self._count -= count
+            self._rollouts -= rollouts
+        count = Counter(phrase.lower() for added in phrases for phrase in set(added))
+        self._recent.append((len(phrases), count))
+        self._count += count
+        self._rollouts += len(phrases)
+
+    def share(self, phrase: str) -> float:
+        """Share (0-1) of the recent rollouts that add the phrase."""
+        return self._count[phrase.lower()] / max(1, self._rollouts)
+
+    def commonest(self) -> tuple[str, float]:
+        """The phrase used most, and its share; ("", 0) before any."""
+        phrase = max(self._count, key=self._count.get, default="")
+        return phrase, self.share(phrase)
+
+    def state_dict(self) -> list[tuple[int, dict[str, int]]]:
+        return [(rollouts, dict(count)) for rollouts, count in self._recent]
+
+    def load_state_dict(self, state: list[tuple[int, dict[str, int]]]) -> None:
+        self._recent.clear()
+        self._count, self._rollouts = Counter(), 0
+        for rollouts, count in state:
+            self._recent.append((rollouts, Counter(count)))
+            self._count += Counter(count)
+            self._rollouts += rollouts
+
+
+class RolloutReward:
+    """Scores rollouts.
+
+    Args:
+        reward: the model or models that train the policy.
+        baseline: whose reward is taken off: the raw prompt's, the data set's own rewrite's, or
+            nothing.
+        guarded: judge what the artist would be shown, not what the model wrote.
+    """
+
+    def __init__(self, reward: Reward, baseline: str, terms: Terms, guarded: bool) -> None:
+        if baseline not in BASELINES:
+            raise InputError(
+                f"no reward_baseline '{baseline}': choose one of {', '.join(BASELINES)}"
+            )
+        self.reward, self.baseline, self.terms, self.guarded = reward, baseline, terms, guarded
+
+    def __call__(
+        self, rollouts: Sequence[Rollout], stock: StockPhrases
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Scores (n,), and what they are the sum of: "reward" and the terms in use, (n,) each.
+
+        Args:
+            rollouts: those of one prompt side by side.
+            stock: phrases of the steps before this one.
+        """
+        terms = self.terms
+        parts = {"reward": self.gain(rollouts)}
+        for name, shares in (
+            ("kept", [1 - r.kept for r in rollouts]),
+            ("length", [self._off_length(r) for r in rollouts]),
+            ("end", [float(not r.finished) for r in rollouts]),
+            ("copies", copied(rollouts)),
+            ("stock", [self._stock(r, stock) for r in rollouts]),
+            ("refused", [r.refused for r in rollouts]),
+        ):
+            weight = getattr(terms, name)
+            if weight:
+                parts[name] = -weight * torch.tensor(shares)
+        return torch.stack(list(parts.values())).sum(0), parts
+
+    def gain(self, rollouts: Sequence[Rollout]) -> Tensor:
+        """Reward (n,) above the baseline's, in standard deviations."""
+        raw = [r.prompt.raw for r in rollouts]
+        texts = [parse(r.text if self.guarded else r.written).prose for r in rollouts]
+        scores = torch.tensor([s.total for s in self.reward.score(texts, raw)])
+        if self.baseline == "none":
+            return scores
+        # A prompt's baseline is the same for all of its rollouts.
+        prompts = list(dict.fromkeys(r.prompt for r in rollouts))
+        own = [parse(self._base_text(p)).prose for p in prompts]
+        base = self.reward.score(own, [p.raw for p in prompts])
+        base = dict(zip(prompts, (s.total for s in base), strict=True))
+        return scores - torch.tensor([base[r.prompt] for r in rollouts])
+
+    def _base_text(self, prompt: Prompt) -> str:
+        return prompt.given if self.baseline == "dataset" else prompt.raw
+
+    def _off_length(self, rollout: Rollout) -> float:
+        count, low, high = rollout.added_words, self.terms.words_min, self.terms.words_max
+        return max(0.0, (low - count) / max(1, low), (count - high) / high)
+
+    def _stock(self, rollout: Rollout, stock: StockPhrases) -> float:
+        return sum(max(0.0, stock.share(p) - self.terms.stock_limit) for p in set(rollout.added))
+
+
+def copied(rollouts: Sequence[Rollout]) -> list[float]:
+    """Share (0-1) of each rollout's added word pairs that another one of its prompt has, too."""
+    pairs = [{pair for p in r.added for pair in pairwise(words(p.lower()))} for r in rollouts]
+    users: dict[Prompt, Counter] = {}
+    for rollout, own in zip(rollouts, pairs, strict=True):
+        users.setdefault(rollout.prompt, Counter()).update(own)
+    return [
+        sum(users[r.prompt][pair] > 1 for pair in own) / len(own) if own else 0.0
+        for r, own in zip(rollouts, pairs, strict=True)
+    ]

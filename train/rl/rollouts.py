@@ -1,0 +1,157 @@
+"""What the policy writes while it learns: through the decoder and the guard of inference.
+
+A rollout knows both what the model wrote and what an artist would be shown of it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bp_core.draft import Drafter
+from bp_core.errors import InputError
+from bp_core.fidelity import fidelity
+from bp_core.generate import Generation, generate
+from bp_core.models import Model
+from bp_core.sampling import Draw, SamplingParams
+from bp_core.settings import Settings
+from bp_core.words import clauses, words
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt to rewrite, and the data set's own rewrite of it ("" when there is none)."""
+
+    raw: str
+    given: str = ""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One rewrite of one prompt.
+
+    Attributes:
+        ids, response: tokens of the filled template, and drawn ones with the end token, if drawn.
+        finished: the end token was drawn.
+        written: the prompt as the model wrote it, before the guard.
+        text: what an artist would be shown: tidied by the guard, or the raw prompt when nothing
+            admissible was added.
+        kept: share (0-1) of the artist's content words in `written`.
+        added: the phrases of `text` that the raw prompt did not have.
+        refused: share (0-1) of the written phrases that the guard left out.
+    """
+
+    prompt: Prompt
+    mode: str
+    ids: list[int]
+    response: list[int]
+    finished: bool
+    written: str
+    text: str
+    kept: float
+    added: tuple[str, ...]
+    refused: float
+
+    @property
+    def added_words(self) -> int:
+        return len(words(" ".join(self.added)))
+
+
+def read_prompts(path: str) -> list[Prompt]:
+    """Prompts from Parquet or CSV (raw_prompt, and prompt if there is one), or text, one a line.
+
+    Raises:
+        InputError: unreadable, without the column, or without a prompt that has words.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"no prompts at {path}: make them with train/prompts.py")
+    try:
+        if file.suffix == ".parquet":
+            import pandas as pd
+
+            rows = pd.read_parquet(file).to_dict("records")
+        elif file.suffix == ".csv":
+            with file.open(newline="", encoding="utf-8") as handle:
+                rows = list(csv.DictReader(handle))
+        else:
+            lines = file.read_text(encoding="utf-8").splitlines()
+            rows = [{"raw_prompt": line} for line in lines]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read prompts from {path} ({error}): give Parquet or text"
+        ) from error
+    if rows and "raw_prompt" not in rows[0]:
+        raise InputError(f"{path} lacks the column raw_prompt")
+    prompts = [Prompt(str(r["raw_prompt"]), str(r.get("prompt") or "")) for r in rows]
+    # Pair files cut one prompt in several ways and hold plain text as well.
+    prompts = list(dict.fromkeys(p for p in prompts if words(p.raw)))
+    if not prompts:
+        raise InputError(f"{path} has no prompt with words in it: give one a line")
+    return prompts
+
+
+def write(
+    model: Model,
+    prompts: Sequence[Prompt],
+    modes: Sequence[str],
+    draws: Sequence[Sequence[Draw]],
+    params: SamplingParams,
+    chunk: int,
+) -> list[Rollout]:
+    """Rollouts of each prompt, those of one prompt side by side.
+
+    Args:
+        modes: "expand" or "rewrite" for each prompt.
+        draws: the candidates wanted of each prompt.
+        params: sampling, the same for all.
+        chunk: rows decoded together.
+    """
+    drafters = [
+        drafter(model, p, m, params.max_new_tokens) for p, m in zip(prompts, modes, strict=True)
+    ]
+    # Prompts of like length share a decoding, so that little of it is padding.
+    order = sorted(range(len(drafters)), key=lambda i: len(drafters[i].ids))
+    size = max(1, chunk // max(map(len, draws)))
+    found: list[list[Rollout]] = [[] for _ in drafters]
+    for start in range(0, len(order), size):
+        part = order[start : start + size]
+        generations = generate(
+            model.network,
+            [drafters[i].ids for i in part],
+            eos=model.eos_id,
+            draws=[draws[i] for i in part],
+            params=params,
+            blocked=[(i,) for i in model.special_ids if i != model.eos_id],
+        )
+        for i, several in zip(part, generations, strict=True):
+            found[i] = [rollout(model, prompts[i], drafters[i], g) for g in several]
+    return [rollout for several in found for rollout in several]
+
+
+def drafter(model: Model, prompt: Prompt, mode: str, longest: int) -> Drafter:
+    """Reads a prompt as inference does; nothing is dropped for lost words, which rewards punish."""
+    return Drafter(model, prompt.raw, Settings(mode=mode, max_new_tokens=longest, min_kept=0.0))
+
+
+def rollout(model: Model, prompt: Prompt, drafter: Drafter, generation: Generation) -> Rollout:
+    """What a generation is worth showing, and what it was before the guard."""
+    said = model.decode(generation.tokens).replace("\ufffd", "").strip()
+    written = f"{prompt.raw}, {said}" if drafter.mode == "expand" else said
+    draft = drafter.draft(generation)
+    phrases = clauses(said)
+    added = draft.added if draft else ()
+    return Rollout(
+        prompt,
+        drafter.mode,
+        drafter.ids,
+        generation.tokens + [model.eos_id] * generation.finished,
+        generation.finished,
+        written,
+        draft.text if draft else prompt.raw,
+        fidelity(prompt.raw, written).kept,
+        added,
+        max(0.0, 1 - len(added) / len(phrases)) if drafter.mode == "expand" and phrases else 0.0,
+    )
