@@ -39,7 +39,9 @@ class ScorePrompt(io.ComfyNode):
                     "unconnected.",
                 ),
                 io.Combo.Input(
-                    "reward", optional=True, options=folders.judges(), default=AUTO,
+                    # Not "reward" as in Load Beautiful Prompt: after Clear Workflow the page gives
+                    # a new node the values of like-named widgets that its id had before.
+                    "reward_model", optional=True, options=folders.judges(), default=AUTO,
                     tooltip="A reward model in models/beautifulprompt to score with; auto: the "
                     "rewriter's.",
                 ),
@@ -54,9 +56,9 @@ class ScorePrompt(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, reward: str | None = None) -> bool | str:
+    def validate_inputs(cls, reward_model: str | None = None) -> bool | str:
         """Refuse a reward model that is not here; None is an input that another node feeds."""
-        return reward in (None, AUTO) or verdict(lambda: folders.find_reward(reward))
+        return reward_model in (None, AUTO) or verdict(lambda: folders.find_reward(reward_model))
 
     @classmethod
     def execute(
@@ -64,13 +66,13 @@ class ScorePrompt(io.ComfyNode):
         text: str,
         rewrite: str,
         rewriter: ManagedRewriter | None = None,
-        reward: str = AUTO,
+        reward_model: str = AUTO,
     ) -> io.NodeOutput:
         from ..bp_core.fidelity import fidelity
         from ..bp_core.prompt import parse
 
         prose = [parse(prompt).prose for prompt in (text, rewrite if rewrite.strip() else text)]
-        own, new = _judge(rewriter, reward).ready(2).score(prose, raw=[prose[0]] * 2)
+        own, new = _judge(rewriter, reward_model).ready(2).score(prose, raw=[prose[0]] * 2)
         found = fidelity(*prose)
         gain = new.total - own.total
         lines = [

@@ -73,7 +73,7 @@ def test_every_input_and_output_is_explained(pack):
 WIDGETS = {
     "BeautifulPromptLoad": ["model", "download", "device", "precision", "reward"],
     "BeautifulPromptBeautify": ["text", *SETTINGS],
-    "BeautifulPromptScore": ["text", "rewrite", "reward"],
+    "BeautifulPromptScore": ["text", "rewrite", "reward_model"],
     "BeautifulPromptScoreImage": ["scorer", "download"],
     "BeautifulPromptPickBest": ["count"],
 }

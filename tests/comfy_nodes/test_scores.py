@@ -76,14 +76,14 @@ def test_a_prompt_is_scored_by_the_model_that_is_chosen(pack, host, judge_folder
     assert node.validate_inputs() is True  # fed by another node
     assert "put its folder there" in node.validate_inputs("gone")
     texts = ("a cat", "a cat, soft light")
-    alone = node.execute(*texts, reward="judge").args
+    alone = node.execute(*texts, reward_model="judge").args
     # The rewriter's own is not asked.
     silent = SimpleNamespace(reward=None)
-    assert node.execute(*texts, rewriter=silent, reward="judge").args == alone
+    assert node.execute(*texts, rewriter=silent, reward_model="judge").args == alone
     (judge_folder / "model.safetensors").write_bytes(b"cut")
     part("memory").load_reward.cache_clear()
     with pytest.raises(Exception, match=r"model\.safetensors"):
-        node.execute(*texts, reward="judge")
+        node.execute(*texts, reward_model="judge")
 
 
 def test_the_reward_moves_with_its_head_when_the_host_says(pack, host, judge_folder):

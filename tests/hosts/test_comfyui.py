@@ -180,11 +180,11 @@ def test_a_reward_model_of_the_user_s_scores_prompts(host):
     (folder / "judge" / "beautifulprompt.json").write_text(json.dumps(about), "utf-8")
     texts = {"text": "a cat", "rewrite": "a cat, soft light"}
     said = []
-    for more in ({}, {"reward": "judge"}):  # the same weights: once bundled, once the user's
+    for more in ({}, {"reward_model": "judge"}):  # the same weights: once bundled, once the user's
         node = {"class_type": "BeautifulPromptScore", "inputs": {**texts, **more}}
         said.append(host.run({"1": node}).outputs["1"]["text"])
     assert said[0] == said[1] and "score" in said[0][0]
-    node["inputs"]["reward"] = "gone"
+    node["inputs"]["reward_model"] = "gone"
     with pytest.raises(Refused, match="put its folder there"):
         host.run({"1": node})
 
