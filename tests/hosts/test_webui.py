@@ -97,7 +97,6 @@ def test_hires_follows(webui):
     options = {
         "enable_hr": True,
         "hr_scale": 2,
-        "hr_upscaler": "Nearest",
         "denoising_strength": 0.7,
     }
     answer = webui.txt2img(PROMPT, ["Always"], **options)

@@ -156,7 +156,7 @@ def test_a_download_that_fails_says_why(page):
 
 
 def test_img2img_has_its_own_button(page):
-    page.locator("#tabs").get_by_role("tab", name="img2img", exact=True).click()
+    page.locator("#tabs > .tab-nav > button").get_by_text("img2img", exact=True).first.click()
     box(page, "img2img").fill("a red door")
     page.click("#img2img_beautify")
     cards(page, "img2img").first.wait_for()
