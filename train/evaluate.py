@@ -2,9 +2,11 @@
 
     python train/evaluate.py --data ../shared/data --out runs/evaluate
     python train/evaluate.py --data ../shared/data --perplexity runs/pairs
+    python train/evaluate.py --model runs/starter_ppo/model --judge runs/starter_reward_b/model \\
+        --sets partiprompts --prompts runs/prompts/coco1000.txt --n 8
 
-Prompts: PartiPrompts and GenEval. `--judge FOLDER` scores with a second reward model, one that
-neither trained nor ranked what it judges.
+Prompts: PartiPrompts and GenEval, and files of your own. `--judge FOLDER` scores with a second
+reward model, one that neither trained nor ranked what it judges.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import BeautifulPromptError
 from bp_core.rewriter import Result, Rewriter
+from bp_core.sampling import Draw
+from bp_core.words import words
 from train.collect import read_evaluation_sets
 from train.metrics import FIXED_TAIL, Figures, measure
 from train.ranking import interval
@@ -64,8 +68,19 @@ def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
     }
 
 
+def kept_unguarded(rewriter: Rewriter, prompts: Sequence[str], seed: int) -> float:
+    """Share (0-1) of the artist's words in what the model itself writes, no guard behind it."""
+    from train.rl.evaluation import SAMPLING
+    from train.rl.rollouts import Prompt, write
+
+    wanted = [Prompt(p) for p in prompts if words(p)]
+    draws = [[Draw(seed, 0)]] * len(wanted)
+    found = write(rewriter.model, wanted, ["rewrite"] * len(wanted), draws, SAMPLING, chunk=64)
+    return float(np.mean([r.kept for r in found]))
+
+
 def gains(results: Sequence[Result], judge) -> dict[str, np.ndarray]:
-    """Reward above the raw prompt's, in z: the best candidate, candidate 0, a fixed tail."""
+    """Reward above the raw prompt's, in z, of the best candidate, candidate 0 and a fixed tail."""
     from bp_core.prompt import parse
 
     found: dict[str, list[float]] = {"best": [], "candidate 0": [], "fixed tail": []}
@@ -82,7 +97,10 @@ def gains(results: Sequence[Result], judge) -> dict[str, np.ndarray]:
         own, *scores = judge.score([parse(text).prose for text in texts]).tolist()
         for name, score in zip(found, scores, strict=True):
             found[name].append(score - own)
-    return {name: np.array(values) for name, values in found.items()}
+    arrays = {name: np.array(values) for name, values in found.items()}
+    for name in ("best", "candidate 0"):
+        arrays[f"{name} over fixed tail"] = arrays[name] - arrays["fixed tail"]
+    return arrays
 
 
 def samples(results: Sequence[Result], count: int, seed: int = 0) -> list[dict]:
@@ -108,6 +126,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--judge", help="folder of a reward model that judges")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", default=["partiprompts", "geneval"])
+    parser.add_argument("--prompts", nargs="*", type=Path, default=[], help="text, one a line")
     parser.add_argument("--modes", nargs="+", default=["expand", "rewrite"])
     parser.add_argument("--n", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
@@ -128,9 +147,9 @@ def main(argv: list[str] | None = None) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Figures] = {}
     report: dict[str, dict] = {}
-    for name, prompts in read_evaluation_sets(args.data).items():
-        if name not in args.sets:
-            continue
+    sets = {n: p for n, p in read_evaluation_sets(args.data).items() if n in args.sets}
+    sets |= {path.stem: path.read_text(encoding="utf-8").splitlines() for path in args.prompts}
+    for name, prompts in sets.items():
         if args.limit:
             prompts = random.Random(args.seed).sample(prompts, min(args.limit, len(prompts)))
         for mode in args.modes:
@@ -138,6 +157,10 @@ def main(argv: list[str] | None = None) -> None:
             results = rewriter.many(prompts, mode=mode, n=args.n, seed=args.seed)
             figures[run] = measure(results)
             report[run] = asdict(figures[run]) | {"samples": samples(results, 100)}
+            if mode == "rewrite":
+                kept = kept_unguarded(rewriter, prompts, args.seed)
+                report[run]["kept_unguarded"] = kept
+                print(f"{run}: words kept before the guard {kept:.4f}")
             if judge is not None:
                 report[run]["gain"] = {
                     name: {

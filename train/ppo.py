@@ -310,7 +310,7 @@ class Run:
         return row
 
     def _report(self, row: dict, board) -> None:
-        """Write a step's figures down, and the page when there are new samples."""
+        """Write a step's figures down, and the page now and then."""
         if self.log is None:
             return
         self.log.add(row)
@@ -319,8 +319,7 @@ class Run:
                 board.add_scalar(name, value, row["step"])
         if "flag" in row:
             print(f"step {row['step']}: {row['flag']}", file=sys.stderr)
-        evaluated = any(name.startswith("eval/") for name in row)
-        if evaluated or (self.evaluate is None and self._due(self.args.save_steps)):
+        if row["step"] == 0 or self._due(self.args.eval_steps):
             write_report(self.folder, self.log.rows, self.samples, self.folder.name)
 
     def _over_optimised(self) -> bool:

@@ -152,8 +152,12 @@ def load_base(base: str):
         return model, AutoTokenizer.from_pretrained(base)
     from train.vocabulary import END, PAD
 
-    file = str(Path(base) / "tokenizer.json")
-    return model, PreTrainedTokenizerFast(tokenizer_file=file, pad_token=PAD, eos_token=END)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(Path(base) / "tokenizer.json"), eos_token=END
+    )
+    # A pad token of its own only where the embeddings have a row for it.
+    tokenizer.pad_token = PAD if PAD in tokenizer.get_vocab() else END
+    return model, tokenizer
 
 
 def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str) -> None:

@@ -17,8 +17,8 @@ from train.rl.rewards import RolloutReward
 from train.rl.rollouts import Prompt, Rollout, write
 
 _DEFAULTS = Settings()
-# How people sample, in contrast to rollouts.
-_SAMPLING = SamplingParams(
+# How people sample, in contrast to how rollouts are drawn.
+SAMPLING = SamplingParams(
     _DEFAULTS.temperature,
     _DEFAULTS.top_k,
     _DEFAULTS.top_p,
@@ -53,7 +53,7 @@ class Evaluator:
         for mode in self.modes:
             draws = [[Draw(0, i) for i in range(_CANDIDATES)] for _ in self.prompts]
             modes = [mode] * len(self.prompts)
-            rollouts = write(self.model, self.prompts, modes, draws, _SAMPLING, self.chunk)
+            rollouts = write(self.model, self.prompts, modes, draws, SAMPLING, self.chunk)
             found = self._figures(rollouts)
             figures |= {f"{mode}/{name}": value for name, value in found.items()}
             samples += [
