@@ -22,7 +22,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core.reward import TextReward
+from bp_core.fidelity import fidelity
+from bp_core.reward import ALPHA, TextReward
 from train.metrics import FIXED_TAIL
 from train.ranking import interval, ordered, report
 
@@ -41,6 +42,19 @@ TAILS = (
     "blurry",
     "trending on artstation",
 )
+# As a policy would write them that found a word the reward likes. The longest has 62 words.
+PRAISE = (
+    "beautiful, highly detailed, octane render, 8k, masterpiece, stunning, cinematic lighting, "
+    "sharp focus, intricate, elegant, award winning, vivid colors, hyperrealistic, epic"
+)
+STUFFED = {
+    "beautiful × 3": "beautiful, beautiful, beautiful",
+    "beautiful × 20": ", ".join(["beautiful"] * 20),
+    "portrait × 20": ", ".join(["portrait"] * 20),
+    "octane render, 8k × 10": ", ".join(["octane render, 8k"] * 10),
+    "14 praises": PRAISE,
+    "14 praises × 3": ", ".join([PRAISE] * 3),
+}
 
 
 def scores(model: TextReward, prompts: list[str]) -> np.ndarray:
@@ -105,7 +119,11 @@ def modifier_effects(model: TextReward, transfer: pd.DataFrame) -> dict[str, obj
 def tails(model: TextReward, prompts: list[str]) -> dict[str, float]:
     """Mean gain (sd) of appending each tail to plain prompts."""
     plain = scores(model, prompts)
-    return {t: float((scores(model, [f"{p}, {t}" for p in prompts]) - plain).mean()) for t in TAILS}
+    named = {tail: tail for tail in TAILS} | STUFFED
+    return {
+        name: float((scores(model, [f"{p}, {tail}" for p in prompts]) - plain).mean())
+        for name, tail in named.items()
+    }
 
 
 def speed(model: TextReward, runs: int = 50) -> dict[str, float]:
@@ -121,17 +139,44 @@ def speed(model: TextReward, runs: int = 50) -> dict[str, float]:
     return {"median_ms": float(np.median(times)), "p95_ms": float(np.quantile(times, 0.95))}
 
 
-def best_of_eight(a: TextReward, b: TextReward, prompts: list[str]) -> dict[str, object]:
-    """Gain judged by B of the candidate that A likes best, with 95 % intervals over prompts."""
+Rows = list[tuple[str, list[str]]]
+
+
+def rewrites(prompts: list[str]) -> Rows:
+    """(prompt, its eight candidates in the order drawn) of the bundled rewriter."""
     from bp_core import Rewriter
 
-    rewriter = Rewriter.load(reward=None)
-    results = rewriter.many(prompts, n=8, seed=7)
-    rows = [
+    results = Rewriter.load(reward=None).many(prompts, n=8, seed=7)
+    return [
         (p, [c.text for c in sorted(r.candidates, key=lambda c: c.index)])
         for p, r in zip(prompts, results, strict=True)
         if r.candidates
     ]
+
+
+def left_alone(model: TextReward, rows: Rows) -> dict[str, object]:
+    """Share of prompts that no candidate beats, for several margins and 4 or 8 candidates.
+
+    In expand mode every word is kept, so the reward's gain is 1 - α of the aesthetic one.
+    """
+    raw = scores(model, [p for p, _ in rows])
+    gains = [scores(model, texts) - own for (_, texts), own in zip(rows, raw, strict=True)]
+    out: dict[str, object] = {}
+    for n in (1, 4, 8):
+        best = (1 - ALPHA) * np.array([g[:n].max() for g in gains])
+        margins = {str(m): float((best < m).mean()) for m in (0.0, 0.02, 0.05, 0.1)}
+        quantiles = np.quantile(best, [0.1, 0.25, 0.5, 0.75, 0.9]).round(3).tolist()
+        out[f"best of {n}"] = {
+            "share below margin": margins,
+            "gain at 10, 25, 50, 75, 90 %": quantiles,
+        }
+    fidelities = [fidelity(p, t).kept for p, texts in rows for t in texts]
+    out["candidates that keep every word"] = float(np.mean(np.array(fidelities) == 1))
+    return out
+
+
+def best_of_eight(a: TextReward, b: TextReward, rows: Rows) -> dict[str, object]:
+    """Gain judged by B of the candidate that A likes best, with 95 % intervals over prompts."""
     raw = scores(b, [p for p, _ in rows])
     chosen = [texts[int(a.score(texts).argmax())] for _, texts in rows]
     best, first = scores(b, chosen), scores(b, [texts[0] for _, texts in rows])
@@ -184,7 +229,9 @@ def main() -> None:
         prompts = pd.read_csv(args.prompts, sep="\t").Prompt.tolist()
         step = max(1, len(prompts) // (args.limit or len(prompts)))
         prompts = prompts[::step][: args.limit]
-        out["best of 8"] = best_of_eight(models["A"], models["B"], prompts)
+        rows = rewrites(prompts)
+        out["best of 8"] = best_of_eight(models["A"], models["B"], rows)
+        out["left alone by A"] = left_alone(models["A"], rows)
     print(json.dumps(out, indent=2))
 
 

@@ -5,7 +5,9 @@
 
 Reads the Parquet files of `train/reward_data.py` in that folder and writes `embeddings.parquet`
 (prompt, vector: 384 of norm 1), and `vocabulary.npy`, the vectors of the tokenizer's entries, from
-which the student's word embeddings start. The reward that ships needs none of it.
+which the student's word embeddings start. The reward that ships needs none of it. Scored prompts
+come first, and what `embeddings.parquet` holds is not computed again: a longer pool costs what it
+adds.
 """
 
 from __future__ import annotations
@@ -84,11 +86,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     encoder = args.encoder or find_encoder()
     np.save(args.out / "vocabulary.npy", embed(entries(args.tokenizer), encoder))
-    frames = [pd.read_parquet(args.out / f"{n}.parquet") for n in ("human", "transfer", "pool")]
-    prompts = sorted({clean(p) for p in frames[0].prompt} | {p for f in frames for p in f.prompt})
-    vectors = embed(prompts, encoder)
-    frame = pd.DataFrame({"prompt": prompts, "vector": list(vectors)})
-    frame.to_parquet(args.out / "embeddings.parquet", index=False)
+    human, transfer, pool = (
+        pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
+    )
+    path = args.out / "embeddings.parquet"
+    done = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["prompt", "vector"])
+    for wanted in ({clean(p) for p in human.prompt} | set(transfer.prompt), set(pool.prompt)):
+        prompts = sorted(wanted - set(done.prompt))
+        if prompts:
+            vectors = list(embed(prompts, encoder))
+            new = pd.DataFrame({"prompt": prompts, "vector": vectors})
+            done = pd.concat([done, new], ignore_index=True)
+            done.to_parquet(path, index=False)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import random
 import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +27,14 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import InputError
-from bp_core.words import clauses
-from train.cleaning import clean, is_english
-from train.collect import read_captions, read_evaluation_sets, read_podvodka, read_pools
-from train.dedup import clusters, near
+from train.cleaning import clean
+from train.collect import read_evaluation_sets, read_podvodka
+from train.dedup import clusters
+from train.reward_pool import pool
 
 # Shares of the published marks' split: 10,882 / 1,427 / 1,312.
 _TRAIN, _VALIDATION = 0.80, 0.105
+SIZES = {"rich": 12_000, "plain": 6_000, "mixed": 15_000, "rewritten": 4_000, "stuffed": 3_000}
 
 
 def rank_normal(values: np.ndarray) -> np.ndarray:
@@ -100,54 +99,12 @@ def transfer_scores(data: Path) -> pd.DataFrame:
     return frame[["prompt", "score", "subject", "modifiers"]]
 
 
-def pool(data: Path, held_out: list[str], size: dict[str, int], seed: int) -> pd.DataFrame:
-    """Unlabelled prompts: rich ones, plain ones, and plain ones with phrases of the rich.
-
-    Args:
-        held_out: prompts that none of the pool may come near to.
-        size: how many of "rich", "plain" and "mixed" (the reward's daily work: one subject, many
-            tails) to take at most.
-    """
-    rng = random.Random(seed)
-    pools = read_pools(data)
-    pairs = read_podvodka(data)
-    rich = [*pools["imagereward"], *pools["pickapic"], *(high for _, high in pairs)]
-    plain = [*read_captions(data), *pools["unigenbench"], *(low for low, _ in pairs)]
-    sides = {}
-    for name, prompts in (("rich", rich), ("plain", plain)):
-        prompts = sorted({c for p in prompts if is_english(c := clean(p))})
-        far = ~near(prompts, held_out)
-        sides[name] = [p for p, ok in zip(prompts, far, strict=True) if ok]
-        rng.shuffle(sides[name])
-    count = Counter(c.lower() for p in sides["rich"] for c in clauses(p)[1:] if len(c) < 60)
-    phrases = [c for c, k in count.items() if k >= 3]
-    weights = [count[c] ** 0.5 for c in phrases]
-    firsts = [clauses(p)[0] for p in sides["rich"] if len(clauses(p)) > 1]
-    tails = [", ".join(clauses(p)[1:]) for p in sides["rich"] if len(clauses(p)) > 2]
-    subjects = sides["plain"] + [f for f in firsts if len(f.split()) > 2]
-    mixed = []
-    while len(mixed) < size["mixed"]:
-        subject = rng.choice(subjects)
-        # Twice the same subject: the student sees what a tail alone changes.
-        for _ in range(2):
-            tail = ", ".join(rng.choices(phrases, weights, k=rng.randint(1, 10)))
-            mixed.append(f"{subject}, {tail if rng.random() < 0.75 else rng.choice(tails)}")
-    rows = [
-        (prompt, source)
-        for source, prompts in (*sides.items(), ("mixed", mixed))
-        for prompt in prompts[: size[source]]
-    ]
-    frame = pd.DataFrame(rows, columns=["prompt", "source"])
-    return frame.drop_duplicates("prompt", ignore_index=True)
-
-
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("runs/reward"))
-    parser.add_argument("--rich", type=int, default=20_000)
-    parser.add_argument("--plain", type=int, default=14_000)
-    parser.add_argument("--mixed", type=int, default=20_000)
+    for source, size in SIZES.items():
+        parser.add_argument(f"--{source}", type=int, default=size, help="prompts of the pool")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     try:
@@ -158,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
         ) from error
     evaluation = [p for prompts in read_evaluation_sets(args.data).values() for p in prompts]
     held_out = evaluation + human.prompt[human.split != "train"].tolist()
-    size = {"rich": args.rich, "plain": args.plain, "mixed": args.mixed}
+    size = {source: getattr(args, source) for source in SIZES}
     unlabelled = pool(args.data, held_out, size, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     pairs = [(clean(low), clean(high)) for low, high in read_podvodka(args.data)]

@@ -1,17 +1,17 @@
-"""The teacher of the starter's reward: linear and kernel regressors on human scores, and their
-predictions for prompts that nobody scored.
+"""The teacher of the starter's reward: a kernel regressor on human scores, and its predictions for
+prompts that nobody scored.
 
     python train/teacher.py --out runs/reward --half A
 
 Reads what `train/reward_data.py` and `train/embed.py` wrote and writes `A/train.parquet` and
 `A/validation.parquet` (prompt, score, features) for `train/reward.py`, and `A/teacher.json` with
 the teacher's own figures. The features are principal components of the sentence embedding:
-regressing them too teaches the small trunk what words mean. Only labels of that half's clusters
-are used, so that the other half's model is an independent judge.
+regressing them too teaches the small trunk what words mean. Only scores of that half's clusters
+are used, so that the other half's model is an independent judge; of the other half's training
+prompts the texts join the pool.
 
-The teacher is the mean of a ridge on tf-idf, sentence embedding and length, and an SVR on the
-embedding. Scored prompts get a blend of their score and what a teacher that never saw them
-predicts: the score of one image is mostly noise, and both have the same expectation.
+Scored prompts get a blend of their score and what a teacher without their cluster predicts: the
+score of one image is mostly noise, and both have the same expectation.
 """
 
 from __future__ import annotations
@@ -32,79 +32,90 @@ from train.cleaning import clean
 from train.ranking import report
 
 _LABEL = 0.25  # weight of the human score in a scored prompt's target
-_FOLDS = 5
 _FEATURES = 64
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Scales of the ridge's feature blocks, its penalty, and the SVR's settings."""
+    """Shares of the parts in the kernel, the Gaussian's sharpness, and the ridge's penalty."""
 
     words: float = 1.0
     characters: float = 1.0
-    embedding: float = 1.2
-    length: float = 0.3
-    penalty: float = 10.0
-    svr_cost: float = 0.3
-    svr_gamma: float = 1.0
-    svr_epsilon: float = 0.3
-    svr_share: float = 0.4
+    embedding: float = 3.0
+    sharpness: float = 1.0  # of exp(-sharpness · squared distance) of unit embeddings
+    length: float = 0.045
+    penalty: float = 20.0
 
 
 class Teacher:
-    """Text → expected human score (z), from prompts with scores."""
+    """Text → expected human score (z), from prompts with scores: kernel ridge regression.
+
+    The kernel is a sum: cosines of tf-idf vectors of words 1-2 and of characters 3-5, a Gaussian
+    of sentence embeddings, and products of standardised lengths.
+    """
 
     def __init__(self, weights: Weights | None = None) -> None:
         self.weights = weights or Weights()
 
-    def _features(self, prompts: list[str], vectors: np.ndarray):
-        from scipy import sparse
-
-        w = self.weights
-        blocks = [w.words * self._words.transform(prompts)]
-        blocks.append(w.characters * self._characters.transform(prompts))
-        blocks.append(sparse.csr_matrix(w.embedding * vectors))
-        blocks.append(sparse.csr_matrix(w.length * (_lengths(prompts) - self._mean_lengths)))
-        return sparse.hstack(blocks).tocsr()
-
     def fit(
         self, prompts: list[str], vectors: np.ndarray, scores: np.ndarray, trust: np.ndarray
     ) -> Teacher:
-        """Fit on prompts (n), their embeddings (n, d), scores (n,) and sample weights (n,)."""
+        """Fit on prompts (n), their unit embeddings (n, d), scores (n,) and sample weights (n,)."""
         from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import Ridge
-        from sklearn.svm import SVR
 
-        w = self.weights
         common = {"sublinear_tf": True, "dtype": np.float32}
         self._words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, **common).fit(prompts)
         self._characters = TfidfVectorizer(
             analyzer="char_wb", ngram_range=(3, 5), min_df=3, **common
         ).fit(prompts)
-        self._mean_lengths = _lengths(prompts).mean(0)
-        self._ridge = Ridge(w.penalty, solver="sparse_cg", tol=1e-3)
-        self._ridge.fit(self._features(prompts, vectors), scores, sample_weight=trust)
-        self._svr = SVR(C=w.svr_cost, gamma=w.svr_gamma, epsilon=w.svr_epsilon)
-        self._svr.fit(vectors, scores, sample_weight=trust)
+        lengths = _lengths(prompts)
+        self._range = np.quantile(lengths, [0.01, 0.99], axis=0)
+        self._scale = lengths.mean(0), lengths.std(0) + 1e-9
+        self._vectors, self._middle = vectors, np.average(scores, weights=trust)
+        linear = self._linear(prompts)
+        kernel = np.asarray((linear @ linear.T).todense(), np.float64) + self._gaussian(vectors)
+        kernel[np.diag_indices(len(scores))] += self.weights.penalty / trust
+        self._inverse = np.linalg.inv(kernel)
+        self._dual = self._inverse @ (scores - self._middle)
+        self._primal = linear.T @ self._dual
         return self
 
     def predict(self, prompts: list[str], vectors: np.ndarray) -> np.ndarray:
         """Expected scores (n,)."""
-        linear = self._ridge.predict(self._features(prompts, vectors))
-        share = self.weights.svr_share
-        return (1 - share) * linear + share * self._kernel(vectors)
-
-    def _kernel(self, vectors: np.ndarray) -> np.ndarray:
-        """The SVR's prediction as matrix products: many times faster than libsvm's own loop."""
-        support = self._svr.support_vectors_
-        squares = (support**2).sum(1)
-        out = np.empty(len(vectors))
+        out = self._middle + self._linear(prompts) @ self._primal
         for start in range(0, len(vectors), 2048):
-            x = vectors[start : start + 2048]
-            distance = (x**2).sum(1)[:, None] + squares - 2 * x @ support.T
-            kernel = np.exp(-self.weights.svr_gamma * distance)
-            out[start : start + 2048] = kernel @ self._svr.dual_coef_[0]
-        return out + self._svr.intercept_[0]
+            rows = slice(start, start + 2048)
+            out[rows] += self._gaussian(vectors[rows]) @ self._dual
+        return out
+
+    def without(self, scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """What teachers that never saw a training prompt's group predict for it (n,).
+
+        Exact without fitting again: the residuals of a left-out group g are K⁻¹[g, g]⁻¹ (K⁻¹ y)[g].
+        """
+        out = np.empty(len(scores))
+        for group in pd.Series(range(len(groups))).groupby(groups).apply(np.array):
+            block = self._inverse[np.ix_(group, group)]
+            out[group] = scores[group] - np.linalg.solve(block, self._dual[group])
+        return out
+
+    def _linear(self, prompts: list[str]):
+        """Features (n, F), sparse, whose products are the linear parts of the kernel."""
+        from scipy import sparse
+
+        w = self.weights
+        # Beyond the lengths that people scored, length earns and costs no more.
+        lengths = np.clip(_lengths(prompts), *self._range)
+        blocks = [
+            w.words**0.5 * self._words.transform(prompts),
+            w.characters**0.5 * self._characters.transform(prompts),
+            sparse.csr_matrix(w.length**0.5 * (lengths - self._scale[0]) / self._scale[1]),
+        ]
+        return sparse.hstack(blocks).tocsr()
+
+    def _gaussian(self, vectors: np.ndarray) -> np.ndarray:
+        distance = 2 - 2 * vectors @ self._vectors.T
+        return self.weights.embedding * np.exp(-self.weights.sharpness * distance)
 
 
 def _lengths(prompts: list[str]) -> np.ndarray:
@@ -112,22 +123,6 @@ def _lengths(prompts: list[str]) -> np.ndarray:
     counts = np.array([[len(p.split()), p.count(",")] for p in prompts], float)
     logs = np.log1p(counts)
     return np.hstack([logs, logs**2])
-
-
-def out_of_fold(
-    prompts: list[str], vectors: np.ndarray, frame: pd.DataFrame, weights: Weights
-) -> np.ndarray:
-    """What teachers that never saw a prompt's cluster predict for it (n,)."""
-    fold = frame.cluster.to_numpy() % _FOLDS
-    out = np.empty(len(prompts))
-    scores, trust = frame.score.to_numpy(), frame.images.to_numpy(float)
-    for k in range(_FOLDS):
-        seen, new = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        teacher = Teacher(weights).fit(
-            [prompts[i] for i in seen], vectors[seen], scores[seen], trust[seen]
-        )
-        out[new] = teacher.predict([prompts[i] for i in new], vectors[new])
-    return out
 
 
 def principal(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,33 +154,34 @@ def main(argv: list[str] | None = None) -> None:
         return table[[row[p] for p in prompts]]
 
     human["clean"] = human.prompt.map(clean)
-    own = human[human.half.isin(list(args.half))]
+    mine = human.half.isin(list(args.half))
+    own, others = human[mine], human[~mine & (human.split == "train")]
     scored = own[own.split == "train"].reset_index(drop=True)
-    prompts = scored.clean.tolist()
-    vectors, weights = embedded(prompts), Weights()
-    teacher = Teacher(weights).fit(
-        prompts, vectors, scored.score.to_numpy(), scored.images.to_numpy(float)
-    )
-    expected = out_of_fold(prompts, vectors, scored, weights)
-    blend = _LABEL * scored.score + (1 - _LABEL) * expected
-    pooled = pool.prompt.tolist()
+    prompts, scores = scored.clean.tolist(), scored.score.to_numpy()
+    teacher = Teacher().fit(prompts, embedded(prompts), scores, scored.images.to_numpy(float))
+    expected = teacher.without(scores, scored.cluster.to_numpy())
+    blend = _LABEL * scores + (1 - _LABEL) * expected
+    texts = [*pool.prompt, *others.prompt, *others.clean]
+    read = [*pool.prompt, *others.clean, *others.clean]
     train = pd.concat(
         [
             pd.DataFrame({"prompt": scored.prompt, "score": blend}),
             # The same prompts as people type them, without Discord's spacing.
             pd.DataFrame({"prompt": prompts, "score": blend}),
-            pd.DataFrame({"prompt": pooled, "score": teacher.predict(pooled, embedded(pooled))}),
+            pd.DataFrame({"prompt": texts, "score": teacher.predict(read, embedded(read))}),
         ]
-    ).drop_duplicates("prompt")
+    )
     components, middle = principal(table)
-    train["features"] = list(((embedded(train.prompt.tolist()) - middle) @ components).astype("f2"))
+    read = prompts + prompts + read
+    train["features"] = list(((embedded(read) - middle) @ components).astype("f2"))
+    train = train.drop_duplicates("prompt")
     folder = args.out / args.half
     folder.mkdir(exist_ok=True)
     train.to_parquet(folder / "train.parquet", index=False)
     own[own.split == "validation"][["prompt", "score"]].to_parquet(
         folder / "validation.parquet", index=False
     )
-    figures = {}
+    figures = {"cross-validation": report(scores, expected)}
     for name, frame in (
         ("validation", human[human.split == "validation"]),
         ("test", human[human.split == "test"]),

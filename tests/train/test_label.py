@@ -313,6 +313,34 @@ def test_ray_labels_the_same(tmp_path):
     assert found.equals(labels(arguments(tmp_path / "local")))
 
 
+class Mortal(ToyRenderer):
+    """Kills the process that it is in, once."""
+
+    def __init__(self, marker):
+        super().__init__()
+        self.marker = marker
+
+    def render(self, prompts, seeds):
+        if len(self.drawn) > 6 and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().render(prompts, seeds)
+
+
+def mortals(args):
+    return Mortal(Path(args.out) / "killed"), ToyScore(), ToyScore()
+
+
+def test_a_ray_worker_killed_in_mid_run_costs_no_row(tmp_path):
+    pytest.importorskip("ray")
+    from tests.train.test_label import mortals
+
+    args = arguments(tmp_path / "ray", workers="ray", ray_actors=2)
+    found = pd.read_parquet(run(args, mortals))
+    assert (Path(args.out) / "killed").exists()
+    assert found.equals(labels(arguments(tmp_path / "local")))
+
+
 def test_without_ray_the_remedy_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match="pip install"):

@@ -1,6 +1,7 @@
 """reward.py and its data: a model that learns, is judged honestly and scores as it was trained."""
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,25 @@ def test_modifiers_are_cut_from_their_subject(tmp_path):
     assert [list(m) for m in found.modifiers] == [["warm color", "anime style"], []]
 
 
+def test_stuffed_tails_are_made_of_what_people_praise():
+    from train.reward_pool import Tails
+
+    styles = [f"style {i}" for i in range(30)]
+    rich = [
+        f"a cat {i}, sharp focus, octane render, {styles[i % 30]}, seen once {i}"
+        for i in range(120)
+    ]
+    tails = Tails(rich)
+    assert tails.praise[:2] == ["sharp focus", "octane render"]
+    assert set(tails.praise) == set(tails.phrases) == {"sharp focus", "octane render", *styles}
+    assert "sharp focus, octane render, style 3, seen once 3" in tails.whole
+    rng = random.Random(0)
+    drawn = [tails.stuffed(rng) for _ in range(200)]
+    assert [tails.stuffed(r) for r in [random.Random(0)] for _ in range(200)] == drawn
+    assert any(t.count("octane render") > 10 for t in drawn)
+    assert 60 <= max(len(t.split()) for t in drawn) <= 90
+
+
 def test_the_teacher_learns_words(tmp_path):
     from train.teacher import Teacher, Weights, principal
 
@@ -262,14 +282,39 @@ def test_the_teacher_learns_words(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(200, 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     prompts, scores = frame.prompt.tolist(), frame.pick_score.to_numpy()
-    teacher = Teacher(Weights(penalty=1.0, svr_share=0.2)).fit(
+    teacher = Teacher(Weights(penalty=1.0)).fit(
         prompts[:150], vectors[:150], scores[:150], np.ones(150)
     )
     guess = teacher.predict(prompts[150:], vectors[150:])
     assert report(scores[150:], guess, rounds=0)["spearman"] > 0.6
-    assert teacher._kernel(vectors) == pytest.approx(teacher._svr.predict(vectors))
     projection, middle = principal(vectors)
     assert ((vectors - middle) @ projection).var(0).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_the_teacher_without_a_group_is_a_teacher_that_never_saw_it():
+    from train.teacher import Teacher, Weights
+
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 8))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores, trust = rng.normal(size=60), rng.integers(1, 4, 60).astype(float)
+    groups = np.arange(60) // 3
+    # Words, lengths and the mean are what a second fit would learn anew: here all are the same.
+    prompts, scores = ["cat"] * 60, scores - np.average(scores, weights=trust)
+    whole = Teacher(Weights(penalty=2.0)).fit(prompts, vectors, scores, trust)
+    rest = groups != 5
+    balance = np.average(scores[rest], weights=trust[rest])
+    part = Teacher(Weights(penalty=2.0))
+    part.fit(
+        [p for p, r in zip(prompts, rest, strict=True) if r],
+        vectors[rest],
+        scores[rest] - balance,
+        trust[rest],
+    )
+    part._dual = part._inverse @ scores[rest]
+    part._middle, part._primal = 0.0, part._linear(["cat"] * 57).T @ part._dual
+    expected = part.predict(["cat"] * 3, vectors[~rest])
+    assert whole.without(scores, groups)[~rest] == pytest.approx(expected)
 
 
 def test_gradients_reach_a_loaded_trunk(base):
