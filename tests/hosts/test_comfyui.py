@@ -76,14 +76,10 @@ def shrunk(workflow: Path, info: dict) -> dict:
 
 
 def test_loading_the_pack_is_quick_and_reads_nothing(tmp_path):
-    best = 9.0
-    for _ in range(3):  # a busy machine may disturb one
-        cost = json.loads(helper("comfyui_startup.py", ROOT, tmp_path).splitlines()[-1])
-        assert cost["readers"] == []
-        best = min(best, cost["wall"])
-        if best <= 0.15:
-            return
-    raise AssertionError(f"the pack took {best:.2f} s to load")
+    cost = json.loads(helper("comfyui_startup.py", ROOT, tmp_path).splitlines()[-1])
+    assert cost["readers"] == []
+    # Processor time: the clock on the wall also counts what else a busy machine does.
+    assert cost["cpu"] <= 0.15
 
 
 def metadata(png: bytes) -> dict[str, str]:
