@@ -33,6 +33,7 @@ from .checkpoint import read_json
 from .encoding import read_tokenizer, special_ids
 from .errors import InputError, ModelError
 from .models import STARTER, find, load_bloom
+from .threads import few_threads
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -219,9 +220,10 @@ class TextReward:
         # Texts of like length share a forward, so that little of it is padding.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         out = torch.empty(len(rows))
-        for start in range(0, len(order), _ROWS):
-            chosen = order[start : start + _ROWS]
-            out[chosen] = self._forward([rows[i] for i in chosen])
+        with few_threads(self.trunk):
+            for start in range(0, len(order), _ROWS):
+                chosen = order[start : start + _ROWS]
+                out[chosen] = self._forward([rows[i] for i in chosen])
         return self.scores.z(out)
 
     def _ids(self, prompt: str, raw: str) -> list[int]:

@@ -69,6 +69,19 @@ def test_a_score_does_not_depend_on_the_batch(tmp_path, pooling):
     assert torch.allclose(reward.score(many), alone, atol=1e-5)
 
 
+def test_a_small_reward_uses_one_thread_and_gives_the_others_back(folder):
+    reward, seen = TextReward.load(folder), []
+    forward = reward._forward
+    reward._forward = lambda rows: (seen.append(torch.get_num_threads()), forward(rows))[1]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        reward.score(PROMPTS)
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_nothing_and_the_empty_prompt_have_scores(folder):
     reward = TextReward.load(folder)
     assert reward.score([]).shape == (0,)

@@ -1,0 +1,39 @@
+"""How many of torch's threads a small network is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+
+# Up to this width of a network, threads cost more than they bring.
+_NARROW = 512
+
+
+class Network(Protocol):
+    """What is asked of a network; `config.hidden_size` is its width."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+
+@contextmanager
+def few_threads(network: Network) -> Iterator[None]:
+    """One thread for a narrow network on the CPU, the host's own number again afterwards.
+
+    Threads wait for each other at every operation: beside a host that keeps a core busy, two need
+    many times what one does.
+    """
+    config = getattr(network, "config", None)
+    narrow = getattr(config, "hidden_size", _NARROW + 1) <= _NARROW
+    if not narrow or network.device.type != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
