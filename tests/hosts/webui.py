@@ -1,10 +1,9 @@
-"""A real WebUI for tests: started once, with this extension alone, in a data folder of its own.
+"""A real WebUI for tests: started once, with this extension, in a data folder of its own.
 
-WEBUI_DIR         folder of AUTOMATIC1111's WebUI, Forge, Forge Neo or reForge, with a checkpoint
-WEBUI_PYTHON      the Python that has its requirements
-WEBUI_ARGS        further flags, for a machine without a GPU say
-WEBUI_EXTENSIONS  folders of further extensions, sd-dynamic-prompts say, parted as in PATH
-WEBUI_START       seconds to wait for its start, 300 if not given
+WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo or reForge, with a checkpoint
+WEBUI_PYTHON    the Python that has its requirements
+WEBUI_ARGS      further flags, for a machine without a GPU say
+WEBUI_START     seconds to wait for its start, 300 if not given
 """
 
 from __future__ import annotations
@@ -115,8 +114,9 @@ class WebUI:
         extensions.mkdir(parents=True)
         self.models.mkdir()
         (extensions / "a name of the user's").symlink_to(ROOT, target_is_directory=True)
-        for other in filter(None, os.environ.get("WEBUI_EXTENSIONS", "").split(os.pathsep)):
-            (extensions / Path(other).name).symlink_to(other, target_is_directory=True)
+        # Its name is what orders us behind it.
+        wildcards = Path(__file__).with_name("sd-dynamic-prompts")
+        (extensions / wildcards.name).symlink_to(wildcards, target_is_directory=True)
         (self.data / "styles.csv").write_text(_STYLES)
         self._lora()
         models = self.host / "models"
