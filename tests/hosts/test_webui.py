@@ -97,6 +97,8 @@ def test_hires_follows(webui):
     options = {
         "enable_hr": True,
         "hr_scale": 2,
+        "hr_upscaler": "None",
+        "hr_additional_modules": ["Use same choices"],  # Forge and Neo end without it
         "denoising_strength": 0.7,
     }
     answer = webui.txt2img(PROMPT, ["Always"], **options)
