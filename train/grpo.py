@@ -25,7 +25,7 @@ from bp_core.reward import Constants, Reward, TextReward
 from train.label import LabelArguments, load_models
 from train.rl.arguments import RewardArguments, parse
 from train.rl.image_reward import ImageReward
-from train.rl.rewards import RolloutReward, StockPhrases
+from train.rl.rewards import RolloutReward, StockWords
 from train.rl.rollouts import Prompt, drafter, read_prompts, rollout
 from train.sft import load_base, write_folder
 from train.vision import define_operators
@@ -63,7 +63,7 @@ class RewardFunction:
         self, model: Model, reward: RolloutReward, prompts: list[Prompt], mode: str, longest: int
     ) -> None:
         self.model, self.reward, self.mode, self.longest = model, reward, mode, longest
-        self.prompts, self.stock = prompts, StockPhrases()
+        self.prompts, self.stock = prompts, StockWords()
         self.__name__ = "reward"
 
     def __call__(self, completion_ids, index, log_metric=None, **kwargs) -> list[float]:

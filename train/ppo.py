@@ -45,7 +45,7 @@ from train.rl.evaluation import Evaluator, Watch
 from train.rl.experience import Experience, experience, minibatches
 from train.rl.policy import Policy, Sequences
 from train.rl.report import write_report
-from train.rl.rewards import RolloutReward, StockPhrases
+from train.rl.rewards import RolloutReward, StockWords
 from train.rl.rollouts import Prompt, Rollout, read_prompts, write
 from train.vision import define_operators
 from train.weights import write_folder_like
@@ -101,7 +101,7 @@ class Run:
         self.schedule = self._schedule()
         self.kl = KLController(args.kl_beta, args.kl_target, args.kl_horizon)
         self.moments = RunningMoments()
-        self.stock = StockPhrases()
+        self.stock = StockWords()
         self.samples: list[dict[str, str]] = []
         self.step = 0
         if last is not None:
@@ -162,7 +162,7 @@ class Run:
         if not torch.isfinite(everyone).all():
             raise TrainingError("a reward is not a finite number: look at the reward model")
         self.moments.update(everyone)
-        self.stock.add(self._gather_phrases(rollouts))
+        self.stock.add(self._gather_additions(rollouts))
         scaled = scores / self.moments.std
         if self.args.reward_clip:
             scaled = scaled.clamp(-self.args.reward_clip, self.args.reward_clip)
@@ -196,7 +196,7 @@ class Run:
             "added_words": self._mean(torch.tensor([float(r.added_words) for r in rollouts])),
             "finished": self._mean(torch.tensor([float(r.finished) for r in rollouts])),
             "tokens": float(tokens) / args.rollouts_per_step,
-            "commonest_share": self.stock.commonest()[1],
+            "commonest_word": self.stock.commonest()[1],
             "learning_rate": self.schedule.get_last_lr()[0],
         }
         self.kl.update(kl, args.rollouts_per_step)
@@ -418,7 +418,7 @@ class Run:
     def _gather(self, x: torch.Tensor) -> torch.Tensor:
         return self.accelerator.gather(x.to(self.accelerator.device)).cpu()
 
-    def _gather_phrases(self, rollouts: list[Rollout]) -> list[tuple[str, ...]]:
+    def _gather_additions(self, rollouts: list[Rollout]) -> list[tuple[str, ...]]:
         from accelerate.utils import gather_object
 
         return gather_object([r.added for r in rollouts])

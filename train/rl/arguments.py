@@ -29,11 +29,11 @@ class RewardArguments:
     length_weight: float = field(default=0.0, metadata={"help": "outside of the length band"})
     end_weight: float = field(default=0.0, metadata={"help": "no end token"})
     copies_weight: float = field(default=0.0, metadata={"help": "like others of its prompt"})
-    stock_weight: float = field(default=0.0, metadata={"help": "phrases used everywhere"})
+    stock_weight: float = field(default=0.0, metadata={"help": "words used everywhere"})
     refused_weight: float = field(default=0.0, metadata={"help": "phrases the guard refuses"})
     words_min: int = field(default=8, metadata={"help": "length band of what is added"})
     words_max: int = field(default=30, metadata={"help": "length band of what is added"})
-    stock_limit: float = field(default=0.1, metadata={"help": "share of rollouts, 0-1"})
+    stock_limit: float = field(default=0.15, metadata={"help": "share of rollouts, 0-1"})
 
     @property
     def terms(self) -> Terms:

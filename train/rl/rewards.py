@@ -18,7 +18,7 @@ from torch import Tensor
 from bp_core.errors import InputError
 from bp_core.prompt import parse
 from bp_core.reward import Reward
-from bp_core.words import words
+from bp_core.words import content_stems, words
 from train.rl.rollouts import Prompt, Rollout
 
 BASELINES = ("raw", "dataset", "none")
@@ -35,8 +35,9 @@ class Terms:
         end: for a rewrite without an end token.
         copies: times the share (0-1) of the added word pairs that other rollouts of the same
             prompt have, too.
-        stock: times the share (0-1) by which each added phrase is used in more than `stock_limit`
-            of the recent rollouts, summed over the phrases.
+        stock: times the share (0-1) by which each added word is used in more than `stock_limit`
+            of the recent rollouts, summed over the words. Words, because phrases are varied to
+            get round it ("high resolution", "ultra high resolution", "8k resolution").
         refused: times the share (0-1) of the written phrases that the guard left out.
     """
 
@@ -51,33 +52,38 @@ class Terms:
     stock_limit: float = 0.1
 
 
-class StockPhrases:
-    """How common each phrase is in the rollouts of the last steps, over all processes."""
+class StockWords:
+    """How common each content word is among what the rollouts of the last steps add, over all
+    processes; forms of one word count as one."""
 
     def __init__(self, steps: int = 16) -> None:
         self._recent: deque[tuple[int, Counter[str]]] = deque(maxlen=steps)
         self._count: Counter[str] = Counter()
         self._rollouts = 0
 
-    def add(self, phrases: Sequence[Sequence[str]]) -> None:
-        """Take in the added phrases of one step's rollouts."""
+    def add(self, additions: Sequence[Sequence[str]]) -> None:
+        """Take in what one step's rollouts add, the phrases of each."""
         if len(self._recent) == self._recent.maxlen:
             rollouts, count = self._recent[0]
             self._count -= count
             self._rollouts -= rollouts
-        count = Counter(phrase.lower() for added in phrases for phrase in set(added))
-        self._recent.append((len(phrases), count))
+        count = Counter(stem for added in additions for stem in _stems(added))
+        self._recent.append((len(additions), count))
         self._count += count
-        self._rollouts += len(phrases)
+        self._rollouts += len(additions)
 
-    def share(self, phrase: str) -> float:
-        """Share (0-1) of the recent rollouts that add the phrase."""
-        return self._count[phrase.lower()] / max(1, self._rollouts)
+    def share(self, stem: str) -> float:
+        """Share (0-1) of the recent rollouts that add the word."""
+        return self._count[stem] / max(1, self._rollouts)
 
     def commonest(self) -> tuple[str, float]:
-        """The phrase used most, and its share; ("", 0) before any."""
-        phrase = max(self._count, key=self._count.get, default="")
-        return phrase, self.share(phrase)
+        """The word used most, as a stem, and its share; ("", 0) before any."""
+        stem = max(self._count, key=self._count.get, default="")
+        return stem, self.share(stem)
+
+    def excess(self, added: Sequence[str], limit: float) -> float:
+        """By how much the words of `added` are used more than `limit`, shares summed."""
+        return sum(max(0.0, self.share(stem) - limit) for stem in _stems(added))
 
     def state_dict(self) -> list[tuple[int, dict[str, int]]]:
         return [(rollouts, dict(count)) for rollouts, count in self._recent]
@@ -109,13 +115,13 @@ class RolloutReward:
         self.reward, self.baseline, self.terms, self.guarded = reward, baseline, terms, guarded
 
     def __call__(
-        self, rollouts: Sequence[Rollout], stock: StockPhrases
+        self, rollouts: Sequence[Rollout], stock: StockWords
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Scores (n,), and what they are the sum of: "reward" and the terms in use, (n,) each.
 
         Args:
             rollouts: those of one prompt side by side.
-            stock: phrases of the steps before this one.
+            stock: words of the steps before this one.
         """
         terms = self.terms
         parts = {"reward": self.gain(rollouts)}
@@ -124,7 +130,7 @@ class RolloutReward:
             ("length", [self._off_length(r) for r in rollouts]),
             ("end", [float(not r.finished) for r in rollouts]),
             ("copies", copied(rollouts)),
-            ("stock", [self._stock(r, stock) for r in rollouts]),
+            ("stock", [stock.excess(r.added, terms.stock_limit) for r in rollouts]),
             ("refused", [r.refused for r in rollouts]),
         ):
             weight = getattr(terms, name)
@@ -153,8 +159,9 @@ class RolloutReward:
         count, low, high = rollout.added_words, self.terms.words_min, self.terms.words_max
         return max(0.0, (low - count) / max(1, low), (count - high) / high)
 
-    def _stock(self, rollout: Rollout, stock: StockPhrases) -> float:
-        return sum(max(0.0, stock.share(p) - self.terms.stock_limit) for p in set(rollout.added))
+
+def _stems(added: Sequence[str]) -> set[str]:
+    return set(content_stems(" ".join(added)))
 
 
 def copied(rollouts: Sequence[Rollout]) -> list[float]:
