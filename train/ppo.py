@@ -23,32 +23,32 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core.bloom import Bloom
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.models import Model, load
 from bp_core.reward import Reward, TextReward
-from bp_core.sampling import Draw, SamplingParams
+from bp_core.sampling import SamplingParams
+from bp_core.settings import MODES
 from train.rl import checkpoint
 from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss
 from train.rl.arguments import FREE, PPOArguments, parse
 from train.rl.evaluation import Evaluator, Watch
 from train.rl.experience import Experience, experience, minibatches
 from train.rl.policy import Policy, Sequences
+from train.rl.processes import Processes
 from train.rl.report import write_report
 from train.rl.rewards import RolloutReward, StockWords
-from train.rl.rollouts import Prompt, Rollout, read_prompts, write
+from train.rl.rollouts import PromptStream, Rollout, read_prompts, short, write
 from train.vision import define_operators
-from train.weights import write_folder_like
+from train.weights import load_trainable, write_folder_like
 
 
 class TrainingError(BeautifulPromptError):
@@ -62,15 +62,16 @@ class Run:
         # What can be wrong is found out in the order of what it costs to look.
         self.args, self.folder = args, Path(args.output_dir)
         last = self._begin()
-        self.prompts = read_prompts(args.prompts)
+        prompts = read_prompts(args.prompts)
         held_out = read_prompts(args.eval_prompts)[: args.eval_count] if args.eval_prompts else []
-        if args.reward_baseline == "dataset" and not all(p.given for p in self.prompts):
+        if args.reward_baseline == "dataset" and not all(p.given for p in prompts):
             raise InputError(f"{args.prompts}: reward_baseline dataset needs the column prompt")
 
         from accelerate import Accelerator
 
         self.accelerator = Accelerator(mixed_precision="bf16" if args.bf16 else "no")
-        self._check_processes()
+        self.all = Processes(self.accelerator)
+        self.all.share(args.rollouts_per_step // args.samples_per_prompt, args.minibatch_size)
         device = self.accelerator.device
         self.reward = RolloutReward(
             Reward(
@@ -84,7 +85,8 @@ class Run:
         )
         judge = TextReward.load(args.judge, device) if args.judge else None
         self.model = load_trainable(args.base, device)
-        self.prompts = self._short(self.prompts)
+        prompts = short(self.model, prompts, args.max_prompt_tokens)
+        self.stream = PromptStream(prompts, args.seed, args.rewrite_share, args.samples_per_prompt)
         torch.manual_seed(args.seed)  # of the value head's first weights
         self.policy = Policy(self.model.network, args.trained_layers, args.lora_rank).to(device)
         self.trained = {n: p for n, p in self.policy.named_parameters() if p.requires_grad}
@@ -100,7 +102,7 @@ class Run:
         )
         self.schedule = self._schedule()
         self.kl = KLController(args.kl_beta, args.kl_target, args.kl_horizon)
-        self.moments = RunningMoments()
+        self.moments = {mode: RunningMoments() for mode in MODES}
         self.stock = StockWords()
         self.samples: list[dict[str, str]] = []
         self.step = 0
@@ -158,15 +160,8 @@ class Run:
         rollouts = self._rollouts()
         drawn = time.perf_counter() - start
         scores, parts = self.reward(rollouts, self.stock)
-        everyone = self._gather(scores)
-        if not torch.isfinite(everyone).all():
-            raise TrainingError("a reward is not a finite number: look at the reward model")
-        self.moments.update(everyone)
-        self.stock.add(self._gather_additions(rollouts))
-        scaled = scores / self.moments.std
-        if self.args.reward_clip:
-            scaled = scaled.clamp(-self.args.reward_clip, self.args.reward_clip)
-
+        self.stock.add(self.all.gather_list([r.added for r in rollouts]))
+        scaled = self._scale(rollouts, scores)
         sequences = Sequences.of(
             [r.ids for r in rollouts], [r.response for r in rollouts], self.accelerator.device
         )
@@ -180,21 +175,21 @@ class Run:
                 args.gamma,
                 args.lam,
                 args.micro_batch_size,
-                self._sum,
+                self.all.sum,
             )
         figures = self._learn(lived)
-        kl = self._mean(lived.kl)
-        figures |= {f"score/{name}": self._mean(part) for name, part in parts.items()}
-        tokens = self._sum(torch.tensor(float(sum(lived.lengths))))
+        kl = self.all.mean(lived.kl)
+        figures |= {f"score/{name}": self.all.mean(part) for name, part in parts.items()}
+        tokens = self.all.sum(float(sum(lived.lengths)))
         figures |= {
-            "score/total": self._mean(scores),
-            "score/std": self.moments.std,
+            "score/total": self.all.mean(scores),
+            **{f"score/std {mode}": self.moments[mode].std for mode in self.args.modes},
             "kl": kl,
             "beta": self.kl.beta,
-            "entropy": self._mean(torch.tensor([lived.entropy])),
-            "kept": self._mean(torch.tensor([r.kept for r in rollouts])),
-            "added_words": self._mean(torch.tensor([float(r.added_words) for r in rollouts])),
-            "finished": self._mean(torch.tensor([float(r.finished) for r in rollouts])),
+            "entropy": self.all.mean([lived.entropy]),
+            "kept": self.all.mean([r.kept for r in rollouts]),
+            "added_words": self.all.mean([r.added_words for r in rollouts]),
+            "finished": self.all.mean([r.finished for r in rollouts]),
             "tokens": float(tokens) / args.rollouts_per_step,
             "commonest_word": self.stock.commonest()[1],
             "learning_rate": self.schedule.get_last_lr()[0],
@@ -204,33 +199,40 @@ class Run:
         seconds = time.perf_counter() - start
         return figures | {"time/rollouts": drawn, "time/step": seconds}
 
+    def _scale(self, rollouts: list[Rollout], scores: torch.Tensor) -> torch.Tensor:
+        """Scores over their running standard deviation, clipped.
+
+        Each mode has its own: words lost in rewriting spread the scores of rewrites several times
+        as far as beauty spreads those of tails, which would learn next to nothing beside them.
+        """
+        everyone = self.all.gather(scores)
+        if not torch.isfinite(everyone).all():
+            raise TrainingError("a reward is not a finite number: look at the reward model")
+        scaled = torch.empty_like(scores)
+        for mode, moments in self.moments.items():
+            own = torch.tensor([r.mode == mode for r in rollouts])
+            of_mode = everyone[self.all.gather(own)]
+            if len(of_mode):
+                moments.update(of_mode)
+            scaled[own] = scores[own] / moments.std
+        clip = self.args.reward_clip or torch.inf
+        return scaled.clamp(-clip, clip)
+
     def _rollouts(self) -> list[Rollout]:
         """This process's share of the step's rollouts."""
-        args, world = self.args, self.accelerator.num_processes
-        count = args.rollouts_per_step // args.samples_per_prompt // world
-        first = (self.step - 1) * count * world + self.accelerator.process_index * count
-        chosen = [self._prompt(i) for i in range(first, first + count)]
-        draws = [
-            [Draw((args.seed << 32) + i, k) for k in range(args.samples_per_prompt)]
-            for i in range(first, first + count)
-        ]
+        args = self.args
+        count = args.rollouts_per_step // args.samples_per_prompt // self.all.count
+        first = ((self.step - 1) * self.all.count + self.all.index) * count
+        prompts, modes, draws = self.stream.take(first, count)
         params = SamplingParams(args.temperature, 0, 1.0, 1.0, args.max_new_tokens)
-        prompts, modes = zip(*chosen, strict=True)
         with self.accelerator.autocast():
             return write(self.model, prompts, modes, draws, params, args.rollout_chunk)
 
-    def _prompt(self, index: int) -> tuple[Prompt, str]:
-        """The run's `index`-th prompt and its mode: shuffled anew each time all have been seen."""
-        seed, count = self.args.seed, len(self.prompts)
-        order = np.random.default_rng((seed, index // count)).permutation(count)
-        rewrite = np.random.default_rng((seed, 1, index)).random() < self.args.rewrite_share
-        return self.prompts[order[index % count]], "rewrite" if rewrite else "expand"
-
     def _learn(self, lived: Experience) -> dict[str, float]:
         """Epochs of clipped policy and value updates; means over all of them."""
-        args, world = self.args, self.accelerator.num_processes
+        args, world = self.args, self.all.count
         own = args.rollouts_per_step // world
-        offset = self.accelerator.process_index * own
+        offset = self.all.index * own
         lengths = lived.lengths
         sums = torch.zeros(6, dtype=torch.float64, device=self.accelerator.device)
         updates, norms = 0, 0.0
@@ -239,16 +241,18 @@ class Run:
             seed = (args.seed, 2, self.step, epoch)
             for rows in minibatches(args.rollouts_per_step, parts, seed):
                 rows = [int(r) - offset for r in rows if offset <= r < offset + own]
-                tokens = self._sum(torch.tensor(float(sum(lengths[r] for r in rows))))
+                tokens = self.all.sum(float(sum(lengths[r] for r in rows)))
                 rows.sort(key=lengths.__getitem__)
                 size = args.micro_batch_size
                 for start in range(0, len(rows), size):
                     last = start + size >= len(rows)
-                    with contextlib.nullcontext() if last else self._no_sync():
+                    with (
+                        contextlib.nullcontext() if last else self.accelerator.no_sync(self.module)
+                    ):
                         sums += self._micro(lived, rows[start : start + size], float(tokens))
                 norms += self._update()
                 updates += 1
-        sums = self._sum(sums)
+        sums = self.all.sum(sums)
         policy, value, clipped, value_clipped, moved, count = sums.tolist()
         return {
             "loss/policy": policy / updates,
@@ -274,7 +278,7 @@ class Run:
         value = value_loss(predicted, values, returns, args.value_clip, tokens)
         # DDP averages gradients over processes, while both losses are parts of one sum.
         loss = policy.loss + args.value_weight * value.loss
-        self.accelerator.backward(loss * self.accelerator.num_processes)
+        self.accelerator.backward(loss * self.all.count)
         moved = 0.5 * (new - old).detach().square().sum()
         logged = (policy.loss, value.loss, policy.clipped, value.clipped, moved)
         count = torch.tensor(float(len(new)), device=new.device)
@@ -283,7 +287,7 @@ class Run:
     def _update(self) -> float:
         """One optimiser step; the gradient's norm."""
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), self.args.max_grad_norm))
-        if not np.isfinite(norm):
+        if not math.isfinite(norm):
             raise TrainingError(
                 f"the gradient of step {self.step} is not finite: lower learning_rate, and go on "
                 "from the last checkpoint with --resume true"
@@ -324,10 +328,7 @@ class Run:
 
     def _over_optimised(self) -> bool:
         """Whether the last evaluation was flagged, on every process."""
-        from accelerate.utils import broadcast_object_list
-
-        flagged = [self.log is not None and "flag" in self.log.rows[-1]]
-        return broadcast_object_list(flagged)[0]
+        return self.all.told(self.log is not None and "flag" in self.log.rows[-1])
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
@@ -339,7 +340,7 @@ class Run:
                 "step": self.step,
                 "schedule": self.schedule.state_dict(),
                 "kl": self.kl.state_dict(),
-                "moments": self.moments.state_dict(),
+                "moments": {mode: m.state_dict() for mode, m in self.moments.items()},
                 "stock": self.stock.state_dict(),
             }
             checkpoint.write(self.folder, self.step, tensors, numbers, self.args.keep_checkpoints)
@@ -353,7 +354,7 @@ class Run:
         self.schedule.load_state_dict(numbers["schedule"])
         self.step = numbers["step"]
         self.kl = KLController(**numbers["kl"])
-        self.moments = RunningMoments(**numbers["moments"])
+        self.moments = {mode: RunningMoments(**m) for mode, m in numbers["moments"].items()}
         self.stock.load_state_dict(numbers["stock"])
 
     # Small things.
@@ -377,22 +378,6 @@ class Run:
             )
         return last
 
-    def _check_processes(self) -> None:
-        args, world = self.args, self.accelerator.num_processes
-        prompts = args.rollouts_per_step // args.samples_per_prompt
-        if prompts % world or args.minibatch_size % world:
-            raise InputError(
-                f"{world} processes cannot share {prompts} prompts a step and minibatches of "
-                f"{args.minibatch_size}: give multiples of {world}"
-            )
-
-    def _short(self, prompts: list[Prompt]) -> list[Prompt]:
-        longest, mode = self.args.max_prompt_tokens, self.args.modes[0]
-        found = [p for p in prompts if len(self.model.encode(p.raw, mode)) <= longest]
-        if not found:
-            raise InputError(f"{self.args.prompts}: no prompt has {longest} tokens or fewer")
-        return found
-
     def _schedule(self):
         from transformers import get_scheduler
 
@@ -406,39 +391,6 @@ class Run:
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.args.steps
-
-    def _sum(self, x: torch.Tensor) -> torch.Tensor:
-        """The sum of `x` over all processes."""
-        return self.accelerator.reduce(x.to(self.accelerator.device), "sum")
-
-    def _mean(self, x: torch.Tensor) -> float:
-        """Mean over all rollouts, of which each process holds as many, (n,)."""
-        return float(self._sum(x.double().mean()) / self.accelerator.num_processes)
-
-    def _gather(self, x: torch.Tensor) -> torch.Tensor:
-        return self.accelerator.gather(x.to(self.accelerator.device)).cpu()
-
-    def _gather_additions(self, rollouts: list[Rollout]) -> list[tuple[str, ...]]:
-        from accelerate.utils import gather_object
-
-        return gather_object([r.added for r in rollouts])
-
-    def _no_sync(self):
-        return self.accelerator.no_sync(self.module)
-
-
-def load_trainable(base: str | None, device: torch.device) -> Model:
-    """A rewriter in float32 whose parameters can learn; raises ModelError, InputError."""
-    model = load(base, "cpu", "float32")
-    if not isinstance(model.network, Bloom):
-        raise InputError(f"{model.name} is no BLOOM: train/ppo.py trains those, train/grpo.py any")
-    for name, parameter in list(model.network.named_parameters()):
-        owner, _, leaf = name.rpartition(".")
-        # Out of the file's memory map.
-        own = torch.nn.Parameter(parameter.detach().clone(), requires_grad=False)
-        setattr(model.network.get_submodule(owner), leaf, own)
-    model.network.to(device)
-    return model
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -461,7 +413,7 @@ def explain(error: Exception, run: Run) -> str:
     again = f"go on from step {checkpoint.latest_step(run.folder)} with --resume true"
     if isinstance(error, MemoryError) or "memory" in text:
         return f"out of memory at step {run.step}: lower micro_batch_size or rollout_chunk, {again}"
-    if run.accelerator.num_processes > 1:
+    if run.all.count > 1:
         return f"step {run.step} failed, another process may have died ({text}): {again}"
     return f"step {run.step} failed ({text}): {again}"
 

@@ -1,4 +1,4 @@
-"""Writing a rewriter's folder as `bp_core.models` loads it."""
+"""Rewriters as training takes them up, and as it writes them down for `bp_core.models`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,24 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bp_core.bloom import Bloom
 from bp_core.errors import InputError
-from bp_core.models import Model
+from bp_core.models import Model, load
 from bp_core.template import Template
+
+
+def load_trainable(base: str | None, device: torch.device) -> Model:
+    """A rewriter in float32 whose parameters can learn; raises ModelError, InputError."""
+    model = load(base, "cpu", "float32")
+    if not isinstance(model.network, Bloom):
+        raise InputError(f"{model.name} is no BLOOM: train/ppo.py trains those, train/grpo.py any")
+    for name, parameter in list(model.network.named_parameters()):
+        owner, _, leaf = name.rpartition(".")
+        # Out of the file's memory map.
+        own = torch.nn.Parameter(parameter.detach().clone(), requires_grad=False)
+        setattr(model.network.get_submodule(owner), leaf, own)
+    model.network.to(device)
+    return model
 
 
 def write_weights(tensors: Iterable[tuple[str, Tensor]], folder: Path, dtype: str) -> None:

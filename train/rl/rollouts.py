@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bp_core.draft import Drafter
 from bp_core.errors import InputError
 from bp_core.fidelity import fidelity
@@ -91,6 +93,45 @@ def read_prompts(path: str) -> list[Prompt]:
     if not prompts:
         raise InputError(f"{path} has no prompt with words in it: give one a line")
     return prompts
+
+
+def short(model: Model, prompts: Sequence[Prompt], longest: int) -> list[Prompt]:
+    """Those of at most `longest` tokens; raises InputError when there is none."""
+    found = [p for p in prompts if len(model.encode(p.raw, "rewrite")) <= longest]
+    if not found:
+        raise InputError(f"no prompt has {longest} tokens or fewer: raise max_prompt_tokens")
+    return found
+
+
+class PromptStream:
+    """Prompts without end, shuffled anew each time all have been seen, by their place in the
+    stream: what is at a place depends on nothing that came before.
+
+    Args:
+        rewrite_share: share (0-1) of the prompts to be rewritten, not expanded.
+        samples: rollouts of each.
+    """
+
+    def __init__(
+        self, prompts: Sequence[Prompt], seed: int, rewrite_share: float, samples: int
+    ) -> None:
+        self._prompts, self._seed = prompts, seed
+        self._rewrite_share, self._samples = rewrite_share, samples
+
+    def take(self, first: int, count: int) -> tuple[list[Prompt], list[str], list[list[Draw]]]:
+        """(prompts, modes, draws) of `count` places from `first` on, as `write` takes them."""
+        places = range(first, first + count)
+        modes = ["rewrite" if self._chance(i) < self._rewrite_share else "expand" for i in places]
+        draws = [[Draw((self._seed << 32) + i, k) for k in range(self._samples)] for i in places]
+        return [self._prompt(i) for i in places], modes, draws
+
+    def _prompt(self, place: int) -> Prompt:
+        lap, index = divmod(place, len(self._prompts))
+        order = np.random.default_rng((self._seed, lap)).permutation(len(self._prompts))
+        return self._prompts[order[index]]
+
+    def _chance(self, place: int) -> float:
+        return np.random.default_rng((self._seed, 1, place)).random()
 
 
 def write(
