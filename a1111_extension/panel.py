@@ -39,7 +39,7 @@ def facts(candidate: Candidate) -> str:
     """Score, kept words and length of a candidate in one line."""
     told = []
     if candidate.score is not None:
-        told.append(f"score {candidate.score:+.2f}")
+        told.append(f"score {round(candidate.score, 2) + 0.0:+.2f}")  # never "-0.00"
     told.append(f"keeps {candidate.kept:.0%}")
     if candidate.lost:
         told.append(f"lost: {', '.join(candidate.lost)}")

@@ -40,6 +40,7 @@ def test_facts_of_a_candidate():
     candidate = Candidate("t", 0, (), 0.5, ("cat",), 80, -1.0, 0.42, 0.1)
     assert facts(candidate) == "score +0.42 · keeps 50% · lost: cat · 80/150 tokens"
     assert facts(Candidate("t", 0, (), 1.0, (), 3, -1.0)) == "keeps 100% · 3/75 tokens"
+    assert facts(Candidate("t", 0, (), 1.0, (), 3, -1.0, -0.004)).startswith("score +0.00 ·")
 
 
 def test_candidates_carry_their_text():
