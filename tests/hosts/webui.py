@@ -127,6 +127,8 @@ class WebUI:
             *_FLAGS,
             *(flag for flag in _NO_DOWNLOADS if flag in known),
             *("--port", str(self.port), "--data-dir", str(self.data)),
+            # With a data folder elsewhere Forge Neo refuses its own page's files.
+            *("--gradio-allowed-path", str(self.host)),
             *("--ckpt-dir", str(models / "Stable-diffusion")),
             *("--beautifulprompt-dir", str(self.models)),
             *shlex.split(os.environ.get("WEBUI_ARGS", "")),
