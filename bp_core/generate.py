@@ -134,6 +134,10 @@ def generate(
     chance = uniforms([draw for wanted in draws for draw in wanted], steps).to(device)
     blocked = tuple(tuple(sequence) for sequence in blocked)
     history, recent = _histories([prompts[index] for index in owner], steps, window(blocked))
+    if not params.penalise_prompt:
+        # One token stands for all of the prompt's: one that is never drawn, if there is any.
+        never = next((torch.tensor(s[0]) for s in blocked if len(s) == 1), history[:, :1])
+        history.copy_(never.expand_as(history).clone())
     start = Start(logits, cache, history.to(device), recent.to(device), chance)
     decode = network.decoder or _decode
     found = decode(network, start, params, blocked, eos, on_token)

@@ -239,6 +239,7 @@ class Rewriter:
                 repetition_penalty=settings.repetition_penalty,
                 max_new_tokens=total,
                 min_new_tokens=min(settings.min_new_tokens, settings.max_new_tokens),
+                penalise_prompt=settings.mode == "expand",
             ),
             # Only the end token of the control tokens means anything in an output.
             blocked=[(i,) for i in self.model.special_ids if i != self.model.eos_id],

@@ -29,6 +29,8 @@ class SamplingParams:
         top_p: only the most likely tokens that together reach this probability; 1 for all.
         repetition_penalty: divides the positive logits of tokens already in prompt or output, and
             multiplies the negative ones (CTRL, arXiv 1909.05858); 1 for none.
+        penalise_prompt: the penalty counts the prompt's tokens, too, as transformers does. That
+            costs a free rewrite the artist's words, which it should repeat.
         max_new_tokens: longest output, in tokens, the end token included.
         min_new_tokens: the end token is not drawn before this many others.
 
@@ -42,6 +44,7 @@ class SamplingParams:
     repetition_penalty: float = 1.1
     max_new_tokens: int = 64
     min_new_tokens: int = 0
+    penalise_prompt: bool = True
 
     def __post_init__(self) -> None:
         for name, allowed, good in (

@@ -70,12 +70,13 @@ def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
 
 def kept_unguarded(rewriter: Rewriter, prompts: Sequence[str], seed: int) -> float:
     """Share (0-1) of the artist's words in what the model itself writes, no guard behind it."""
-    from train.rl.evaluation import SAMPLING
+    from train.rl.evaluation import sampling
     from train.rl.rollouts import Prompt, write
 
     wanted = [Prompt(p) for p in prompts if words(p)]
     draws = [[Draw(seed, 0)]] * len(wanted)
-    found = write(rewriter.model, wanted, ["rewrite"] * len(wanted), draws, SAMPLING, chunk=64)
+    modes = ["rewrite"] * len(wanted)
+    found = write(rewriter.model, wanted, modes, draws, sampling("rewrite"), chunk=64)
     return float(np.mean([r.kept for r in found]))
 
 

@@ -8,6 +8,7 @@ import torch
 
 from bp_core.errors import Cancelled, InputError
 from bp_core.generate import generate
+from bp_core.graph import GraphDecoder
 from bp_core.sampling import Draw, SamplingParams
 
 PROMPTS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
@@ -46,6 +47,28 @@ def test_greedy_equals_transformers(bloom, penalty, n_head):
             pad_token_id=0,
         )[0, len(prompt) :].tolist()
         assert ours[0].tokens + [eos] * ours[0].finished == theirs
+
+
+@pytest.mark.parametrize("decoder", [None, GraphDecoder()])
+def test_the_penalty_may_leave_the_prompts_tokens_alone(bloom, decoder):
+    network = bloom(seed=2)
+    network.decoder = decoder
+    blocked = [(1,)]
+    params = SamplingParams(0, repetition_penalty=1.5, max_new_tokens=10, penalise_prompt=False)
+    found = generate(network, PROMPTS, eos=NEVER, n=1, params=params, blocked=blocked)
+    for prompt, [ours] in zip(PROMPTS, found, strict=True):
+        written = []
+        for _ in range(10):
+            logits = network(torch.tensor([prompt + written]))[0, -1].clone()
+            logits[1] = -torch.inf
+            for i in set(written):
+                logits[i] = logits[i] / 1.5 if logits[i] > 0 else logits[i] * 1.5
+            written.append(int(logits.argmax()))
+        assert ours.tokens == written
+    usual = SamplingParams(0, repetition_penalty=1.5, max_new_tokens=10)
+    assert tokens(found) != tokens(
+        generate(network, PROMPTS, eos=NEVER, n=1, params=usual, blocked=blocked)
+    )
 
 
 def test_the_end_waits_for_the_shortest_output(bloom):

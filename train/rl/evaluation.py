@@ -16,18 +16,22 @@ from train.metrics import distinct_bigrams
 from train.rl.rewards import RolloutReward
 from train.rl.rollouts import Prompt, Rollout, write
 
-_DEFAULTS = Settings()
-# How people sample, in contrast to how rollouts are drawn.
-SAMPLING = SamplingParams(
-    _DEFAULTS.temperature,
-    _DEFAULTS.top_k,
-    _DEFAULTS.top_p,
-    _DEFAULTS.repetition_penalty,
-    _DEFAULTS.max_new_tokens,
-    _DEFAULTS.min_new_tokens,
-)
 _CANDIDATES = 8
 _SAMPLES = 16
+
+
+def sampling(mode: str) -> SamplingParams:
+    """How people sample in a mode, in contrast to how rollouts are drawn."""
+    usual = Settings()
+    return SamplingParams(
+        usual.temperature,
+        usual.top_k,
+        usual.top_p,
+        usual.repetition_penalty,
+        usual.max_new_tokens,
+        usual.min_new_tokens,
+        penalise_prompt=mode == "expand",
+    )
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Evaluator:
         for mode in self.modes:
             draws = [[Draw(0, i) for i in range(_CANDIDATES)] for _ in self.prompts]
             modes = [mode] * len(self.prompts)
-            rollouts = write(self.model, self.prompts, modes, draws, SAMPLING, self.chunk)
+            rollouts = write(self.model, self.prompts, modes, draws, sampling(mode), self.chunk)
             found = self._figures(rollouts)
             figures |= {f"{mode}/{name}": value for name, value in found.items()}
             samples += [
