@@ -1,4 +1,4 @@
-"""Phrases that a model must not add: names of people, and NSFW terms."""
+"""Phrases that a model must not add: names of people, NSFW terms, words of negative prompts."""
 
 from __future__ import annotations
 
@@ -96,6 +96,14 @@ ahegao, cum, semen, masturbating, masturbation, intercourse, blowjob, fellatio, 
 lolita, shota, rape, incest, voluptuous, curvaceous, gore, gory, gorey, dismembered,
 dismemberment, decapitated, beheaded, mutilated, mutilation, disemboweled, entrails
 """
+# Negative prompts have leaked into the prompts that models learn from.
+_POOR = """
+low quality, lowest quality, low resolution, low res, lowres, low detail, worst quality, bad
+quality, poor quality, normal quality, bad anatomy, bad proportions, bad hands, bad art, poorly
+drawn, jpeg artifacts, compression artifacts, blurry, deformed, disfigured, mutated, malformed,
+extra limbs, extra fingers, extra arms, extra legs, missing fingers, missing arms, fused fingers,
+watermark, watermarked, signature, out of frame, cropped, error, ugly
+"""
 # "by X" credits somebody when it opens a phrase or follows a word for a work or its making;
 # "lit by candles", "surrounded by trees", "by the sea" do not.
 _CREDIT = re.compile(
@@ -115,15 +123,16 @@ def _terms(text: str) -> Iterator[tuple[str, ...]]:
             yield tuple(words(term))
 
 
-_DEFAULT = frozenset(chain(_terms(_ARTISTS), _terms(_PEOPLE), _terms(_NSFW)))
+_DEFAULT = frozenset(chain(_terms(_ARTISTS), _terms(_PEOPLE), _terms(_NSFW), _terms(_POOR)))
 _LONGEST = max(map(len, _DEFAULT))
 
 
 class Blocklist:
     """Finds in a phrase what must not be added to a prompt.
 
-    By default that is names of artists and of the famous, credits ("by …", "in the style of …")
-    and NSFW terms; whole words, in any case. Names of sites and tools may be added.
+    By default that is names of artists and of the famous, credits ("by …", "in the style of …"),
+    NSFW terms and what negative prompts are made of ("low quality"); whole words, in any case.
+    Names of sites and tools may be added.
 
     Args:
         extra: further words or phrases, or patterns between slashes ("/neon|glow/").

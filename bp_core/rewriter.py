@@ -6,8 +6,7 @@ is tidied by the guard, checked for the artist's words, joined with the syntax, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from .draft import Draft, Drafter
 from .errors import InputError
 from .sampling import Draw, SamplingParams
 from .settings import Settings
+from .threads import few_threads
 
 if TYPE_CHECKING:
     from .models import Model
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 # Draws of one candidate before it is given up: a repeated or empty draft is drawn again.
 _ATTEMPTS = 4
-# Up to this width of a network, threads cost more than they bring.
-_NARROW = 512
 # Rows decoded together: beyond this a CPU gains nothing and memory grows.
 _ROWS = 64
 
@@ -156,7 +154,7 @@ class Rewriter:
             (i for i, d in enumerate(drafters) if d.ids), key=lambda i: len(drafters[i].ids)
         )
         size = max(1, _ROWS // chosen.n)
-        with _threads(self.model):
+        with few_threads(self.model.network):
             for start in range(0, len(order), size):
                 batch = order[start : start + size]
                 self._fill([drafters[i] for i in batch], [drafts[i] for i in batch], on_progress)
@@ -283,28 +281,6 @@ class Rewriter:
             for candidate, score in zip(candidates, scores, strict=True)
         ]
         return sorted(scored, key=lambda c: -c.score)
-
-
-@contextmanager
-def _threads(model: Model) -> Iterator[None]:
-    """One thread for a narrow network on the CPU, the host's own number again afterwards.
-
-    Threads wait for each other at every operation: beside a host that keeps a core busy, two need
-    seconds for what one does in a tenth.
-    """
-    import torch
-
-    config = getattr(model.network, "config", None)
-    narrow = getattr(config, "hidden_size", _NARROW + 1) <= _NARROW
-    if not narrow or model.network.device.type != "cpu":
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _drop_repeats(drafts: dict[int, Draft]) -> None:

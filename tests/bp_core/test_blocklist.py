@@ -76,3 +76,9 @@ def test_long_text_takes_linear_time():
     start = time.process_time()
     Blocklist().find("by " * 300_000)
     assert time.process_time() - start < 5
+
+
+def test_words_of_negative_prompts_are_not_added_unless_the_artist_has_them():
+    assert Blocklist().find("low quality") and Blocklist().find("a blurry photo")
+    assert not Blocklist().find("high quality, blurred background")
+    assert not Blocklist(allow="a low quality webcam photo").find("low quality")
