@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +175,21 @@ def left_alone(model: TextReward, rows: Rows) -> dict[str, object]:
     return out
 
 
+def agreement(a: TextReward, b: TextReward, rows: Rows) -> list[dict[str, float]]:
+    """What B says of A's best of four, by A's gain in the whole reward (1 - α of the aesthetic)."""
+    raws, fours = [p for p, _ in rows], [texts[:4] for _, texts in rows]
+    chosen = [texts[int(a.score(texts).argmax())] for texts in fours]
+    gain = (1 - ALPHA) * (scores(a, chosen) - scores(a, raws))
+    verdict = scores(b, chosen) - scores(b, raws)
+    out = []
+    for low, high in pairwise([-np.inf, 0, 0.05, 0.1, 0.2, 0.3, np.inf]):
+        part = verdict[(gain >= low) & (gain < high)]
+        if len(part):
+            agrees, mean = float((part > 0).mean()), float(part.mean())
+            out.append({"from": low, "n": len(part), "B agrees": agrees, "B's mean gain": mean})
+    return out
+
+
 def best_of_eight(a: TextReward, b: TextReward, rows: Rows) -> dict[str, object]:
     """Gain judged by B of the candidate that A likes best, with 95 % intervals over prompts."""
     raw = scores(b, [p for p, _ in rows])
@@ -231,6 +246,7 @@ def main() -> None:
         prompts = prompts[::step][: args.limit]
         rows = rewrites(prompts)
         out["best of 8"] = best_of_eight(models["A"], models["B"], rows)
+        out["B on A's best of 4"] = agreement(models["A"], models["B"], rows)
         out["left alone by A"] = left_alone(models["A"], rows)
     print(json.dumps(out, indent=2))
 
