@@ -139,10 +139,13 @@ class PPOArguments(RewardArguments):
         return [mode for mode, share in shares.items() if share > 0]
 
 
-# Of the arguments, those that may change when a run goes on.
+# Of the arguments, those that may change when a run goes on: where it ends, how it is watched, and
+# the weights of the terms, which one learns to choose by watching.
 FREE = frozenset(
     "output_dir steps eval_steps save_steps keep_checkpoints eval_prompts eval_count judge weights "
-    "stop_when_over_optimised resume threads rollout_chunk micro_batch_size".split()
+    "stop_when_over_optimised resume threads rollout_chunk micro_batch_size kept_weight "
+    "length_weight end_weight copies_weight stock_weight refused_weight words_min words_max "
+    "stock_limit".split()
 )
 
 

@@ -254,12 +254,14 @@ def test_a_full_disk_is_an_error_before_any_training(work, monkeypatch):
         run(work)
 
 
-def test_another_runs_folder_is_not_written_over(work):
+def test_a_run_goes_on_with_other_weights_and_nothing_else_changed(work):
     run(work, steps=1)
     with pytest.raises(InputError, match="--resume true"):
         run(work, steps=2)
     with pytest.raises(InputError, match="another learning_rate"):
         run(work, steps=2, resume="true", learning_rate=1)
+    rows = run(work, steps=2, resume="true", end_weight=1)
+    assert "score/end" not in rows[0] and "score/end" in rows[1]
 
 
 def test_minibatches_are_the_same_for_any_number_of_processes():
