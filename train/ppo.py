@@ -61,7 +61,7 @@ class Run:
     def __init__(self, args: PPOArguments) -> None:
         # What can be wrong is found out in the order of what it costs to look.
         self.args, self.folder = args, Path(args.output_dir)
-        last = self._begin()
+        last = checkpoint.begin(self.folder, asdict(args), FREE, args.resume)
         prompts = read_prompts(args.prompts)
         held_out = read_prompts(args.eval_prompts)[: args.eval_count] if args.eval_prompts else []
         if args.reward_baseline == "dataset" and not all(p.given for p in prompts):
@@ -140,12 +140,11 @@ class Run:
             self._report(row, board)
             bar.update()
             bar.set_postfix(reward=f"{row['score/reward']:.3f}", kl=f"{row['kl']:.2f}")
-            over = args.stop_when_over_optimised and self._over_optimised()
+            over = args.stop_when_over_optimised and self.all.told("flag" in row)
             if over or self._due(args.save_steps):
                 self._save()
             if over:
                 break
-        bar.close()
         folder = self.folder / "model"
         if main:
             write_folder_like(self.model, self.policy.weights(), folder, args.weights)
@@ -180,7 +179,6 @@ class Run:
         figures = self._learn(lived)
         kl = self.all.mean(lived.kl)
         figures |= {f"score/{name}": self.all.mean(part) for name, part in parts.items()}
-        tokens = self.all.sum(float(sum(lived.lengths)))
         figures |= {
             "score/total": self.all.mean(scores),
             **{f"score/std {mode}": self.moments[mode].std for mode in self.args.modes},
@@ -190,7 +188,7 @@ class Run:
             "kept": self.all.mean([r.kept for r in rollouts]),
             "added_words": self.all.mean([r.added_words for r in rollouts]),
             "finished": self.all.mean([r.finished for r in rollouts]),
-            "tokens": float(tokens) / args.rollouts_per_step,
+            "tokens": self.all.mean(lived.lengths),
             "commonest_word": self.stock.commonest()[1],
             "learning_rate": self.schedule.get_last_lr()[0],
         }
@@ -326,10 +324,6 @@ class Run:
         if row["step"] == 0 or self._due(self.args.eval_steps):
             write_report(self.folder, self.log.rows, self.samples, self.folder.name)
 
-    def _over_optimised(self) -> bool:
-        """Whether the last evaluation was flagged, on every process."""
-        return self.all.told(self.log is not None and "flag" in self.log.rows[-1])
-
     def _save(self) -> None:
         if self.accelerator.is_main_process:
             tensors = {
@@ -358,25 +352,6 @@ class Run:
         self.stock.load_state_dict(numbers["stock"])
 
     # Small things.
-
-    def _begin(self) -> Path | None:
-        """The checkpoint to go on from; raises InputError when the folder is another run's."""
-        last = checkpoint.latest(self.folder)
-        if last is None:
-            return None
-        if not self.args.resume:
-            raise InputError(
-                f"{self.folder} holds a run: go on with --resume true, or give another output_dir"
-            )
-        before = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        now = asdict(self.args)
-        changed = sorted(k for k in now if k not in FREE and before.get(k) != now[k])
-        if changed:
-            raise InputError(
-                f"{self.folder} was begun with another {', '.join(changed)}: go on with the same, "
-                "or give another output_dir"
-            )
-        return last
 
     def _schedule(self):
         from transformers import get_scheduler

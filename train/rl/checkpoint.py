@@ -37,6 +37,32 @@ def latest_step(folder: Path) -> int:
     return step_of(last) if last else 0
 
 
+def begin(folder: Path, config: dict, free: frozenset[str], resume: bool) -> Path | None:
+    """The checkpoint that a run goes on from; None for a run from its start.
+
+    Args:
+        config: the run's arguments; `free` of them may differ from those it was begun with.
+
+    Raises:
+        InputError: the folder is another run's.
+    """
+    last = latest(folder)
+    if last is None:
+        return None
+    if not resume:
+        raise InputError(
+            f"{folder} holds a run: go on with --resume true, or give another output_dir"
+        )
+    before = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    changed = sorted(k for k in config if k not in free and before.get(k) != config[k])
+    if changed:
+        raise InputError(
+            f"{folder} was begun with another {', '.join(changed)}: go on with the same, or give "
+            "another output_dir"
+        )
+    return last
+
+
 def write(folder: Path, step: int, tensors: dict, numbers: dict, keep: int) -> Path:
     """Write one, and remove all but the newest `keep`.
 
