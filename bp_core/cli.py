@@ -180,6 +180,8 @@ def _score(args: argparse.Namespace) -> None:
     from .reward import load_reward
 
     texts = [args.prompt, *(args.rewrite or [])]
+    if not all(text.strip() for text in texts):
+        raise InputError("a rewrite is empty: give --rewrite a text, or leave it out")
     prose = [parse(text).prose for text in texts]
     scores = load_reward(args.reward).score(prose, raw=[prose[0]] * len(prose))
     rows = [{"text": text, **asdict(score)} for text, score in zip(texts, scores, strict=True)]

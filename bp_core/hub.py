@@ -55,8 +55,8 @@ def download(repo_id: str, progress: Progress | None = None, folder: Path | None
     except Exception as error:  # three HTTP libraries, by huggingface_hub's version
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{repo_id} could not be downloaded ({line}): check the name and the network and run "
-            f"`bp models --download {repo_id}` again, or put its files into {folder}"
+            f"{repo_id} could not be downloaded ({line}): check the name and the network and "
+            f"download it again, or put its files into {folder}"
         ) from error
     return folder
 

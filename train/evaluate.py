@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reward", default="starter", help="ranks; a folder, or none")
     parser.add_argument("--judge", help="folder of a reward model that judges")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--sets", nargs="+", default=["partiprompts", "geneval"])
+    parser.add_argument("--sets", nargs="*", default=["partiprompts", "geneval"])
     parser.add_argument("--prompts", nargs="*", type=Path, default=[], help="text, one a line")
     parser.add_argument("--modes", nargs="+", default=["expand", "rewrite"])
     parser.add_argument("--n", type=int, default=4)

@@ -135,3 +135,8 @@ def test_the_run_path_imports_nothing_heavy(model_folder):
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_empty_rewrite_is_no_rewrite(bp):
+    code, _, err = bp("score", "a cat", "--rewrite", " ")
+    assert code == 2 and "a rewrite is empty" in err
