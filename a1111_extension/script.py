@@ -94,17 +94,25 @@ class BeautifulPromptScript(scripts.Script):
         self.paste_field_names = []
 
 
-def register() -> None:
+def register(entry: str) -> None:
     """Hook into the host; called once each time that it loads its scripts.
 
-    As few callbacks as will do: for each one the host looks through every loaded module, which
-    takes twice as long as all of our imports.
+    Args:
+        entry: the script's file, by which the host calls what it registers. Left to find that out
+            itself, it looks through every loaded module for each frame of the stack, and takes
+            thrice as long as all of our imports.
     """
     _button.cache_clear()
     options.register(shared, gr, _names)
     if not xyz.add_axes(scripts.scripts_data, _names):  # this host loads its own scripts after us
         script_callbacks.on_before_ui(_add_axes, name="beautifulprompt-xyz")
-    script_callbacks.on_app_started(_serve, name="beautifulprompt-api")
+    script_callbacks.add_callback(
+        script_callbacks.callback_map["callbacks_app_started"],
+        _serve,
+        name="beautifulprompt-api",
+        category="app_started",
+        filename=entry,
+    )
 
 
 def _add_axes() -> None:

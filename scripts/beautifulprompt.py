@@ -4,4 +4,4 @@ from a1111_extension.script import BeautifulPromptScript, register
 
 __all__ = ["BeautifulPromptScript"]
 
-register()
+register(__file__)
