@@ -101,7 +101,8 @@ class Engine:
     def _drop(self, exclusive: bool) -> None:
         if self._rewriter is None:
             return
-        _sever(self._rewriter.model.network)
+        # Captured graphs hold the network in turn; without them it ends with its last user.
+        self._rewriter.model.network.decoder = None
         self._rewriter = self._key = None
         # A collection ends whatever of the host's is in a cycle, in our thread: Forge Neo loses
         # its checkpoint when that happens while it counts its models.
@@ -184,13 +185,6 @@ def checked_name(name: str) -> str:
 
 def _move(network: Any, device: torch.device | str) -> None:
     getattr(network, "model", network).to(device)
-
-
-def _sever(network: Any) -> None:
-    """Let go of the short cuts that hold the network in turn: it ends with its last user then."""
-    for name in ("fast_advance", "decoder"):
-        if hasattr(network, name):
-            setattr(network, name, None)
 
 
 def _sound(rewriter: Rewriter) -> bool:

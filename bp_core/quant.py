@@ -9,6 +9,7 @@ networks are for inference on the CPU and cannot be moved.
 from __future__ import annotations
 
 import contextlib
+import copy
 import warnings
 
 import torch
@@ -143,9 +144,11 @@ class LateTrace:
     after = 128
 
     def __init__(self, network: Bloom) -> None:
-        self._network = network
+        # The same layers in another object: the network itself holds us, and would live on in a
+        # cycle with its trace until somebody collects it.
+        self._network = copy.copy(network)
         self._calls = 0
-        self._advance = network.advance
+        self._advance = self._network.advance
 
     def __call__(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
         self._calls += 1

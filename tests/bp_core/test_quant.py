@@ -1,5 +1,8 @@
 """quant.py: packed layers against plain ones, row by row."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -105,6 +108,21 @@ def test_a_network_that_goes_on_is_traced_and_writes_the_same(bloom, kind):
     network.fast_advance = None
     plain = generate(network, PROMPTS, eos=3, n=4, seed=7)
     assert first == again == plain
+
+
+def test_a_traced_network_ends_with_its_last_user(bloom):
+    """Without waiting for a collection of cycles."""
+    network = quant.pack(bloom(), "float16")
+    network.fast_advance.after = 5
+    gc.disable()
+    try:
+        generate(network, PROMPTS, eos=3)
+        assert isinstance(network.fast_advance._advance, torch.jit.ScriptModule)
+        ended = weakref.ref(network)
+        del network
+        assert ended() is None
+    finally:
+        gc.enable()
 
 
 def test_a_network_that_cannot_be_traced_goes_on_untraced(bloom, monkeypatch):
