@@ -93,9 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--reward", help="folder of a reward model (the bundled one)")
     score.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
-    models = commands.add_parser("models", help="list the models that are here, or fetch one")
+    models = commands.add_parser("models", help="list the models that are here, fetch or pack one")
     models.set_defaults(run=_models)
     models.add_argument("--download", metavar="ID", help="owner/name on the Hugging Face hub")
+    models.add_argument(
+        "--pack", metavar="MODEL", help="keep 8-bit weights beside a model: it loads faster"
+    )
     models.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
 
     web = commands.add_parser("web", help="the same on a local web page (extra: web)")
@@ -109,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a folder or a downloaded hub id (the bundled starter)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps … (cpu)")
-    parser.add_argument("--dtype", help="float32, bfloat16 or float16 (what suits the device)")
+    parser.add_argument(
+        "--dtype", help="float32, bfloat16, float16 or int8 (what suits the device)"
+    )
     parser.add_argument(
         "--reward", default="starter", help="folder of a reward model, or none (the bundled one)"
     )
@@ -223,6 +228,10 @@ def _web(args: argparse.Namespace) -> None:
     serve(_load(args), args.host, args.port)
 
 
+def _print_path(path: Path, args: argparse.Namespace) -> None:
+    print(json.dumps({"path": str(path)}) if args.json else path)
+
+
 def _models(args: argparse.Namespace) -> None:
     from . import models
 
@@ -235,8 +244,13 @@ def _models(args: argparse.Namespace) -> None:
 
         folder = download(args.download, show)
         print(file=sys.stderr)
-        print(json.dumps({"path": str(folder)}) if args.json else folder)
-        return
+        return _print_path(folder, args)
+    if args.pack:
+        from . import packed
+
+        folder = models.find(args.pack)
+        network, _ = models.load_bloom(folder, dtype="as stored")
+        return _print_path(packed.write(folder, network), args)
     for info in models.available():
         if args.json:
             print(json.dumps({**asdict(info), "path": str(info.path)}))

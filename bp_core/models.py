@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from . import quant
+from . import packed, quant
 from .bloom import Bloom, BloomConfig, bare_name
 from .checkpoint import read_json, tensors, weight_files
 from .encoding import prompt_parts, read_tokenizer, special_ids
@@ -165,7 +165,9 @@ def _bloom(
         raise ModelError(f"int8 weights run on the CPU only, not on {device}: use float16")
     network, _ = load_bloom(folder, device, "as stored")
     kind = dtype or quant.best_kind(sum(p.numel() for p in network.parameters()))
-    return quant.pack(network, kind, kept) if kind else network.float()
+    if kind is None:
+        return network.float()
+    return quant.pack(network, kind, kept, packed.read(folder) if kind == "int8" else None)
 
 
 def load_bloom(

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +25,11 @@ from .trim import TrimmedHead
 # bytes that it saves.
 _WORTH_8_BITS = 200_000_000
 
-# Seven bits of each activation, because the AVX2 kernel adds pairs of 8-bit products in 16 bits.
-_LEVELS = 63
-_ZERO = 64
+# Activations may use 7 bits, -63 to 63 around a zero point, because the AVX2 kernel adds pairs of
+# 8-bit products in 16 bits. Steps of 0.01 are what `round` can round to in one operation.
+_STEP, _ZERO = 0.01, 64
+_REACH = 0.31  # a row's largest activation; what is left of it after rounding gets as many levels
+_FINER = 62  # steps of the second limb in one of the first
 
 
 class HalfLinear(nn.Module):
@@ -44,51 +48,73 @@ class HalfLinear(nn.Module):
         return self._multiply(x, self._packed)
 
 
-class Int8Linear(nn.Module):
-    """y = x Wᵀ + b with W in 8 bits, one scale an output; activations keep about 13 bits.
+@dataclass(frozen=True)
+class Rounded:
+    """A weight in 8 bits: levels (out, in) int8, scales (out,) float32, their product."""
 
-    Each row of x goes in twice, as its leading 7 bits and as the 7 bits that those leave over;
-    the product of integers is exact, so the weights' rounding is the only error that counts.
+    levels: Tensor
+    scales: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, rows: int = 8192) -> Rounded:
+        """Round a weight of any floating type, some rows at a time: as float32 the head of a
+        1.1 B model alone would take 1.5 GB."""
+        levels = torch.empty(weight.shape, dtype=torch.int8)
+        scales = torch.empty(len(weight))
+        for start in range(0, len(weight), rows):
+            part = weight[start : start + rows].float()
+            step = (part.abs().amax(1) / 127).clamp_(min=1e-12)
+            levels[start : start + rows] = (part / step[:, None]).round_()
+            scales[start : start + rows] = step
+        return cls(levels, scales)
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    def __getitem__(self, rows: Tensor) -> Rounded:
+        return Rounded(self.levels[rows], self.scales[rows])
+
+
+class Int8Linear(nn.Module):
+    """y = x Wᵀ + b with W in 8 bits, one scale an output; activations keep about 12 bits.
+
+    Each row of x goes in twice: rounded, and with what rounding took off enlarged, so that a
+    little of the second product makes the first exact. Products of integers are exact, and the
+    weights' rounding is the only error that counts. Every operation around the product costs as
+    much as reading 150 KB of weights, for the caches are full of these: there are as few as
+    possible.
     """
 
     operation = "linear_with_input_q_dq_qweight_dq_output_fp32"
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor | Rounded, bias: Tensor | None) -> None:
         super().__init__()
         self._multiply = getattr(torch.ops.quantized, self.operation).default
-        levels, scales = _round(weight)
+        rounded = weight if isinstance(weight, Rounded) else Rounded.of(weight)
+        no_offset = torch.zeros(len(rounded), dtype=torch.long)
         with warnings.catch_warnings():
             # PyTorch means to drop quantised tensors one day; `best_kind` asks what it still has.
             warnings.simplefilter("ignore", UserWarning)
             quantised = torch._make_per_channel_quantized_tensor(
-                levels, scales.double(), torch.zeros(len(levels), dtype=torch.long), 0
+                rounded.levels, rounded.scales.double(), no_offset, 0
             )
         self._packed = torch.ops.quantized.linear_prepack(quantised, None)
         self.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
+        self._least = torch.tensor(1e-12)
+        self._limbs = torch.tensor([0.0, _FINER])
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = (x.abs().amax(-1, keepdim=True) / _LEVELS).clamp_(min=1e-12)
+        largest = x.abs().amax(-1, keepdim=True)
+        scale = torch.add(self._least, largest, alpha=1 / _REACH)
         x = x / scale
-        leading = x.round()
-        rest = (x - leading) * (2 * _LEVELS)
-        both = self._multiply(torch.cat((leading, rest)), 1.0, _ZERO, self._packed)
-        leading, rest = both.chunk(2)
-        y = torch.add(leading, rest, alpha=1 / (2 * _LEVELS))
+        limbs = self._limbs.view(2, *(1,) * x.dim())
+        both = torch.lerp(x.round(decimals=2), x, limbs)  # (2, …): rounded, and the rest on top
+        leading, whole = self._multiply(both, _STEP, _ZERO, self._packed).unbind(0)
+        y = torch.lerp(leading, whole, 1 / _FINER)
         return y * scale if self.bias is None else torch.addcmul(self.bias, y, scale)
 
 
-def _round(weight: Tensor, rows: int = 8192) -> tuple[Tensor, Tensor]:
-    """8-bit levels (out, in) and scales (out,) of a weight, some rows at a time: as float32 the
-    head of a 1.1 B model alone would take 1.5 GB."""
-    levels = torch.empty(weight.shape, dtype=torch.int8)
-    scales = torch.empty(len(weight))
-    for start in range(0, len(weight), rows):
-        part = weight[start : start + rows].float()
-        step = (part.abs().amax(1) / 127).clamp_(min=1e-12)
-        levels[start : start + rows] = (part / step[:, None]).round_()
-        scales[start : start + rows] = step
-    return levels, scales
-
+_HEAD = "word_embeddings"  # tied to the output head
 
 KINDS: dict[str, type[HalfLinear | Int8Linear]] = {"float16": HalfLinear, "int8": Int8Linear}
 
@@ -99,7 +125,12 @@ def best_kind(parameters: int) -> str | None:
     return kind if _can(KINDS[kind].operation) else None
 
 
-def pack(network: Bloom, kind: str, kept: Tensor | None = None) -> Bloom:
+def pack(
+    network: Bloom,
+    kind: str,
+    kept: Tensor | None = None,
+    rounded: Mapping[str, Rounded] | None = None,
+) -> Bloom:
     """Replace every linear layer, and the head, by a packed one; the network itself is returned.
 
     Weights may be of any floating type; afterwards the network computes in float32.
@@ -107,30 +138,39 @@ def pack(network: Bloom, kind: str, kept: Tensor | None = None) -> Bloom:
     Args:
         kind: a key of KINDS.
         kept: ids that the head is trimmed to (see `trim`); all when None.
+        rounded: for "int8", what `round_all` once made of these weights.
 
     Raises:
         ModelError: this processor or this PyTorch has no such kernel.
     """
-    if not _can(KINDS[kind].operation):
+    make = KINDS[kind]
+    if not _can(make.operation):
         raise ModelError(f"{kind} weights cannot be packed on this machine: use dtype float32")
+    rounded = rounded or {}
     engine = torch.backends.quantized.engine
     # The "x86" engine would hand some processors to oneDNN, which lacks these products.
     torch.backends.quantized.engine = "fbgemm"
     try:
-        for module in list(network.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, nn.Linear):
-                    setattr(module, name, KINDS[kind](child.weight, child.bias))
-                elif isinstance(child, nn.LayerNorm):
-                    child.float()
-        table = network.word_embeddings.weight
-        network.head = (
-            KINDS[kind](table, None) if kept is None else TrimmedHead(table, kept, KINDS[kind])
-        )
+        for name, module in list(network.named_modules()):
+            owner, _, leaf = name.rpartition(".")
+            if isinstance(module, nn.Linear):
+                layer = make(rounded.get(name, module.weight), module.bias)
+                setattr(network.get_submodule(owner), leaf, layer)
+            elif isinstance(module, nn.LayerNorm):
+                module.float()
+        table = rounded.get(_HEAD, network.word_embeddings.weight)
+        network.head = make(table, None) if kept is None else TrimmedHead(table, kept, make)
     finally:
         torch.backends.quantized.engine = engine
     network.fast_advance = LateTrace(network)
     return network
+
+
+def round_all(network: Bloom) -> Iterator[tuple[str, Rounded]]:
+    """What packing in 8 bits rounds, by the layer's name; for `pack`."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear) or name == _HEAD:
+            yield name, Rounded.of(module.weight)
 
 
 class LateTrace:

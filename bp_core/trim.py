@@ -16,6 +16,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from .quant import Rounded
+
 
 class TrimmedHead(nn.Module):
     """Logits of all tokens from a head of some: -inf for the others.
@@ -27,7 +29,10 @@ class TrimmedHead(nn.Module):
     """
 
     def __init__(
-        self, weight: Tensor, kept: Tensor, linear: Callable[[Tensor, None], nn.Module]
+        self,
+        weight: Tensor | Rounded,
+        kept: Tensor,
+        linear: Callable[[Tensor | Rounded, None], nn.Module],
     ) -> None:
         super().__init__()
         self.vocab_size = len(weight)

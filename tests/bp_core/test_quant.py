@@ -46,13 +46,13 @@ def test_8_bit_weights_lose_their_own_rounding_and_little_more(with_bias):
     expected = torch.nn.functional.linear(x, rounded, bias)
     found = quant.Int8Linear(weight, bias)(x)
     for row, (one, other) in enumerate(zip(found, expected, strict=True)):
-        assert (one - other).norm() < 3e-4 * other.norm(), row
+        assert (one - other).norm() < 6e-4 * other.norm(), row
 
 
 def test_rounding_in_parts_is_rounding():
     weight, _, _ = linear()
-    for one, other in zip(quant._round(weight, rows=7), quant._round(weight), strict=True):
-        assert torch.equal(one, other)
+    one, other = quant.Rounded.of(weight, rows=7), quant.Rounded.of(weight)
+    assert torch.equal(one.levels, other.levels) and torch.equal(one.scales, other.scales)
 
 
 def test_8_bit_rows_do_not_know_each_other():
