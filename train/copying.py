@@ -5,8 +5,10 @@
 A model of a few million parameters, shown prompts and their rewrites alone, learns to write a
 likely prompt on another subject: most words of a rewrite are guessed without looking. Random words
 to be repeated cannot be guessed, so that copying is all there is to learn. `first.parquet` is
-mostly drills, `second.parquet` mostly pairs of `train/collect.py`, whose columns they have;
-`validation.parquet` has pairs alone.
+mostly drills of common words, which are easy to tell apart; `second.parquet` is mostly pairs of
+`train/collect.py`, whose columns all have, beside longer drills, half of them of any word that
+somebody typed: names, numbers and signs, in several tokens each. `validation.parquet` has pairs
+alone.
 """
 
 from __future__ import annotations
@@ -32,6 +34,11 @@ def common_words(captions: list[str]) -> list[str]:
     return [word for word, times in count.items() if times >= 5 and word.isalpha()]
 
 
+def typed_words(prompts: list[str]) -> list[str]:
+    """Every word of the prompts once, capitals and signs as typed."""
+    return sorted({word for text in prompts for word in text.split()})
+
+
 def drills(words: list[str], count: int, sizes: tuple[int, int], seed: int) -> pd.DataFrame:
     """`count` rows to be repeated, each of as many random words as `sizes` allows."""
     rng = random.Random(seed)
@@ -54,10 +61,12 @@ def build(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if not words:
         raise InputError("the pairs hold no captions (mode text): make them with train/collect.py")
     first = [drills(words, 40_000, (3, 10), 0), short(pairs, ["expand", "rewrite"], 12, 24, 20_000)]
+    typed = typed_words(pairs[pairs["mode"] == "rewrite"].raw_prompt.tolist())
     second = [
-        drills(words, 26_000, (4, 16), 1),
-        short(pairs, ["rewrite"], 20, 26, 26_000),
-        short(pairs, ["expand"], 20, 28, 14_000),
+        drills(words, 13_000, (4, 16), 1),
+        drills(typed, 26_000, (2, 12), 2),
+        short(pairs, ["rewrite"], 40, 26, 40_000),
+        short(pairs, ["expand"], 40, 28, 16_000),
     ]
     return {
         name: pd.concat(parts).sample(frac=1, random_state=1)

@@ -30,6 +30,10 @@ def test_a_drill_is_random_common_words_to_be_repeated(pairs):
     assert not found.equals(copying.drills(words, 20, (3, 5), seed=1))
 
 
+def test_typed_words_keep_their_signs_and_capitals():
+    assert copying.typed_words(["A fox, 3", "a fox"]) == ["3", "A", "a", "fox", "fox,"]
+
+
 def test_long_pairs_are_left_out(pairs):
     found = copying.short(pairs, ["expand", "rewrite"], 12, 24, 100)
     assert sorted(found.prompt) == ["a fox, soft light", "soft light"]
