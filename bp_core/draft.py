@@ -11,6 +11,7 @@ from .blocklist import Blocklist
 from .fidelity import fidelity, mend
 from .guard import adds_people, admissible, has_people, stammers
 from .prompt import inert, parse
+from .sampling import SamplingParams
 from .settings import Settings
 from .words import clauses, content_stems, words
 
@@ -23,6 +24,25 @@ if TYPE_CHECKING:
 _READ = 1000
 # Longer prose is extended even in rewrite mode: no small model copies so much without losing some.
 _REWRITABLE = 60  # words
+
+
+# Nats by which a free rewrite is leaned towards the artist's next word.
+_RECALL = 8.0
+
+
+def sampling_params(settings: Settings, longest: int | None = None) -> SamplingParams:
+    """How the model's tokens are drawn; at most `longest` new ones, or what the settings say."""
+    expand = settings.mode == "expand"
+    return SamplingParams(
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        repetition_penalty=settings.repetition_penalty,
+        max_new_tokens=longest or settings.max_new_tokens,
+        min_new_tokens=min(settings.min_new_tokens, settings.max_new_tokens),
+        penalise_prompt=expand,
+        recall=0.0 if expand else _RECALL,
+    )
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,7 @@ class Drafter:
 
     Attributes:
         ids: what the model reads; empty when there is nothing to rewrite.
+        wanted: the artist's words as ids, of which a free rewrite is reminded.
         longest: tokens that a continuation may take.
     """
 
@@ -53,6 +74,7 @@ class Drafter:
             self.mode = "expand"
         self.blocklist = Blocklist(settings.block, allow=prompt)
         self.ids: list[int] = []
+        self.wanted: list[list[int]] = []
         self.longest = settings.max_new_tokens
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
@@ -60,6 +82,8 @@ class Drafter:
             self.ids = model.encode(read, self.mode, lead)
             if self.mode == "rewrite":
                 self.longest += len(self.ids)
+                # A comma behind the last word, or it would be lengthened.
+                self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
 
     @cached_property
     def style(self) -> str:

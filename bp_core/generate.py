@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
+from .recall import Recall, Words
 from .sampling import Draw, Sampler, SamplingParams, uniforms, window
 
 OnToken = Callable[[int, Tensor], None]
@@ -75,6 +76,7 @@ class Start(NamedTuple):
         history: (rows, T + steps) all ids so far, and places for the new ones.
         recent: (rows, window) the last ids, -1 before the prompt.
         chance: (rows, steps) a uniform number for each token to come.
+        recall: what rows are to be reminded of, if anything.
     """
 
     logits: Tensor
@@ -82,6 +84,7 @@ class Start(NamedTuple):
     history: Tensor
     recent: Tensor
     chance: Tensor
+    recall: Recall | None = None
 
 
 @torch.inference_mode()
@@ -95,6 +98,7 @@ def generate(
     draws: Sequence[Sequence[Draw]] | None = None,
     params: SamplingParams | None = None,
     blocked: Sequence[Sequence[int]] = (),
+    wanted: Sequence[Words] | None = None,
     on_token: OnToken | None = None,
 ) -> list[list[Generation]]:
     """Continue each prompt n times.
@@ -108,6 +112,8 @@ def generate(
         draws: instead of n and seed, the candidates wanted of each prompt by name.
         params: how tokens are chosen; SamplingParams() when None.
         blocked: token sequences that no candidate may contain.
+        wanted: words, as token ids, of which each prompt's candidates are reminded as strongly
+            as `params.recall` says.
         on_token: called after each step with its index and the new ids (rows,), -1 for rows that
             have ended; rows are the candidates of the first prompt, then of the second, …
             What it raises (Cancelled, say) ends the decoding and reaches the caller.
@@ -138,7 +144,10 @@ def generate(
         # One token stands for all of the prompt's: one that is never drawn, if there is any.
         never = next((torch.tensor(s[0]) for s in blocked if len(s) == 1), history[:, :1])
         history.copy_(never.expand_as(history).clone())
-    start = Start(logits, cache, history.to(device), recent.to(device), chance)
+    recall = None
+    if wanted is not None and params.recall:
+        recall = Recall([wanted[i] for i in owner], params.recall, device)
+    start = Start(logits, cache, history.to(device), recent.to(device), chance, recall)
     decode = network.decoder or _decode
     found = decode(network, start, params, blocked, eos, on_token)
     candidates = iter(zip(*(each.tolist() for each in found), strict=True))
@@ -154,7 +163,7 @@ def _decode(
     on_token: OnToken | None,
 ) -> tuple[Tensor, Tensor]:
     """The loop: ids (rows, steps), -1 after the end, and their log-probabilities."""
-    logits, cache, history, recent, chance = start
+    logits, cache, history, recent, chance, recall = start
     device, (total, steps) = network.device, chance.shape
     length = history.shape[1] - steps
     sampler = Sampler(params, blocked, device)
@@ -168,6 +177,8 @@ def _decode(
         own = logits.log_softmax(1)
         if step < params.min_new_tokens:
             logits[:, eos] = -torch.inf
+        if recall is not None:
+            recall.lean(logits)
         ids = sampler(logits, history[:, : length + step], recent, chance[:, step])
         found = torch.where(live, ids, -1), own.gather(1, ids[:, None])[:, 0]
         if rows is not None:
@@ -179,6 +190,8 @@ def _decode(
             break
         live = live & (ids != eos)
         history[:, length + step] = ids
+        if recall is not None:
+            recall.hear(ids)
         if sampler.window:
             recent = torch.cat((recent[:, 1:], ids[:, None]), 1)
         if (step + 1) % poll_every == 0:
@@ -191,6 +204,7 @@ def _decode(
                 cache, rows = cache.select(keep), keep if rows is None else rows[keep]
                 ids, live, chance = ids[keep], live[keep], chance[keep]
                 history, recent = history[keep], recent[keep]
+                recall = recall and recall.select(keep)
         logits = network.step(ids, cache)
     tokens, logprobs = (torch.stack(each, 1) for each in zip(*written, strict=True))
     return tokens, logprobs

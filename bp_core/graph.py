@@ -23,9 +23,8 @@ _KEPT = 4
 class StaticState:
     """One decoding of `rows` sequences with room for `room` tokens and `steps` new ones."""
 
-    def __init__(
-        self, network: Bloom, sampler: Sampler, eos: int, rows: int, room: int, steps: int
-    ) -> None:
+    def __init__(self, network: Bloom, sampler: Sampler, eos: int, room: int, start: Start) -> None:
+        rows, steps = start.chance.shape
         c, device = network.config, network.device
         self.network, self.sampler, self.eos = network, sampler, eos
         # Zeros, because a masked NaN would still be a NaN.
@@ -44,10 +43,11 @@ class StaticState:
         self.live = torch.ones(rows, dtype=torch.bool, device=device)
         self.tokens = torch.zeros(rows, steps, dtype=torch.long, device=device)
         self.logprobs = torch.zeros(rows, steps, device=device)
+        self.recall = start.recall and start.recall.select(torch.arange(rows, device=device))
 
     def begin(self, start: Start) -> None:
         """Take over a decoding whose prompts have been read."""
-        logits, cache, history, recent, chance = start
+        logits, cache, history, recent, chance, recall = start
         length = cache.length
         self.data.narrow(4, 0, length).copy_(cache.data.narrow(4, 0, length))
         self.logits.copy_(logits)
@@ -56,6 +56,8 @@ class StaticState:
         self.recent.copy_(recent)
         self.chance.copy_(chance)
         self.pad.zero_() if cache.pad is None else self.pad.copy_(cache.pad)
+        if recall is not None:
+            self.recall.copy_(recall)
         self.length.fill_(length)
         self.step.zero_()
         self.live.fill_(True)
@@ -69,11 +71,15 @@ class StaticState:
             end = self.logits[:, self.eos]
             self.logits[:, self.eos] = end.masked_fill(self.step < least, -torch.inf)
         chance = self.chance.index_select(1, self.step)[:, 0]
+        if self.recall is not None:
+            self.recall.lean(self.logits)
         ids = self.sampler(self.logits, self.history, self.recent, chance)
         self.tokens.index_copy_(1, self.step, torch.where(self.live, ids, -1)[:, None])
         self.logprobs.index_copy_(1, self.step, own.gather(1, ids[:, None]))
         self.live.logical_and_(ids != self.eos)
         self.history.index_copy_(1, self.length, ids[:, None])
+        if self.recall is not None:
+            self.recall.hear(ids)
         if self.sampler.window:
             self.recent.copy_(torch.cat((self.recent[:, 1:], ids[:, None]), 1))
         hidden = self.network.advance(ids[:, None], self._bias(), self.data, self.length)
@@ -130,12 +136,13 @@ class GraphDecoder:
     ) -> tuple[StaticState, torch.cuda.CUDAGraph | None]:
         rows, steps = start.chance.shape
         room = -(-(start.cache.length + steps) // _BUCKET) * _BUCKET
-        key = (rows, room, params, blocked, eos, network.device)
+        words = start.recall and start.recall.room
+        key = (rows, room, words, params, blocked, eos, network.device)
         if key not in self._states:
             while len(self._states) >= _KEPT:
                 del self._states[next(iter(self._states))]
             sampler = Sampler(params, blocked, network.device)
-            state = StaticState(network, sampler, eos, rows, room, steps)
+            state = StaticState(network, sampler, eos, room, start)
             graph = _capture(state, start) if network.device.type == "cuda" else None
             self._states[key] = state, graph
         return self._states[key]

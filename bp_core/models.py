@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STARTER = Path(__file__).parent / "starter"
 FOLDER_VARIABLE = "BEAUTIFULPROMPT_DIR"
 _ABOUT = "beautifulprompt.json"
+_WORD_STARTS = ("Ġ", "▁", " ")  # how byte-level and other vocabularies write a space
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,16 @@ class Model:
         for text, typed in prompt_parts(self.template, mode, raw):
             ids += self._inert(text) if typed else self._ids(text)
         return ids + self._inert(self.template.lead + lead_text) if lead_text else ids
+
+    def encode_words(self, text: str) -> list[list[int]]:
+        """The ids with which the model would write a text, those of each word together."""
+        words: list[list[int]] = []
+        for i in self._inert(self.template.lead + " ".join(text.split())):
+            begins = self.tokenizer.id_to_token(i)[:1] in _WORD_STARTS
+            if begins or not words:
+                words.append([])
+            words[-1].append(i)
+        return words
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, control tokens left out."""

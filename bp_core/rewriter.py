@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .draft import Draft, Drafter
+from .draft import Draft, Drafter, sampling_params
 from .errors import InputError
-from .sampling import Draw, SamplingParams
+from .sampling import Draw
 from .settings import Settings
 from .threads import few_threads
 
@@ -230,17 +230,10 @@ class Rewriter:
             [d.ids for d in drafters],
             eos=self.model.eos_id,
             draws=draws,
-            params=SamplingParams(
-                temperature=settings.temperature,
-                top_k=settings.top_k,
-                top_p=settings.top_p,
-                repetition_penalty=settings.repetition_penalty,
-                max_new_tokens=total,
-                min_new_tokens=min(settings.min_new_tokens, settings.max_new_tokens),
-                penalise_prompt=settings.mode == "expand",
-            ),
+            params=sampling_params(settings, total),
             # Only the end token of the control tokens means anything in an output.
             blocked=[(i,) for i in self.model.special_ids if i != self.model.eos_id],
+            wanted=[d.wanted for d in drafters],
             on_token=on_token,
         )
 

@@ -31,6 +31,8 @@ class SamplingParams:
             multiplies the negative ones (CTRL, arXiv 1909.05858); 1 for none.
         penalise_prompt: the penalty counts the prompt's tokens, too, as transformers does. That
             costs a free rewrite the artist's words, which it should repeat.
+        recall: nats by which the artist's next word is made likelier in a free rewrite (see
+            `recall`); 0 for none.
         max_new_tokens: longest output, in tokens, the end token included.
         min_new_tokens: the end token is not drawn before this many others.
 
@@ -45,6 +47,7 @@ class SamplingParams:
     max_new_tokens: int = 64
     min_new_tokens: int = 0
     penalise_prompt: bool = True
+    recall: float = 0.0
 
     def __post_init__(self) -> None:
         for name, allowed, good in (
@@ -55,6 +58,7 @@ class SamplingParams:
             ("max_new_tokens", "a whole number from 1 to 4096",
              lambda v: v == int(v) and 1 <= v <= 4096),
             ("min_new_tokens", "a whole number, 0 or more", lambda v: v == int(v) >= 0),
+            ("recall", "from 0 to 100", lambda v: 0 <= v <= 100),
         ):  # fmt: skip
             value = getattr(self, name)
             try:

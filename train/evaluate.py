@@ -17,16 +17,18 @@ import math
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bp_core.draft import sampling_params
 from bp_core.errors import BeautifulPromptError
 from bp_core.rewriter import Result, Rewriter
 from bp_core.sampling import Draw
+from bp_core.settings import Settings
 from bp_core.words import words
 from train.collect import read_evaluation_sets
 from train.metrics import FIXED_TAIL, Figures, measure
@@ -68,15 +70,22 @@ def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
     }
 
 
-def kept_unguarded(rewriter: Rewriter, prompts: Sequence[str], seed: int) -> float:
-    """Share (0-1) of the artist's words in what the model itself writes, no guard behind it."""
-    from train.rl.evaluation import sampling
+def kept_unguarded(
+    rewriter: Rewriter, prompts: Sequence[str], seed: int, recall: bool = True
+) -> float:
+    """Share (0-1) of the artist's words in what the model itself writes, no guard behind it.
+
+    Args:
+        recall: remind it of them while it writes, as inference does.
+    """
     from train.rl.rollouts import Prompt, write
 
     wanted = [Prompt(p) for p in prompts if words(p)]
     draws = [[Draw(seed, 0)]] * len(wanted)
     modes = ["rewrite"] * len(wanted)
-    found = write(rewriter.model, wanted, modes, draws, sampling("rewrite"), chunk=64)
+    params = sampling_params(Settings(mode="rewrite"))
+    params = params if recall else replace(params, recall=0.0)
+    found = write(rewriter.model, wanted, modes, draws, params, chunk=64, whole=True)
     return float(np.mean([r.kept for r in found]))
 
 
@@ -159,9 +168,9 @@ def main(argv: list[str] | None = None) -> None:
             figures[run] = measure(results)
             report[run] = asdict(figures[run]) | {"samples": samples(results, 100)}
             if mode == "rewrite":
-                kept = kept_unguarded(rewriter, prompts, args.seed)
-                report[run]["kept_unguarded"] = kept
-                print(f"{run}: words kept before the guard {kept:.4f}")
+                kept = [kept_unguarded(rewriter, prompts, args.seed, r) for r in (True, False)]
+                report[run]["kept_unguarded"], report[run]["kept_unreminded"] = kept
+                print(f"{run}: words kept before the guard {kept[0]:.4f}, unreminded {kept[1]:.4f}")
             if judge is not None:
                 report[run]["gain"] = {
                     name: {

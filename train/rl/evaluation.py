@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
+from bp_core.draft import sampling_params
 from bp_core.models import Model
 from bp_core.prompt import parse
 from bp_core.reward import TextReward
-from bp_core.sampling import Draw, SamplingParams
+from bp_core.sampling import Draw
 from bp_core.settings import Settings
 from train.metrics import distinct_bigrams
 from train.rl.rewards import RolloutReward
@@ -18,20 +19,6 @@ from train.rl.rollouts import Prompt, Rollout, write
 
 _CANDIDATES = 8
 _SAMPLES = 16
-
-
-def sampling(mode: str) -> SamplingParams:
-    """How people sample in a mode, in contrast to how rollouts are drawn."""
-    usual = Settings()
-    return SamplingParams(
-        usual.temperature,
-        usual.top_k,
-        usual.top_p,
-        usual.repetition_penalty,
-        usual.max_new_tokens,
-        usual.min_new_tokens,
-        penalise_prompt=mode == "expand",
-    )
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,9 @@ class Evaluator:
         for mode in self.modes:
             draws = [[Draw(0, i) for i in range(_CANDIDATES)] for _ in self.prompts]
             modes = [mode] * len(self.prompts)
-            rollouts = write(self.model, self.prompts, modes, draws, sampling(mode), self.chunk)
+            # As people sample, in contrast to how rollouts are drawn.
+            params = sampling_params(Settings(mode=mode))
+            rollouts = write(self.model, self.prompts, modes, draws, params, self.chunk, whole=True)
             found = self._figures(rollouts)
             figures |= {f"{mode}/{name}": value for name, value in found.items()}
             samples += [

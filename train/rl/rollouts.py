@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +141,7 @@ def write(
     draws: Sequence[Sequence[Draw]],
     params: SamplingParams,
     chunk: int,
+    whole: bool = False,
 ) -> list[Rollout]:
     """Rollouts of each prompt, those of one prompt side by side.
 
@@ -149,6 +150,7 @@ def write(
         draws: the candidates wanted of each prompt.
         params: sampling, the same for all.
         chunk: rows decoded together.
+        whole: give rewrites room for the prompt on top of `params.max_new_tokens`, as artists do.
     """
     drafters = [
         drafter(model, p, m, params.max_new_tokens) for p, m in zip(prompts, modes, strict=True)
@@ -164,8 +166,11 @@ def write(
             [drafters[i].ids for i in part],
             eos=model.eos_id,
             draws=[draws[i] for i in part],
-            params=params,
+            params=replace(params, max_new_tokens=max(drafters[i].longest for i in part))
+            if whole
+            else params,
             blocked=[(i,) for i in model.special_ids if i != model.eos_id],
+            wanted=[drafters[i].wanted for i in part],
         )
         for i, several in zip(part, generations, strict=True):
             found[i] = [rollout(model, prompts[i], drafters[i], g) for g in several]
