@@ -43,6 +43,9 @@ _FLAGS = [
 # A host that does not know one of these has no such download, and refuses to start with it.
 _NO_DOWNLOADS = ["--no-download-sd-model", "--do-not-download-clip"]
 _STYLES = 'name,prompt,negative_prompt\nframed,"a framed picture of {prompt}, in oil",\n'
+# What the host itself writes at its first start. Until it has, Forge Neo takes its prompt boxes to
+# hold no text, and puts none there from an infotext.
+_PROMPTS = {f"{tab}/Prompt/value": "" for tab in ("txt2img", "img2img")}
 #: What tests set, so that a picture takes no time.
 SMALL = {"steps": 2, "width": 64, "height": 64, "seed": 11, "sampler_name": "Euler", "cfg_scale": 5}
 
@@ -118,6 +121,7 @@ class WebUI:
         wildcards = Path(__file__).with_name("sd-dynamic-prompts")
         (extensions / wildcards.name).symlink_to(wildcards, target_is_directory=True)
         (self.data / "styles.csv").write_text(_STYLES)
+        (self.data / "ui-config.json").write_text(json.dumps(_PROMPTS))
         self._lora()
         models = self.host / "models"
         known = (self.host / "modules" / "cmd_args.py").read_text(encoding="utf-8")
