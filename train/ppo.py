@@ -3,6 +3,7 @@
     python train/ppo.py --config train/configs/starter_ppo.yaml      # the bundled starter
     python train/ppo.py --config train/configs/paper_ppo.yaml        # bloom-1b1, as in the paper
     accelerate launch --num_processes 4 train/ppo.py --config …      # on several GPUs
+    … --shard true                                                   # for larger bases (FSDP)
 
 The third stage of BeautifulPrompt (EMNLP 2023, arXiv 2311.06752), PPO with a value head and an
 adaptive KL penalty against the SFT model. `main` tells the story; `train/rl/` holds the pieces:
@@ -21,7 +22,6 @@ checkpoints, and at the end `model/`, which `bp beautify --model` runs. Killed a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import sys
@@ -47,6 +47,7 @@ from train.rl.processes import Processes
 from train.rl.report import write_report
 from train.rl.rewards import RolloutReward, StockWords
 from train.rl.rollouts import PromptStream, Rollout, read_prompts, short, write
+from train.rl.spread import restore_state, spread, whole_state
 from train.vision import define_operators
 from train.weights import load_trainable, write_folder_like
 
@@ -89,6 +90,7 @@ class Run:
         self.stream = PromptStream(prompts, args.seed, args.rewrite_share, args.samples_per_prompt)
         torch.manual_seed(args.seed)  # of the value head's first weights
         self.policy = Policy(self.model.network, args.trained_layers, args.lora_rank).to(device)
+        self.spread = spread(self.policy, self.accelerator, args.shard)
         self.trained = {n: p for n, p in self.policy.named_parameters() if p.requires_grad}
         size = sum(p.numel() * p.element_size() for p in self.trained.values())
         # Weights and two moments a checkpoint, one of them half written, and the model at the end.
@@ -108,7 +110,6 @@ class Run:
         self.step = 0
         if last is not None:
             self._load(last)
-        self.module = self.accelerator.prepare_model(self.policy)
         self.log = None
         if self.accelerator.is_main_process:
             self.log = checkpoint.Log(self.folder, self.step)
@@ -146,8 +147,9 @@ class Run:
             if over:
                 break
         folder = self.folder / "model"
-        if main:
-            write_folder_like(self.model, self.policy.weights(), folder, args.weights)
+        with self.spread.whole():
+            if main:
+                write_folder_like(self.model, self.policy.weights(), folder, args.weights)
         self.accelerator.wait_for_everyone()
         return folder
 
@@ -156,7 +158,8 @@ class Run:
     def _step(self) -> dict[str, float]:
         """Rollouts, and epochs of learning from them; figures to log."""
         start = time.perf_counter()
-        rollouts = self._rollouts()
+        with self.spread.whole():
+            rollouts = self._rollouts()
         drawn = time.perf_counter() - start
         scores, parts = self.reward(rollouts, self.stock)
         self.stock.add(self.all.gather_list([r.added for r in rollouts]))
@@ -165,7 +168,7 @@ class Run:
             [r.ids for r in rollouts], [r.response for r in rollouts], self.accelerator.device
         )
         args = self.args
-        with self.accelerator.autocast():
+        with self.spread.whole(), self.accelerator.autocast():
             lived = experience(
                 self.policy,
                 sequences,
@@ -243,10 +246,7 @@ class Run:
                 rows.sort(key=lengths.__getitem__)
                 size = args.micro_batch_size
                 for start in range(0, len(rows), size):
-                    last = start + size >= len(rows)
-                    with (
-                        contextlib.nullcontext() if last else self.accelerator.no_sync(self.module)
-                    ):
+                    with self.spread.accumulate(last=start + size >= len(rows)):
                         sums += self._micro(lived, rows[start : start + size], float(tokens))
                 norms += self._update()
                 updates += 1
@@ -271,10 +271,10 @@ class Run:
             for each in (lived.old, lived.values, lived.advantages, lived.returns)
         )
         with self.accelerator.autocast():
-            new, predicted = self.module(trunk, part.predicts, part.targets)
+            new, predicted = self.spread.module(trunk, part.predicts, part.targets)
         policy = policy_loss(new, old, advantages, args.clip, tokens)
         value = value_loss(predicted, values, returns, args.value_clip, tokens)
-        # DDP averages gradients over processes, while both losses are parts of one sum.
+        # Gradients are averaged over processes, while both losses are parts of one sum.
         loss = policy.loss + args.value_weight * value.loss
         self.accelerator.backward(loss * self.all.count)
         moved = 0.5 * (new - old).detach().square().sum()
@@ -284,7 +284,8 @@ class Run:
 
     def _update(self) -> float:
         """One optimiser step; the gradient's norm."""
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), self.args.max_grad_norm))
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.args.max_grad_norm)
+        norm = float(self.spread.full(norm))
         if not math.isfinite(norm):
             raise TrainingError(
                 f"the gradient of step {self.step} is not finite: lower learning_rate, and go on "
@@ -298,9 +299,10 @@ class Run:
 
     def _evaluation(self, row: dict) -> dict:
         """`row` with the figures of held-out prompts, and a flag when they tell of trouble."""
-        if self.log is not None:
-            with self.accelerator.autocast():
+        with self.spread.whole(), self.accelerator.autocast():
+            if self.log is not None:
                 figures, self.samples = self.evaluate()
+        if self.log is not None:
             row = row | {f"eval/{name}": value for name, value in figures.items()}
             seen = [
                 {n.removeprefix("eval/"): v for n, v in old.items() if n.startswith("eval/")}
@@ -325,11 +327,8 @@ class Run:
             write_report(self.folder, self.log.rows, self.samples, self.folder.name)
 
     def _save(self) -> None:
+        tensors = whole_state(self.spread, self.trained, self.optimizer)
         if self.accelerator.is_main_process:
-            tensors = {
-                "policy": {name: p.detach() for name, p in self.trained.items()},
-                "optimizer": self.optimizer.state_dict(),
-            }
             numbers = {
                 "step": self.step,
                 "schedule": self.schedule.state_dict(),
@@ -342,9 +341,7 @@ class Run:
 
     def _load(self, path: Path) -> None:
         tensors, numbers = checkpoint.read(path, self.accelerator.device)
-        for name, parameter in self.trained.items():
-            parameter.data.copy_(tensors["policy"][name])
-        self.optimizer.load_state_dict(tensors["optimizer"])
+        restore_state(self.spread, self.trained, self.optimizer, tensors)
         self.schedule.load_state_dict(numbers["schedule"])
         self.step = numbers["step"]
         self.kl = KLController(**numbers["kl"])

@@ -98,6 +98,10 @@ class PPOArguments(RewardArguments):
     kl_horizon: float = field(default=10_000, metadata={"help": "rewrites"})
 
     bf16: bool = field(default=False, metadata={"help": "autocast to bfloat16"})
+    shard: bool = field(
+        default=False,
+        metadata={"help": "cut weights, gradients and moments up among the processes (FSDP)"},
+    )
     seed: int = field(default=1, metadata={"help": "of prompts, draws and minibatches"})
     threads: int = field(default=0, metadata={"help": "of torch on a CPU; 0: its default"})
     eval_steps: int = field(default=25, metadata={"help": "steps between evaluations"})
@@ -143,7 +147,7 @@ class PPOArguments(RewardArguments):
 # the weights of the terms, which one learns to choose by watching.
 FREE = frozenset(
     "output_dir steps eval_steps save_steps keep_checkpoints eval_prompts eval_count judge weights "
-    "stop_when_over_optimised resume threads rollout_chunk micro_batch_size kept_weight "
+    "stop_when_over_optimised resume shard threads rollout_chunk micro_batch_size kept_weight "
     "length_weight end_weight copies_weight stock_weight refused_weight words_min words_max "
     "stock_limit".split()
 )

@@ -143,22 +143,31 @@ def test_a_killed_run_resumes_with_the_numbers_of_an_unbroken_one(work):
     assert run(work, "killed", steps=12, resume="true") == whole
 
 
-def test_two_processes_have_the_losses_of_one(work):
-    one = run(work, "one", steps=3)
-    launch = "accelerate.commands.launch --cpu --num_processes 2 --num_machines 1".split()
-    launch += [
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "--num_cpu_threads_per_process",
-        "1",
-    ]
-    command = [sys.executable, "-m", *launch, str(ROOT / "train/ppo.py"), *options(work, "two", 3)]
+def launch(work, out, steps, **more):
+    """A run of two processes; its curve."""
+    how = "--cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+    command = [sys.executable, "-m", "accelerate.commands.launch", *how.split()]
+    command += ["--num_cpu_threads_per_process", "1", str(ROOT / "train/ppo.py")]
+    command += options(work, out, steps, **more)
     found = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert found.returncode == 0, found.stderr[-2000:]
-    two = curve(work / "two")
-    for a, b in zip(one, two, strict=True):
+    return curve(work / out)
+
+
+@pytest.mark.parametrize(("shard", "lora_rank"), [(False, 0), (True, 0), (True, 2)])
+def test_two_processes_have_the_losses_of_one(work, shard, lora_rank):
+    more = {"lora_rank": lora_rank, "eval_prompts": work / "prompts.txt", "judge": work / "b"}
+    one = run(work, "one", steps=3, **more)
+    for a, b in zip(one, launch(work, "two", steps=3, shard=shard, **more), strict=True):
+        assert b == pytest.approx(a, abs=1e-4)
+
+
+def test_shards_go_on_from_a_whole_checkpoint_and_back(work):
+    run(work, "one", steps=4)
+    run(work, "two", steps=1)
+    launch(work, "two", steps=3, shard=True, resume=True)
+    run(work, "two", steps=4, resume=True)
+    for a, b in zip(curve(work / "one"), curve(work / "two"), strict=True):
         assert b == pytest.approx(a, abs=1e-4)
 
 
