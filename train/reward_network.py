@@ -80,17 +80,20 @@ def template_of(args) -> RewardTemplate:
 def load_trunk(base: str):
     """(trunk in float32, tokenizer, control ids) of a model folder or downloaded hub id.
 
-    Of a reward model the trunk is taken and its head left.
+    Of a reward model the trunk is taken and its head left; it may share its tokenizer with the
+    folder above.
     """
     folder = find(base)
-    about = folder / "beautifulprompt.json"
-    has_head = about.is_file() and read_json(about).get("kind") == "reward"
-    trunk, _ = load_bloom(folder, dtype="float32", heads=[HEAD] if has_head else ())
+    path = folder / "beautifulprompt.json"
+    about = read_json(path) if path.is_file() else {}
+    heads = [HEAD] if about.get("kind") == "reward" else []
+    home = folder.resolve().parent if about.get("tokenizer") == ".." else folder
+    trunk, _ = load_bloom(folder, dtype="float32", heads=heads)
     # Out of the file's memory map, and trainable.
     for name, parameter in list(trunk.named_parameters()):
         owner, _, leaf = name.rpartition(".")
         setattr(trunk.get_submodule(owner), leaf, nn.Parameter(parameter.detach().clone()))
-    return trunk, read_tokenizer(folder), special_ids(folder)
+    return trunk, read_tokenizer(home), special_ids(home)
 
 
 def new_trunk(args):

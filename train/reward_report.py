@@ -15,7 +15,8 @@ from train.ranking import calibration, noise_ceiling, report
 def judge(folder: Path, frame: pd.DataFrame, column: str) -> dict:
     """What the written model makes of labelled prompts: rank figures, calibration, ceiling.
 
-    The ceiling is there when the frame tells how many scores each mean is of (`images`) and their
+    A column `teacher` gives the rank correlation with what the model was distilled from. The
+    ceiling is there when the frame tells how many scores each mean is of (`images`) and their
     spread (`<column>_std`).
     """
     model = TextReward.load(folder)
@@ -24,6 +25,8 @@ def judge(folder: Path, frame: pd.DataFrame, column: str) -> dict:
     truth = frame[column].to_numpy(float)
     figures: dict = report(truth, guess)
     figures["calibration"] = calibration(truth, guess)
+    if "teacher" in frame.columns:
+        figures["teacher_spearman"] = report(frame.teacher, guess, rounds=0)["spearman"]
     if {"images", f"{column}_std"} <= set(frame.columns):
         figures["noise_ceiling"] = noise_ceiling(
             frame.images.to_numpy(float), frame[f"{column}_std"].to_numpy(float), truth

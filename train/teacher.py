@@ -3,12 +3,12 @@ prompts that nobody scored.
 
     python train/teacher.py --out runs/reward --half A
 
-Reads what `train/reward_data.py` and `train/embed.py` wrote and writes `A/train.parquet` and
-`A/validation.parquet` (prompt, score, features) for `train/reward.py`, and `A/teacher.json` with
-the teacher's own figures. The features are principal components of the sentence embedding:
-regressing them too teaches the small trunk what words mean. Only scores of that half's clusters
-are used, so that the other half's model is an independent judge; of the other half's training
-prompts the texts join the pool.
+Reads what `train/reward_data.py` and `train/embed.py` wrote and writes `A/train.parquet` (prompt,
+score, features) and `A/validation.parquet` (prompt, score, teacher) for `train/reward.py`, and
+`A/teacher.json` with the teacher's own figures. The features are principal components of the
+sentence embedding: regressing them too teaches the small trunk what words mean. Only scores of that
+half's clusters are used, so that the other half's model is an independent judge; of the other
+half's training prompts the texts join the pool.
 
 Scored prompts get a blend of their score and what a teacher without their cluster predicts: the
 score of one image is mostly noise, and both have the same expectation.
@@ -178,7 +178,10 @@ def main(argv: list[str] | None = None) -> None:
     folder = args.out / args.half
     folder.mkdir(exist_ok=True)
     train.to_parquet(folder / "train.parquet", index=False)
-    own[own.split == "validation"][["prompt", "score"]].to_parquet(
+    held = own[own.split == "validation"]
+    # What the teacher says of them tells how much of it the student has learned.
+    said = teacher.predict(held.clean.tolist(), embedded(held.clean.tolist()))
+    held[["prompt", "score"]].assign(teacher=said).to_parquet(
         folder / "validation.parquet", index=False
     )
     figures = {"cross-validation": report(scores, expected)}

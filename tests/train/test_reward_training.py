@@ -328,3 +328,15 @@ def test_gradients_reach_a_loaded_trunk(base):
     assert all(p.grad is not None for p in trunk.parameters())
     assert 0 in control
     assert isinstance(trunk, Bloom) and isinstance(trunk.config, BloomConfig)
+
+
+def test_training_goes_on_from_a_reward_that_shares_its_tokenizer(tmp_path, base):
+    steps = ["--max_steps", 2, "--eval_steps", 2, "--save_steps", 2]
+    frame = labelled().assign(teacher=lambda f: f.pick_score)
+    (tmp_path / "1").mkdir()
+    first = train(tmp_path / "1", "--base", base, "--share_tokenizer", True, *steps, frame=frame)
+    assert not (first / "tokenizer.json").exists()
+    second = train(tmp_path, "--base", first, *steps, frame=frame)
+    figures = json.loads((second / "report.json").read_text())["validation"]
+    # The teacher here is the score itself.
+    assert figures["teacher_spearman"] == pytest.approx(figures["spearman"])
