@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .blocklist import Blocklist
 from .fidelity import fidelity, mend
-from .guard import adds_people, admissible, has_people, stammers
+from .guard import adds_people, admissible, stammers
 from .prompt import inert, parse
 from .sampling import SamplingParams
 from .settings import Settings
@@ -141,13 +141,12 @@ class Drafter:
     def _rewrite(self, phrases: list[str]) -> tuple[str, list[str]] | None:
         """The model's own wording, mended where it lost the artist's words."""
         asked = set(content_stems(self.raw))
-        people_welcome = has_people(self.prompt)
         kept: list[str] = []
         seen: set[str] = set()
         for phrase in phrases:
             told = content_stems(phrase)
             new = [stem for stem in told if stem not in seen]
-            unwelcome = self.blocklist.find(phrase) or (not people_welcome and adds_people(phrase))
+            unwelcome = self.blocklist.find(phrase) or adds_people(phrase, self.prompt)
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(told)):
                 kept.append(phrase)
                 seen.update(told)

@@ -16,6 +16,9 @@ _PEOPLE = frozenset(
     "eyed eyebrow eyelash lip mouth cheek freckle nose chin neck shoulder arm hand finger leg "
     "waist hip beard mustache makeup dress clothes clothing outfit costume pose posing".split()
 )
+# What makes a portrait of any scene: a man who rides a wave is no reason for one.
+_FRAMINGS = frozenset(stem(w) for w in "portrait portraiture selfie headshot".split())
+_FRAMED = _FRAMINGS | frozenset(stem(w) for w in "face bust closeup".split())
 # Words of an input that make such phrases welcome, beyond those above.
 _ROLES = frozenset(
     "king queen prince princess knight warrior soldier wizard witch mage sorcerer sorceress elf "
@@ -34,9 +37,13 @@ def has_people(text: str) -> bool:
     return any(stem(w) in _WELCOMING for w in words(text.lower()))
 
 
-def adds_people(clause: str) -> bool:
-    """True when `clause` brings in a person or a part of one."""
-    return any(stem(w) in _PEOPLE_STEMS for w in words(clause.lower()))
+def adds_people(clause: str, raw: str = "") -> bool:
+    """True when `clause` brings into `raw` a person or a part of one, or makes a portrait of it."""
+    told = {stem(w) for w in words(clause.lower())}
+    if not has_people(raw):
+        return not told.isdisjoint(_PEOPLE_STEMS)
+    asked = {stem(w) for w in words(raw.lower().replace("close-up", "closeup"))}
+    return not told.isdisjoint(_FRAMINGS) and asked.isdisjoint(_FRAMED)
 
 
 def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:
@@ -47,7 +54,6 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     person into a prompt without one, and fragments without a content word.
     """
     taken = frozenset(content_stems(raw))
-    people_welcome = has_people(raw)
     said: set[str] = set()
     runs: set[tuple[str, ...]] = set()
     kept = []
@@ -57,7 +63,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
             continue
         if stammers(clause):
             continue
-        if not people_welcome and adds_people(clause):
+        if adds_people(clause, raw):
             continue
         if blocked is not None and blocked(clause):
             continue

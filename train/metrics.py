@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import mean, median
 
 from bp_core.blocklist import Blocklist
-from bp_core.guard import adds_people, has_people, three_word_runs
+from bp_core.guard import adds_people, three_word_runs
 from bp_core.rewriter import Result
 from bp_core.words import clauses, content_stems, words
 
@@ -30,7 +30,7 @@ class Figures:
         distinct_bigrams: bigrams of the added words of one prompt's candidates, different ones
             over all (0-1).
         unasked_people: share of the best candidates that add a person or a part of one to a
-            prompt without.
+            prompt without, or make a portrait of what was none.
         commonest, commonest_share: the added phrase that most best candidates share.
         unchanged: share of prompts for which there was no candidate.
         candidates: mean number of distinct candidates.
@@ -68,7 +68,7 @@ def measure(results: Sequence[Result]) -> Figures:
         twice=mean(_twice(c.added) for _, c in every),
         distinct_bigrams=mean(distinct_bigrams([c.added for c in r.candidates]) for r in done),
         unasked_people=mean(
-            not has_people(r.prompt) and any(map(adds_people, r.candidates[0].added)) for r in done
+            any(adds_people(phrase, r.prompt) for phrase in r.candidates[0].added) for r in done
         ),
         commonest=commonest,
         commonest_share=count / len(done),

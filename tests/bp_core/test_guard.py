@@ -49,3 +49,10 @@ def test_blocked_phrases_are_left_out():
 
 def test_fragments_without_a_content_word_are_left_out():
     assert admissible("and the, of, fog", "a cat") == ["fog"]
+
+
+def test_a_portrait_is_made_only_of_what_was_one():
+    assert adds_people("detailed portrait", "a man riding a wave")
+    assert not adds_people("blue eyes", "a man riding a wave")
+    assert not adds_people("detailed portrait", "close-up of a man")
+    assert admissible("portrait, soft light", "two surfers and a woman") == ["soft light"]
