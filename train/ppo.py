@@ -113,7 +113,7 @@ class Run:
         self.log = None
         if self.accelerator.is_main_process:
             self.log = checkpoint.Log(self.folder, self.step)
-            about = json.dumps(asdict(args), indent=2) + "\n"
+            about = json.dumps(asdict(args) | {"processes": self.all.count}, indent=2) + "\n"
             (self.folder / "config.json").write_text(about, encoding="utf-8")
         self.evaluate = None
         if held_out:
@@ -181,13 +181,15 @@ class Run:
             )
         figures = self._learn(lived)
         kl = self.all.mean(lived.kl)
+        surprise = -self.all.sum(torch.cat(lived.old).double().sum())
+        tokens = self.all.sum(float(sum(lived.lengths)))
         figures |= {f"score/{name}": self.all.mean(part) for name, part in parts.items()}
         figures |= {
             "score/total": self.all.mean(scores),
             **{f"score/std {mode}": self.moments[mode].std for mode in self.args.modes},
             "kl": kl,
             "beta": self.kl.beta,
-            "entropy": self.all.mean([lived.entropy]),
+            "entropy": float(surprise / tokens),
             "kept": self.all.mean([r.kept for r in rollouts]),
             "added_words": self.all.mean([r.added_words for r in rollouts]),
             "finished": self.all.mean([r.finished for r in rollouts]),
@@ -327,8 +329,9 @@ class Run:
             write_report(self.folder, self.log.rows, self.samples, self.folder.name)
 
     def _save(self) -> None:
-        tensors = whole_state(self.spread, self.trained, self.optimizer)
-        if self.accelerator.is_main_process:
+        main = self.accelerator.is_main_process
+        tensors = whole_state(self.spread, self.trained, self.optimizer, main)
+        if main:
             numbers = {
                 "step": self.step,
                 "schedule": self.schedule.state_dict(),
@@ -340,7 +343,7 @@ class Run:
         self.accelerator.wait_for_everyone()
 
     def _load(self, path: Path) -> None:
-        tensors, numbers = checkpoint.read(path, self.accelerator.device)
+        tensors, numbers = checkpoint.read(path)
         restore_state(self.spread, self.trained, self.optimizer, tensors)
         self.schedule.load_state_dict(numbers["schedule"])
         self.step = numbers["step"]

@@ -164,8 +164,10 @@ class RunningMoments:
 
     @property
     def std(self) -> float:
-        """Standard deviation; 1 until there are two scores that differ."""
-        return (self.squares / (self.count - 1)) ** 0.5 if self.squares > 0 else 1.0
+        """Standard deviation; 1 until there are two scores that differ by more than rounding."""
+        if self.squares <= 1e-10 * self.count:
+            return 1.0
+        return (self.squares / (self.count - 1)) ** 0.5
 
     def state_dict(self) -> dict[str, float]:
         return asdict(self)

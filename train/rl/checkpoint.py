@@ -101,9 +101,9 @@ def write(folder: Path, step: int, tensors: dict, numbers: dict, keep: int) -> P
     return path
 
 
-def read(path: Path, device: torch.device | str = "cpu") -> tuple[dict, dict]:
-    """(tensors, numbers) of a checkpoint."""
-    tensors = torch.load(path / "tensors.pt", map_location=device, weights_only=True)
+def read(path: Path) -> tuple[dict, dict]:
+    """(tensors on the CPU, numbers) of a checkpoint."""
+    tensors = torch.load(path / "tensors.pt", map_location="cpu", weights_only=True)
     return tensors, json.loads((path / "state.json").read_text(encoding="utf-8"))
 
 

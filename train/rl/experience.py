@@ -29,7 +29,6 @@ class Experience:
         trunk: (n, T, hidden) input of the trained layers.
         old, values, advantages, returns: a tensor (tokens of the row,) for each row.
         kl: (n,) nats between policy and reference, summed over each response.
-        entropy: mean negative log-probability of the drawn tokens, nats a token.
     """
 
     sequences: Sequences
@@ -39,7 +38,6 @@ class Experience:
     advantages: tuple[Tensor, ...]
     returns: tuple[Tensor, ...]
     kl: Tensor
-    entropy: float
 
     @property
     def lengths(self) -> list[int]:
@@ -101,7 +99,6 @@ def experience(
         advantages[mask].split(sizes),
         returns[mask].split(sizes),
         divergence.sum(1),
-        float(-old.mean()),
     )
 
 

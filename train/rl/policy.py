@@ -178,15 +178,14 @@ class Policy(nn.Module):
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """The rewriter's tensors by their names in a checkpoint, adapters merged in."""
-        if not self.lora:
-            yield from self.network.state_dict().items()
-            return
-        from peft.tuners.tuners_utils import BaseTunerLayer
-
-        merged = copy.deepcopy(self.network)
-        for name, module in list(merged.named_modules()):
-            if isinstance(module, BaseTunerLayer):
-                module.merge()
-                owner, _, leaf = name.rpartition(".")
-                setattr(merged.get_submodule(owner), leaf, module.get_base_layer())
-        yield from merged.state_dict().items()
+        # Parameters, for a state dict of a sharded network has the shards alone.
+        for name, parameter in self.network.named_parameters():
+            owner, _, leaf = name.rpartition(".")
+            if ".lora_" in name:
+                continue
+            if owner.endswith(".base_layer"):
+                owner = owner.removesuffix(".base_layer")
+                if leaf == "weight":
+                    delta = self.network.get_submodule(owner).get_delta_weight("default")
+                    parameter = parameter.detach() + delta
+            yield f"{owner}.{leaf}", parameter.detach()

@@ -67,6 +67,7 @@ class Shards:
         with torch.no_grad(), accelerator.autocast():
             one = torch.tensor([[True, False]], device=device)
             self.module(trunk, one, torch.zeros(1, dtype=torch.long, device=device))
+        self._shard()
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -76,9 +77,12 @@ class Shards:
         try:
             yield
         finally:
-            for module in self._modules:
-                module.set_reshard_after_forward(module is not self.module, recurse=False)
-                module.reshard()
+            self._shard()
+
+    def _shard(self) -> None:
+        for module in self._modules:
+            module.set_reshard_after_forward(module is not self.module, recurse=False)
+            module.reshard()
 
     def accumulate(self, last: bool) -> AbstractContextManager:
         self.module.set_requires_gradient_sync(last)
@@ -93,7 +97,7 @@ class Shards:
 
         if not isinstance(like, DTensor) or full.shape != like.shape:
             return full
-        return distribute_tensor(full, like.device_mesh, like.placements)
+        return distribute_tensor(full.to(like.device), like.device_mesh, like.placements)
 
 
 def spread(policy: Policy, accelerator: Accelerator, shards: bool) -> Copies | Shards:
@@ -102,15 +106,26 @@ def spread(policy: Policy, accelerator: Accelerator, shards: bool) -> Copies | S
 
 
 def whole_state(
-    how: Copies | Shards, trained: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    how: Copies | Shards,
+    trained: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    main: bool,
 ) -> dict:
-    """Weights and moments, gathered, as a run of any number of processes reads them back."""
+    """Weights and moments, gathered, as a run of any number of processes reads them back.
+
+    Every process must call; only the main one keeps what comes together, and not on its GPU.
+    """
+
+    def gathered(tensor: Tensor) -> Tensor | None:
+        whole = how.full(tensor.detach())
+        return whole.cpu() if main else None
+
     state = optimizer.state_dict()
     moments = {
-        i: {name: how.full(x) for name, x in of_one.items()} for i, of_one in state["state"].items()
+        i: {name: gathered(x) for name, x in of_one.items()} for i, of_one in state["state"].items()
     }
     return {
-        "policy": {name: how.full(p.detach()) for name, p in trained.items()},
+        "policy": {name: gathered(p) for name, p in trained.items()},
         "optimizer": state | {"state": moments},
     }
 

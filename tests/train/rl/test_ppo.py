@@ -145,12 +145,14 @@ def test_a_killed_run_resumes_with_the_numbers_of_an_unbroken_one(work):
 
 def launch(work, out, steps, **more):
     """A run of two processes; its curve."""
-    how = "--cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
-    command = [sys.executable, "-m", "accelerate.commands.launch", *how.split()]
-    command += ["--num_cpu_threads_per_process", "1", str(ROOT / "train/ppo.py")]
+    # On a CPU `accelerate launch` starts one process, however many it is told; torchrun starts two.
+    how = "--standalone --nproc_per_node 2".split()
+    command = [sys.executable, "-m", "torch.distributed.run", *how, str(ROOT / "train/ppo.py")]
     command += options(work, out, steps, **more)
-    found = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
-    assert found.returncode == 0, found.stderr[-2000:]
+    env = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env)
+    assert found.returncode == 0, found.stderr[:6000]
+    assert json.loads((work / out / "config.json").read_text())["processes"] == 2
     return curve(work / out)
 
 
