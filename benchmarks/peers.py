@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmarks.peer_llama import llama
 from bp_core.bloom import Bloom
 from bp_core.sampling import SamplingParams
 from train.vision import define_operators
@@ -33,6 +34,8 @@ def peers(
     yield from _transformers(model, params)
     with contextlib.suppress(ImportError):
         yield from _ctranslate2(model, network, params, threads)
+    with contextlib.suppress(ImportError):
+        yield "llama.cpp Q8_0", llama(weights, network.config, params, threads)
 
 
 def _transformers_model(weights: dict[str, torch.Tensor], network: Bloom):
