@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .blocklist import Blocklist
 from .fidelity import fidelity, mend
-from .guard import adds_people, admissible, stammers
+from .guard import adds_people, adds_sky, admissible, stammers
 from .prompt import inert, parse
 from .sampling import SamplingParams
 from .settings import Settings
@@ -147,6 +147,7 @@ class Drafter:
             told = content_stems(phrase)
             new = [stem for stem in told if stem not in seen]
             unwelcome = self.blocklist.find(phrase) or adds_people(phrase, self.prompt)
+            unwelcome = unwelcome or adds_sky(phrase, self.prompt)
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(told)):
                 kept.append(phrase)
                 seen.update(told)

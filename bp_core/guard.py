@@ -19,6 +19,17 @@ _PEOPLE = frozenset(
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
 _FRAMINGS = frozenset(stem(w) for w in "portrait portraiture selfie headshot".split())
 _FRAMED = _FRAMINGS | frozenset(stem(w) for w in "face bust closeup".split())
+# A time of day, or a landscape, needs a sky: no sunset in a bathroom or behind a cup.
+_SKIES = frozenset(stem(w) for w in "sunset sunrise dusk dawn hour landscape scenery".split())
+_OUTDOORS = _SKIES | frozenset(
+    stem(w)
+    for w in "sky cloud sun moon star horizon view sea ocean beach coast shore bay island harbor "
+    "lake river pond waterfall valley canyon mountain hill cliff desert forest jungle wood tree "
+    "meadow field farm garden park road street highway bridge city town village skyline building "
+    "tower castle palace temple church cathedral ruin lighthouse windmill pyramid volcano planet "
+    "boat ship sailboat surfer kite airplane plane train camel elephant giraffe zebra horse cow "
+    "sheep bear bird outdoor outside night day evening morning".split()
+)
 # Words of an input that make such phrases welcome, beyond those above.
 _ROLES = frozenset(
     "king queen prince princess knight warrior soldier wizard witch mage sorcerer sorceress elf "
@@ -46,12 +57,18 @@ def adds_people(clause: str, raw: str = "") -> bool:
     return not told.isdisjoint(_FRAMINGS) and asked.isdisjoint(_FRAMED)
 
 
+def adds_sky(clause: str, raw: str) -> bool:
+    """True when `clause` brings a time of day or a landscape into `raw`, which is not outdoors."""
+    told = {stem(w) for w in words(clause.lower())}
+    return not told.isdisjoint(_SKIES) and _OUTDOORS.isdisjoint(stem(w) for w in words(raw.lower()))
+
+
 def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:
     """The phrases of `tail` that may follow `raw`, in order.
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
-    own, that say only what an earlier phrase said, or three words of it in a row, that bring a
-    person into a prompt without one, and fragments without a content word.
+    own, that say only what an earlier phrase said, or three words of it in a row, that bring in a
+    person or a sky where there is none, and fragments without a content word.
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
@@ -63,7 +80,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
             continue
         if stammers(clause):
             continue
-        if adds_people(clause, raw):
+        if adds_people(clause, raw) or adds_sky(clause, raw):
             continue
         if blocked is not None and blocked(clause):
             continue

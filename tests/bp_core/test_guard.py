@@ -23,7 +23,7 @@ def test_what_was_said_is_not_said_again():
 
 def test_a_phrase_that_stammers_is_left_out():
     tail = "a cup with a cup, very very aesthetic, on it is on it is fog, golden hour light"
-    assert admissible(tail, "a cat") == ["golden hour light"]
+    assert admissible(tail, "a cat in a garden") == ["golden hour light"]
 
 
 def test_three_words_in_a_row_do_not_come_twice():
@@ -56,3 +56,8 @@ def test_a_portrait_is_made_only_of_what_was_one():
     assert not adds_people("blue eyes", "a man riding a wave")
     assert not adds_people("detailed portrait", "close-up of a man")
     assert admissible("portrait, soft light", "two surfers and a woman") == ["soft light"]
+
+
+def test_a_sunset_needs_a_sky():
+    assert admissible("sunset, golden hour, soft light", "a cup of coffee") == ["soft light"]
+    assert admissible("sunset, soft light", "a lighthouse") == ["sunset", "soft light"]
