@@ -28,8 +28,8 @@ _WORTH_8_BITS = 200_000_000
 # Activations may use 7 bits, -63 to 63 around a zero point, because the AVX2 kernel adds pairs of
 # 8-bit products in 16 bits. Steps of 0.01 are what `round` can round to in one operation.
 _STEP, _ZERO = 0.01, 64
-_REACH = 0.31  # a row's largest activation; what is left of it after rounding gets as many levels
-_FINER = 62  # steps of the second limb in one of the first
+_REACH = 0.63  # a row's largest activation
+_FINER = 126  # steps of the second limb in one of the first
 
 
 class HalfLinear(nn.Module):
@@ -76,13 +76,12 @@ class Rounded:
 
 
 class Int8Linear(nn.Module):
-    """y = x Wᵀ + b with W in 8 bits, one scale an output; activations keep about 12 bits.
+    """y = x Wᵀ + b with W in 8 bits, one scale an output; activations keep about 13 bits.
 
-    Each row of x goes in twice: rounded, and with what rounding took off enlarged, so that a
-    little of the second product makes the first exact. Products of integers are exact, and the
-    weights' rounding is the only error that counts. Every operation around the product costs as
-    much as reading 150 KB of weights, for the caches are full of these: there are as few as
-    possible.
+    Each row of x goes in twice, as its leading 7 bits and as the 7 bits that those leave over;
+    the product of integers is exact, so the weights' rounding is the only error that counts. Every
+    operation around the product costs as much as reading 150 KB of weights, for the caches are
+    full of these: there are as few as possible.
     """
 
     operation = "linear_with_input_q_dq_qweight_dq_output_fp32"
@@ -101,16 +100,18 @@ class Int8Linear(nn.Module):
         self._packed = torch.ops.quantized.linear_prepack(quantised, None)
         self.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
         self._least = torch.tensor(1e-12)
-        self._limbs = torch.tensor([0.0, _FINER])
+        self._of_x = torch.tensor([0.0, _FINER])
+        self._of_leading = torch.tensor([1.0, -_FINER])
 
     def forward(self, x: Tensor) -> Tensor:
         largest = x.abs().amax(-1, keepdim=True)
         scale = torch.add(self._least, largest, alpha=1 / _REACH)
         x = x / scale
-        limbs = self._limbs.view(2, *(1,) * x.dim())
-        both = torch.lerp(x.round(decimals=2), x, limbs)  # (2, …): rounded, and the rest on top
-        leading, whole = self._multiply(both, _STEP, _ZERO, self._packed).unbind(0)
-        y = torch.lerp(leading, whole, 1 / _FINER)
+        limbs = (2, *(1,) * x.dim())
+        of_x, of_leading = self._of_x.view(limbs), self._of_leading.view(limbs)
+        both = torch.addcmul(x * of_x, x.round(decimals=2), of_leading)  # (2, …)
+        leading, rest = self._multiply(both, _STEP, _ZERO, self._packed).unbind(0)
+        y = torch.add(leading, rest, alpha=1 / _FINER)
         return y * scale if self.bias is None else torch.addcmul(self.bias, y, scale)
 
 
