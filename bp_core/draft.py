@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .blocklist import Blocklist
 from .fidelity import fidelity, mend
-from .guard import adds_people, adds_sky, admissible, stammers
+from .guard import admissible, stammers, unasked
 from .prompt import inert, parse
 from .sampling import SamplingParams
 from .settings import Settings
@@ -146,8 +146,7 @@ class Drafter:
         for phrase in phrases:
             told = content_stems(phrase)
             new = [stem for stem in told if stem not in seen]
-            unwelcome = self.blocklist.find(phrase) or adds_people(phrase, self.prompt)
-            unwelcome = unwelcome or adds_sky(phrase, self.prompt)
+            unwelcome = self.blocklist.find(phrase) or unasked(phrase, self.prompt)
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(told)):
                 kept.append(phrase)
                 seen.update(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 
 from .words import clauses, content_stems, stem, words
@@ -43,24 +44,32 @@ _PEOPLE_STEMS = frozenset(stem(w) for w in _PEOPLE)
 _WELCOMING = _PEOPLE_STEMS | frozenset(stem(w) for w in _ROLES)
 
 
+@lru_cache(maxsize=256)
+def _told(text: str) -> frozenset[str]:
+    """Stems of the words of `text`; of a prompt they are asked for with every phrase."""
+    return frozenset(stem(w) for w in words(text.lower().replace("close-up", "closeup")))
+
+
 def has_people(text: str) -> bool:
     """True when `text` speaks of a person, so that a face or a dress may be described."""
-    return any(stem(w) in _WELCOMING for w in words(text.lower()))
+    return not _WELCOMING.isdisjoint(_told(text))
 
 
 def adds_people(clause: str, raw: str = "") -> bool:
     """True when `clause` brings into `raw` a person or a part of one, or makes a portrait of it."""
-    told = {stem(w) for w in words(clause.lower())}
     if not has_people(raw):
-        return not told.isdisjoint(_PEOPLE_STEMS)
-    asked = {stem(w) for w in words(raw.lower().replace("close-up", "closeup"))}
-    return not told.isdisjoint(_FRAMINGS) and asked.isdisjoint(_FRAMED)
+        return not _PEOPLE_STEMS.isdisjoint(_told(clause))
+    return not _FRAMINGS.isdisjoint(_told(clause)) and _FRAMED.isdisjoint(_told(raw))
 
 
 def adds_sky(clause: str, raw: str) -> bool:
     """True when `clause` brings a time of day or a landscape into `raw`, which is not outdoors."""
-    told = {stem(w) for w in words(clause.lower())}
-    return not told.isdisjoint(_SKIES) and _OUTDOORS.isdisjoint(stem(w) for w in words(raw.lower()))
+    return not _SKIES.isdisjoint(_told(clause)) and _OUTDOORS.isdisjoint(_told(raw))
+
+
+def unasked(clause: str, raw: str) -> bool:
+    """True when `clause` changes what `raw` is a picture of."""
+    return adds_people(clause, raw) or adds_sky(clause, raw)
 
 
 def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:
@@ -80,7 +89,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
             continue
         if stammers(clause):
             continue
-        if adds_people(clause, raw) or adds_sky(clause, raw):
+        if unasked(clause, raw):
             continue
         if blocked is not None and blocked(clause):
             continue
