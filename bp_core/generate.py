@@ -146,7 +146,7 @@ def generate(
         history.copy_(never.expand_as(history).clone())
     recall = None
     if wanted is not None and params.recall:
-        recall = Recall([wanted[i] for i in owner], params.recall, device)
+        recall = Recall.of([wanted[i] for i in owner], params.recall, device)
     start = Start(logits, cache, history.to(device), recent.to(device), chance, recall)
     decode = network.decoder or _decode
     found = decode(network, start, params, blocked, eos, on_token)

@@ -8,6 +8,7 @@ it likes in between; a word that it passes over is given up as soon as it says o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,17 +21,29 @@ _BEGUN = 2.0
 Words = Sequence[Sequence[int]]
 
 
+@dataclass(frozen=True)
 class Recall:
     """What each row should yet say. Its tensors keep their shapes, as a captured graph needs.
 
-    Args:
-        wanted: for each row, words to be said in order, each as its token ids.
-        strength: nats added to the logit of the next word's first token.
+    Attributes:
+        ids: (rows, room) tokens to be said in order, -1 behind the last.
+        extra: (rows, room) nats added to the logit of each when it is the next.
+        said: (rows,) how many are said or given up.
     """
 
-    def __init__(
-        self, wanted: Sequence[Words], strength: float, device: torch.device | str = "cpu"
-    ) -> None:
+    ids: Tensor
+    extra: Tensor
+    said: Tensor
+
+    @classmethod
+    def of(
+        cls, wanted: Sequence[Words], strength: float, device: torch.device | str = "cpu"
+    ) -> Recall:
+        """For each row the words to be said, each as its token ids.
+
+        Args:
+            strength: nats for a word's first token.
+        """
         room = max(sum(map(len, words)) for words in wanted) + _AHEAD
         ids, extra = [], []
         for words in wanted:
@@ -38,41 +51,31 @@ class Recall:
             flat += [(-1, 0.0)] * (room - len(flat))
             ids.append([i for i, _ in flat])
             extra.append([strength * share for _, share in flat])
-        self._ids = torch.tensor(ids, device=device)  # (rows, room), -1 behind the last
-        self._extra = torch.tensor(extra, device=device)
-        self._said = torch.zeros(len(ids), dtype=torch.long, device=device)
-        self._ahead = torch.arange(_AHEAD, device=device)
+        said = torch.zeros(len(ids), dtype=torch.long, device=device)
+        return cls(torch.tensor(ids, device=device), torch.tensor(extra, device=device), said)
 
     @property
     def room(self) -> int:
-        return self._ids.shape[1]
+        return self.ids.shape[1]
 
     def lean(self, logits: Tensor) -> None:
         """Add to the logits (rows, V), in place."""
-        said = self._said[:, None]
-        following = self._ids.gather(1, said).clamp(min=0)
-        logits.scatter_add_(1, following, self._extra.gather(1, said))
+        following = self.ids.gather(1, self.said[:, None]).clamp(min=0)
+        logits.scatter_add_(1, following, self.extra.gather(1, self.said[:, None]))
 
     def hear(self, ids: Tensor) -> None:
         """Take note of what the rows have said: ids (rows,)."""
-        found = self._ids.gather(1, self._said[:, None] + self._ahead) == ids[:, None]
+        ahead = torch.arange(_AHEAD, device=ids.device)
+        found = self.ids.gather(1, self.said[:, None] + ahead) == ids[:, None]
         steps = found.int().argmax(1) + 1
-        self._said += torch.where(found.any(1), steps, torch.zeros_like(steps))
+        self.said.add_(torch.where(found.any(1), steps, torch.zeros_like(steps)))
 
     def select(self, rows: Tensor) -> Recall:
         """Of some rows, where these stand now."""
-        chosen = object.__new__(Recall)
-        chosen._ids, chosen._extra, chosen._said = (
-            t[rows] for t in (self._ids, self._extra, self._said)
-        )
-        chosen._ahead = self._ahead
-        return chosen
+        return Recall(self.ids[rows], self.extra[rows], self.said[rows])
 
     def copy_(self, other: Recall) -> None:
         """Take over another's rows, which are as many and as long."""
-        for mine, theirs in (
-            (self._ids, other._ids),
-            (self._extra, other._extra),
-            (self._said, other._said),
-        ):
-            mine.copy_(theirs)
+        self.ids.copy_(other.ids)
+        self.extra.copy_(other.extra)
+        self.said.copy_(other.said)

@@ -50,7 +50,7 @@ def test_the_static_step_is_reminded_too(bloom):
 
 
 def test_a_word_passed_over_is_given_up():
-    recall = Recall([[[4], [5], [6]]], 2.0)
+    recall = Recall.of([[[4], [5], [6]]], 2.0)
 
     def leaning():
         logits = torch.zeros(1, 8)
@@ -67,7 +67,7 @@ def test_a_word_passed_over_is_given_up():
 
 
 def test_a_word_begun_is_leaned_on_more():
-    recall = Recall([[[4, 5]]], 2.0)
+    recall = Recall.of([[[4, 5]]], 2.0)
     recall.hear(torch.tensor([4]))
     logits = torch.zeros(1, 8)
     recall.lean(logits)
