@@ -175,10 +175,7 @@ class TextReward:
         longest = about.get("max_tokens", 256)
         if type(longest) is not int or longest < 2:
             raise ModelError(f"{about_path}: max_tokens is {longest!r}, not a whole number above 1")
-        shared = about.get("tokenizer", ".")
-        if shared not in (".", ".."):
-            raise ModelError(f"{about_path}: tokenizer is '.' or '..', not {shared!r}")
-        home = folder.resolve() if shared == "." else folder.resolve().parent
+        home = tokenizer_home(folder, about)
         tokenizer = read_tokenizer(home)
         if fingerprint(tokenizer) != _text(about, "vocabulary", about_path):
             raise ModelError(
@@ -318,6 +315,15 @@ def load_reward(
     """The bundled reward (None), or that of one or two reward folders; raises ModelError."""
     second = None if relevance is None else TextReward.load(relevance, device)
     return Reward(TextReward.load(path, device), second, alpha)
+
+
+def tokenizer_home(folder: Path, about: dict) -> Path:
+    """The folder with a reward's tokenizer, which its beautifulprompt.json may put one above."""
+    shared = about.get("tokenizer", ".")
+    if shared not in (".", ".."):
+        path = folder / "beautifulprompt.json"
+        raise ModelError(f"{path}: tokenizer is '.' or '..', not {shared!r}")
+    return folder.resolve() if shared == "." else folder.resolve().parent
 
 
 def _text(about: dict, name: str, path: Path) -> str:

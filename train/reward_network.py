@@ -16,7 +16,15 @@ from bp_core.checkpoint import read_json
 from bp_core.encoding import read_tokenizer, special_ids
 from bp_core.errors import InputError
 from bp_core.models import find, load_bloom
-from bp_core.reward import HEAD, TEMPLATES, RewardTemplate, TextReward, fingerprint, pool
+from bp_core.reward import (
+    HEAD,
+    TEMPLATES,
+    RewardTemplate,
+    TextReward,
+    fingerprint,
+    pool,
+    tokenizer_home,
+)
 
 
 class RewardNetwork(nn.Module):
@@ -87,7 +95,7 @@ def load_trunk(base: str):
     path = folder / "beautifulprompt.json"
     about = read_json(path) if path.is_file() else {}
     heads = [HEAD] if about.get("kind") == "reward" else []
-    home = folder.resolve().parent if about.get("tokenizer") == ".." else folder
+    home = tokenizer_home(folder, about)
     trunk, _ = load_bloom(folder, dtype="float32", heads=heads)
     # Out of the file's memory map, and trainable.
     for name, parameter in list(trunk.named_parameters()):
