@@ -160,25 +160,10 @@ class Run:
         start = time.perf_counter()
         with self.spread.whole():
             rollouts = self._rollouts()
-        drawn = time.perf_counter() - start
-        scores, parts = self.reward(rollouts, self.stock)
-        self.stock.add(self.all.gather_list([r.added for r in rollouts]))
-        scaled = self._scale(rollouts, scores)
-        sequences = Sequences.of(
-            [r.ids for r in rollouts], [r.response for r in rollouts], self.accelerator.device
-        )
-        args = self.args
-        with self.spread.whole(), self.accelerator.autocast():
-            lived = experience(
-                self.policy,
-                sequences,
-                scaled,
-                self.kl,
-                args.gamma,
-                args.lam,
-                args.micro_batch_size,
-                self.all.sum,
-            )
+            drawn = time.perf_counter() - start
+            scores, parts = self.reward(rollouts, self.stock)
+            self.stock.add(self.all.gather_list([r.added for r in rollouts]))
+            lived = self._experience(rollouts, self._scale(rollouts, scores))
         figures = self._learn(lived)
         kl = self.all.mean(lived.kl)
         surprise = -self.all.sum(torch.cat(lived.old).double().sum())
@@ -197,10 +182,22 @@ class Run:
             "commonest_word": self.stock.commonest()[1],
             "learning_rate": self.schedule.get_last_lr()[0],
         }
-        self.kl.update(kl, args.rollouts_per_step)
+        self.kl.update(kl, self.args.rollouts_per_step)
         self.schedule.step()
         seconds = time.perf_counter() - start
         return figures | {"time/rollouts": drawn, "time/step": seconds}
+
+    def _experience(self, rollouts: list[Rollout], scaled: torch.Tensor) -> Experience:
+        """What there is to learn from rollouts and their scaled scores."""
+        args = self.args
+        sequences = Sequences.of(
+            [r.ids for r in rollouts], [r.response for r in rollouts], self.accelerator.device
+        )
+        with self.accelerator.autocast():
+            return experience(
+                self.policy, sequences, scaled, self.kl, args.gamma, args.lam,
+                args.micro_batch_size, self.all.sum,
+            )  # fmt: skip
 
     def _scale(self, rollouts: list[Rollout], scores: torch.Tensor) -> torch.Tensor:
         """Scores over their running standard deviation, clipped.
