@@ -1,4 +1,7 @@
-"""llama.cpp over the same weights, all sequences in one batch (`pip install llama-cpp-python gguf`)."""
+"""llama.cpp over the same weights, all sequences in one batch.
+
+pip install llama-cpp-python gguf
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,9 @@ def llama(
     def sampler(seed: int):
         chain = cpp.llama_sampler_chain_init(cpp.llama_sampler_chain_default_params())
         for each in (
-            cpp.llama_sampler_init_penalties(config.vocab_size, 64, params.repetition_penalty, 0.0, 0.0),
+            cpp.llama_sampler_init_penalties(
+                config.vocab_size, 64, params.repetition_penalty, 0.0, 0.0
+            ),
             cpp.llama_sampler_init_top_k(params.top_k),
             cpp.llama_sampler_init_top_p(params.top_p, 1),
             cpp.llama_sampler_init_temp(params.temperature),

@@ -55,7 +55,7 @@ def read(folder: Path) -> dict[str, Rounded] | None:
             found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             names = {key.rpartition(".")[0] for key in found}
             return {n: Rounded(found[f"{n}.levels"], found[f"{n}.scales"]) for n in names}
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
         logging.getLogger(__name__).warning(
             "%s is passed over (%s): run `bp models --pack` again", path, error
         )
