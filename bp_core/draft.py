@@ -146,7 +146,7 @@ class Drafter:
         for phrase in phrases:
             told = content_stems(phrase)
             new = [stem for stem in told if stem not in seen]
-            unwelcome = self.blocklist.find(phrase) or unasked(phrase, self.prompt)
+            unwelcome = self.blocklist.find(phrase) or unasked(phrase, self.prompt, kept)
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(told)):
                 kept.append(phrase)
                 seen.update(told)

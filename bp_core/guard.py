@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from .words import clauses, content_stems, stem, words
-
-# A person, and what only a person has. A phrase with one of these is a subject of its own: added
-# to a prompt about a lighthouse it turns the picture into a portrait.
-_PEOPLE = frozenset(
-    "portrait portraiture selfie headshot face facial person people human humanoid man woman "
-    "boy girl guy lady gentleman male female child kid baby teenager adult model actor actress "
-    "he she his her him he's she's himself herself body torso skin hair haired hairstyle eye "
-    "eyed eyebrow eyelash lip mouth cheek freckle nose chin neck shoulder arm hand finger leg "
-    "waist hip beard mustache makeup dress clothes clothing outfit costume pose posing".split()
-)
-# What makes a portrait of any scene: a man who rides a wave is no reason for one.
-_FRAMINGS = frozenset(stem(w) for w in "portrait portraiture selfie headshot".split())
-_FRAMED = _FRAMINGS | frozenset(stem(w) for w in "face bust closeup".split())
-# A time of day, or a landscape, needs a sky: no sunset in a bathroom or behind a cup.
-_SKIES = frozenset(stem(w) for w in "sunset sunrise dusk dawn hour landscape scenery".split())
-_OUTDOORS = _SKIES | frozenset(
-    stem(w)
-    for w in "sky cloud sun moon star horizon view sea ocean beach coast shore bay island harbor "
-    "lake river pond waterfall valley canyon mountain hill cliff desert forest jungle wood tree "
-    "meadow field farm garden park road street highway bridge city town village skyline building "
-    "tower castle palace temple church cathedral ruin lighthouse windmill pyramid volcano planet "
-    "boat ship sailboat surfer kite airplane plane train camel elephant giraffe zebra horse cow "
-    "sheep bear bird outdoor outside night day evening morning".split()
-)
-# Words of an input that make such phrases welcome, beyond those above.
-_ROLES = frozenset(
-    "king queen prince princess knight warrior soldier wizard witch mage sorcerer sorceress elf "
-    "vampire angel demon god goddess fairy mermaid samurai ninja pirate cowboy viking monk nun "
-    "priest doctor nurse chef teacher student astronaut pilot dancer singer player hero heroine "
-    "superhero villain character mother father brother sister grandmother grandfather friend "
-    "family couple crowd worker farmer hunter fisherman detective cyborg android robot zombie "
-    "ghost clown bride groom emperor empress lord druid shaman surfer skier rider".split()
-)
-_PEOPLE_STEMS = frozenset(stem(w) for w in _PEOPLE)
-_WELCOMING = _PEOPLE_STEMS | frozenset(stem(w) for w in _ROLES)
+from .scene import adds_people, adds_place, contradicts
+from .words import clauses, content_stems, words
 
 
-@lru_cache(maxsize=256)
-def _told(text: str) -> frozenset[str]:
-    """Stems of the words of `text`; of a prompt they are asked for with every phrase."""
-    return frozenset(stem(w) for w in words(text.lower().replace("close-up", "closeup")))
+def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
+    """True when `clause` changes what `raw` is a picture of, or contradicts it.
 
-
-def has_people(text: str) -> bool:
-    """True when `text` speaks of a person, so that a face or a dress may be described."""
-    return not _WELCOMING.isdisjoint(_told(text))
-
-
-def adds_people(clause: str, raw: str = "") -> bool:
-    """True when `clause` brings into `raw` a person or a part of one, or makes a portrait of it."""
-    if not has_people(raw):
-        return not _PEOPLE_STEMS.isdisjoint(_told(clause))
-    return not _FRAMINGS.isdisjoint(_told(clause)) and _FRAMED.isdisjoint(_told(raw))
-
-
-def adds_sky(clause: str, raw: str) -> bool:
-    """True when `clause` brings a time of day or a landscape into `raw`, which is not outdoors."""
-    return not _SKIES.isdisjoint(_told(clause)) and _OUTDOORS.isdisjoint(_told(raw))
-
-
-def unasked(clause: str, raw: str) -> bool:
-    """True when `clause` changes what `raw` is a picture of."""
-    return adds_people(clause, raw) or adds_sky(clause, raw)
+    Args:
+        said: phrases added before it, which it must not contradict either.
+    """
+    return adds_people(clause, raw) or adds_place(clause, raw) or contradicts(clause, [raw, *said])
 
 
 def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:
@@ -77,7 +23,8 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
     own, that say only what an earlier phrase said, or three words of it in a row, that bring in a
-    person or a sky where there is none, and fragments without a content word.
+    person or a place where there is none, that contradict what was said, and fragments without a
+    content word.
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
@@ -89,7 +36,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
             continue
         if stammers(clause):
             continue
-        if unasked(clause, raw):
+        if unasked(clause, raw, kept):
             continue
         if blocked is not None and blocked(clause):
             continue

@@ -9,8 +9,9 @@ from itertools import pairwise
 from statistics import mean, median
 
 from bp_core.blocklist import Blocklist
-from bp_core.guard import adds_people, three_word_runs
+from bp_core.guard import three_word_runs
 from bp_core.rewriter import Result
+from bp_core.scene import adds_people
 from bp_core.words import clauses, content_stems, words
 
 # What people append to any prompt whatever: the baseline that a rewriter must beat.

@@ -1,6 +1,7 @@
 """What a model may add to a prompt."""
 
-from bp_core.guard import adds_people, admissible, has_people
+from bp_core.guard import admissible
+from bp_core.scene import adds_people, has_people
 
 
 def test_a_phrase_that_repeats_a_word_of_the_prompt_is_left_out():
@@ -61,3 +62,34 @@ def test_a_portrait_is_made_only_of_what_was_one():
 def test_a_sunset_needs_a_sky():
     assert admissible("sunset, golden hour, soft light", "a cup of coffee") == ["soft light"]
     assert admissible("sunset, soft light", "a lighthouse") == ["sunset", "soft light"]
+
+
+def test_a_place_is_not_brought_indoors():
+    assert admissible("lake, drawing, mountains", "two dogs on a sofa") == ["drawing"]
+    assert admissible("forest, soft light", "a fox") == ["forest", "soft light"]
+    assert admissible("forest, soft light", "a fox on a bed") == ["soft light"]
+    assert admissible("sea, soft light", "mountains behind a bedroom window") == [
+        "sea",
+        "soft light",
+    ]
+
+
+def test_what_the_artist_said_is_not_contradicted():
+    assert admissible("oil painting, sharp focus", "a photo of a dog") == ["sharp focus"]
+    assert admissible("photorealistic, sharp focus", "a pencil sketch of a dog") == ["sharp focus"]
+    assert admissible("sunny weather, wet asphalt", "a street in the rain") == ["wet asphalt"]
+    assert admissible("vivid colors, high contrast", "a black and white photo") == ["high contrast"]
+    assert admissible("starry, mist", "a city at noon") == ["mist"]
+
+
+def test_phrases_do_not_contradict_each_other():
+    assert admissible("sunny weather, rain, mist", "a red bicycle on a street") == [
+        "sunny weather",
+        "mist",
+    ]
+    assert admissible("oil painting, dslr photo, impasto", "a dog") == ["oil painting", "impasto"]
+
+
+def test_who_asks_for_both_gets_both():
+    assert admissible("sunlit rain", "sun and rain over a field") == []  # says nothing new
+    assert admissible("sunshine, storm", "sun and rain over a field") == ["sunshine", "storm"]

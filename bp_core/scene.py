@@ -1,0 +1,156 @@
+"""What a phrase would change in a picture: who is in it, where it is, how and when it was made.
+
+An artist who asked for a lighthouse wants no face, one who put two dogs on a sofa no lake behind
+them, and one who asked for a pencil sketch no photograph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from .words import stem, words
+
+# A person, and what only a person has. A phrase with one of these is a subject of its own: added
+# to a prompt about a lighthouse it turns the picture into a portrait.
+_PEOPLE = frozenset(
+    "portrait portraiture selfie headshot face facial person people human humanoid man woman "
+    "boy girl guy lady gentleman male female child kid baby teenager adult model actor actress "
+    "he she his her him he's she's himself herself body torso skin hair haired hairstyle eye "
+    "eyed eyebrow eyelash lip mouth cheek freckle nose chin neck shoulder arm hand finger leg "
+    "waist hip beard mustache makeup dress clothes clothing outfit costume pose posing".split()
+)
+# Words of an input that make such phrases welcome, beyond those above.
+_ROLES = frozenset(
+    "king queen prince princess knight warrior soldier wizard witch mage sorcerer sorceress elf "
+    "vampire angel demon god goddess fairy mermaid samurai ninja pirate cowboy viking monk nun "
+    "priest doctor nurse chef teacher student astronaut pilot dancer singer player hero heroine "
+    "superhero villain character mother father brother sister grandmother grandfather friend "
+    "family couple crowd worker farmer hunter fisherman detective cyborg android robot zombie "
+    "ghost clown bride groom emperor empress lord druid shaman surfer skier rider".split()
+)
+_PEOPLE_STEMS = frozenset(stem(w) for w in _PEOPLE)
+_WELCOMING = _PEOPLE_STEMS | frozenset(stem(w) for w in _ROLES)
+
+# What makes a portrait of any scene: a man who rides a wave is no reason for one.
+_FRAMINGS = frozenset(stem(w) for w in "portrait portraiture selfie headshot".split())
+_FRAMED = _FRAMINGS | frozenset(stem(w) for w in "face bust closeup".split())
+# A place, or a time of day that only a sky shows: no sunset in a bathroom, no lake behind a sofa.
+_PLACES = frozenset(
+    stem(w)
+    for w in "sunset sunrise dusk dawn hour landscape scenery skyline horizon sea ocean beach "
+    "coast shore bay island harbor lake river pond waterfall valley canyon mountain hill cliff "
+    "desert forest jungle woodland meadow field street city town village".split()
+)
+# What stands under a sky by itself, or says that there is one …
+_OUTDOORS = _PLACES | frozenset(
+    stem(w)
+    for w in "sky cloud sun moon star view tree wood flower garden farm park road highway bridge "
+    "building house cabin castle tower palace temple church cathedral ruin lighthouse windmill "
+    "barn pyramid volcano planet snow rain fog storm outdoor outside night day evening "
+    "morning".split()
+)
+# … and what is mostly met there, unless it sits on a sofa.
+_ROAMING = frozenset(
+    stem(w)
+    for w in "boat ship sailboat yacht canoe surfer skier kite airplane plane helicopter balloon "
+    "train car truck bus bicycle bike motorcycle tractor camel elephant giraffe zebra lion tiger "
+    "leopard wolf fox bear deer moose horse cow sheep goat kangaroo rabbit squirrel bird eagle owl "
+    "duck swan heron flamingo penguin whale dolphin dragon dinosaur unicorn".split()
+)
+_INDOORS = frozenset(
+    stem(w)
+    for w in "indoor inside interior room bedroom bathroom kitchen office classroom library studio "
+    "restaurant sofa couch bed bathtub sink toilet desk table plate bowl cup mug shelf fridge "
+    "oven microwave carpet ceiling hallway".split()
+)
+# What one picture can hardly be at once: a word of one side contradicts the other.
+_OPPOSITES = tuple(
+    tuple(frozenset(side.split()) for side in line.split("|"))
+    for line in """
+photo photos photograph photographs photography photographic photorealistic photorealism dslr | \
+painting paintings watercolor watercolour gouache acrylic drawing drawings sketch sketches pencil \
+charcoal lineart illustration illustrations cartoon anime manga comic engraving woodcut \
+impressionism impressionist cubism cubist
+drawing drawings sketch sketches pencil charcoal watercolor watercolour gouache woodcut lineart | \
+octane unreal blender cgi 3d render renders vray dslr
+watercolor watercolour gouache | oil acrylic pencil charcoal
+oil acrylic | pencil charcoal anime manga cartoon
+anime manga cartoon | realistic realism hyperrealistic hyperrealism photorealistic photorealism
+sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstorm overcast cloudy \
+night midnight moonlight moonlit starry blizzard snowstorm
+day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry
+sunrise dawn morning | sunset dusk evening twilight night midnight
+noon midday | sunset dusk sunrise dawn twilight evening starry
+night midnight | sunset sunrise daylight
+dark darkness gloomy murky | bright sunny cheerful
+summer | winter autumn snow snowy blizzard
+spring | winter autumn
+monochrome grayscale | colorful colourful color colors colour colours vibrant vivid rainbow
+minimalist minimalistic minimalism | intricate ornate elaborate maximalist
+closeup macro | panorama panoramic aerial landscape wide
+cute adorable kawaii | scary creepy horror horrifying terrifying gruesome
+indoor indoors interior | outdoor outdoors
+modern futuristic | ancient medieval antique
+calm peaceful serene | chaotic violent stormy
+happy joyful cheerful | sad melancholic melancholy gloomy
+""".strip().splitlines()
+)
+# "A black and white cat" may be in colour.
+_COLOURLESS = re.compile(
+    r"\bblack[ -](?:and|&)[ -]white(?=\W+(?:photo|picture|image|film|movie|drawing|sketch|ink|comic"
+    r"|illustration|art))|\bb&w\b"
+)
+
+
+@lru_cache(maxsize=256)
+def _said(text: str) -> frozenset[str]:
+    """The words of `text`; of a prompt they are asked for with every phrase."""
+    text = _COLOURLESS.sub("monochrome", text.lower())
+    return frozenset(words(re.sub(r"\bclose[ -]up\b", "closeup", text)))
+
+
+@lru_cache(maxsize=256)
+def _told(text: str) -> frozenset[str]:
+    """Stems of the words of `text`."""
+    return frozenset(stem(w) for w in _said(text))
+
+
+def has_people(text: str) -> bool:
+    """True when `text` speaks of a person, so that a face or a dress may be described."""
+    return not _WELCOMING.isdisjoint(_told(text))
+
+
+def adds_people(clause: str, raw: str = "") -> bool:
+    """True when `clause` brings into `raw` a person or a part of one, or makes a portrait of it."""
+    if not has_people(raw):
+        return not _PEOPLE_STEMS.isdisjoint(_told(clause))
+    return not _FRAMINGS.isdisjoint(_told(clause)) and _FRAMED.isdisjoint(_told(raw))
+
+
+def is_outdoors(text: str) -> bool:
+    """True when `text` has a sky over it, or something that roams and no furniture around it."""
+    told = _told(text)
+    if not _OUTDOORS.isdisjoint(told):
+        return True
+    return not _ROAMING.isdisjoint(told) and _INDOORS.isdisjoint(told)
+
+
+def adds_place(clause: str, raw: str) -> bool:
+    """True when `clause` brings a landscape or a time of day into `raw`, which is not outdoors."""
+    return not _PLACES.isdisjoint(_told(clause)) and not is_outdoors(raw)
+
+
+def contradicts(clause: str, texts: Iterable[str]) -> bool:
+    """True when `clause` says the opposite of what `texts` say: rain after sunshine, a painting
+    after a photo. What `texts` say on both sides is no contradiction."""
+    own = _said(clause)
+    known = frozenset().union(*(_said(text) for text in texts))
+    for sides in _OPPOSITES:
+        for this, other in (sides, sides[::-1]):
+            if own.isdisjoint(this) or not own.isdisjoint(other):
+                continue
+            if known.isdisjoint(this) and not known.isdisjoint(other):
+                return True
+    return False
