@@ -1,12 +1,14 @@
-"""Measure rewriters on prompt sets: one table, and samples to read.
+"""Measure rewriters on prompt sets: report.json, and report.html with plots and samples to read.
 
     python train/evaluate.py --data ../shared/data --out runs/evaluate
     python train/evaluate.py --data ../shared/data --perplexity runs/pairs
-    python train/evaluate.py --model runs/starter_ppo/model --judge runs/starter_reward_b/model \\
-        --sets partiprompts --prompts runs/prompts/coco1000.txt --n 8
+    python train/evaluate.py --model runs/starter_rewrite/model runs/starter_ppo/model \\
+        --judge runs/starter_reward_b/model --sets partiprompts \\
+        --prompts runs/prompts/coco1000.txt --n 8
 
 Prompts: PartiPrompts and GenEval, and files of your own. `--judge FOLDER` scores with a second
-reward model, one that neither trained nor ranked what it judges.
+reward model, one that neither trained nor ranked what it judges. Both files are written anew after
+each run (a rewriter on a set in a mode), so that a killed evaluation keeps what was finished.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +28,20 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.draft import sampling_params
-from bp_core.errors import BeautifulPromptError
+from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.models import find
 from bp_core.rewriter import Result, Rewriter
 from bp_core.sampling import Draw
 from bp_core.settings import Settings
 from bp_core.words import words
 from train.collect import read_evaluation_sets
-from train.metrics import FIXED_TAIL, Figures, measure
+from train.evaluate_report import Run, table, write_report
+from train.metrics import FIXED_TAIL, measure
+from train.page import write_whole
 from train.ranking import interval
+from train.rl.rollouts import read_prompts
+
+_SAMPLES = 100
 
 
 def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
@@ -119,24 +128,93 @@ def samples(results: Sequence[Result], count: int, seed: int = 0) -> list[dict]:
     return [{"prompt": r.prompt, "text": r.text, "note": r.note} for r in drawn]
 
 
-def table(figures: dict[str, Figures]) -> str:
-    """The figures of several runs as a Markdown table."""
-    rows = [asdict(f) for f in figures.values()]
-    lines = ["| | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
-    for name in rows[0]:
-        cells = [f"{r[name]:.4g}" if isinstance(r[name], float) else str(r[name]) for r in rows]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """As much of the end of each folder's path as tells them apart, `model` at the end left out.
+
+    Raises:
+        InputError: a folder comes twice.
+    """
+    paths = [folder.resolve() for folder in folders]
+    if len(set(paths)) < len(paths):
+        raise InputError("a model is given twice: give each folder once")
+    parts = [(p.parent if p.name == "model" and p.parent.name else p).parts for p in paths]
+    depth = 1
+    while len(names := ["/".join(p[-depth:]) for p in parts]) > len(set(names)):
+        depth += 1
+    return names
+
+
+def prompt_sets(args: argparse.Namespace) -> dict[str, list[str]]:
+    """The prompts asked for, by set.
+
+    Raises:
+        InputError: an unknown set, a file without prompts, two sets of one name, or no set.
+    """
+    sets: dict[str, list[str]] = {}
+    if args.sets:
+        try:
+            known = read_evaluation_sets(args.data)
+        except OSError as error:
+            raise InputError(
+                f"cannot read the evaluation sets ({error}): give their folder as --data, or "
+                "--sets without a name and --prompts of your own"
+            ) from error
+        if unknown := [name for name in args.sets if name not in known]:
+            raise InputError(f"no set '{unknown[0]}': there are {', '.join(known)}")
+        sets = {name: prompts for name, prompts in known.items() if name in args.sets}
+    for path in args.prompts:
+        if path.stem in sets:
+            raise InputError(f"two prompt sets are called {path.stem}: rename one of the files")
+        sets[path.stem] = list(dict.fromkeys(prompt.raw for prompt in read_prompts(str(path))))
+    if not sets:
+        raise InputError("nothing to measure on: give --sets or --prompts")
+    if args.limit is not None:
+        if args.limit < 1:
+            raise InputError(f"limit is {args.limit}: use 1 or more prompts of each set")
+        for name, prompts in sets.items():
+            count = min(args.limit, len(prompts))
+            sets[name] = random.Random(args.seed).sample(prompts, count)
+    return sets
+
+
+def measure_run(
+    rewriter: Rewriter, model: str, name: str, prompts: Sequence[str], settings: Settings, judge
+) -> Run:
+    """Rewrite a set in the mode of `settings`, and measure what came of it.
+
+    Args:
+        model, name: what the rewriter and the set are called.
+        judge: a TextReward, or None.
+    """
+    mode, seed = settings.mode, settings.seed
+    results = rewriter.many(prompts, mode=mode, n=settings.n, seed=seed)
+    entry = asdict(measure(results)) | {"samples": samples(results, _SAMPLES)}
+    if mode == "rewrite":
+        for key, recall in (("kept_unguarded", True), ("kept_unreminded", False)):
+            entry[key] = kept_unguarded(rewriter, prompts, seed, recall)
+    found: dict[str, np.ndarray] = {}
+    if judge is not None:
+        found = gains(results, judge)
+        entry["gain"] = {
+            kind: {
+                "mean": float(gain.mean()),
+                "interval": interval(lambda rows, g=gain: float(g[rows].mean()), len(gain)),
+            }
+            for kind, gain in found.items()
+        }
+    return Run(model, name, mode, entry, results, found)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", help="a model folder (the bundled starter)")
+    parser.add_argument("--model", nargs="*", help="model folders (the bundled starter)")
     parser.add_argument("--reward", default="starter", help="ranks; a folder, or none")
     parser.add_argument("--judge", help="folder of a reward model that judges")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="*", default=["partiprompts", "geneval"])
-    parser.add_argument("--prompts", nargs="*", type=Path, default=[], help="text, one a line")
+    parser.add_argument(
+        "--prompts", nargs="*", type=Path, default=[], help="text, one a line, or Parquet"
+    )
     parser.add_argument("--modes", nargs="+", default=["expand", "rewrite"])
     parser.add_argument("--n", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
@@ -144,46 +222,45 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--perplexity", type=Path, help="folder of pairs: measure that, no more")
     parser.add_argument("--out", type=Path, default=Path("runs/evaluate"))
     args = parser.parse_args(argv)
-    reward = None if args.reward == "none" or args.perplexity else args.reward
-    rewriter = Rewriter.load(args.model, reward=reward)
+    folders = [find(model) for model in args.model or [None]]
+    models = dict(zip(short_names(folders), folders, strict=True))
     if args.perplexity:
-        print(json.dumps(perplexity(rewriter, args.perplexity), indent=2))
+        found = {
+            name: perplexity(Rewriter.load(folder, reward=None), args.perplexity)
+            for name, folder in models.items()
+        }
+        print(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2))
         return
+    modes = [Settings(mode=mode, n=args.n, seed=args.seed) for mode in args.modes]
+    sets = prompt_sets(args)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
     judge = None
     if args.judge:
         from bp_core.reward import TextReward
 
         judge = TextReward.load(args.judge)
-    args.out.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Figures] = {}
-    report: dict[str, dict] = {}
-    sets = {n: p for n, p in read_evaluation_sets(args.data).items() if n in args.sets}
-    sets |= {path.stem: path.read_text(encoding="utf-8").splitlines() for path in args.prompts}
-    for name, prompts in sets.items():
-        if args.limit:
-            prompts = random.Random(args.seed).sample(prompts, min(args.limit, len(prompts)))
-        for mode in args.modes:
-            run = f"{name}, {mode}"
-            results = rewriter.many(prompts, mode=mode, n=args.n, seed=args.seed)
-            figures[run] = measure(results)
-            report[run] = asdict(figures[run]) | {"samples": samples(results, 100)}
-            if mode == "rewrite":
-                kept = [kept_unguarded(rewriter, prompts, args.seed, r) for r in (True, False)]
-                report[run]["kept_unguarded"], report[run]["kept_unreminded"] = kept
-                print(f"{run}: words kept before the guard {kept[0]:.4f}, unreminded {kept[1]:.4f}")
-            if judge is not None:
-                report[run]["gain"] = {
-                    name: {
-                        "mean": float(gain.mean()),
-                        "interval": interval(lambda rows, g=gain: float(g[rows].mean()), len(gain)),
-                    }
-                    for name, gain in gains(results, judge).items()
-                }
-                print(run, json.dumps(report[run]["gain"], indent=1))
-    (args.out / "report.json").write_text(
-        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    print(table(figures))
+    about = [
+        "Prompts: " + ", ".join(f"{name} ({len(prompts)})" for name, prompts in sets.items()) + ".",
+        f"{args.n} candidates a prompt, seed {args.seed}, ranked by {args.reward}, "
+        f"judged by {args.judge or 'none (--judge)'}.",
+        *(f"{name}: {folder}" for name, folder in models.items()),
+    ]
+    total = len(models) * len(sets) * len(modes)
+    runs: list[Run] = []
+    for model, folder in models.items():
+        rewriter = Rewriter.load(folder, reward=None if args.reward == "none" else args.reward)
+        for (name, prompts), settings in product(sets.items(), modes):
+            run = measure_run(rewriter, model, name, prompts, settings, judge)
+            runs.append(run)
+            report = {run.name(len(models) > 1): run.entry for run in runs}
+            text = json.dumps(report, indent=1, ensure_ascii=False)
+            write_whole(args.out / "report.json", text + "\n")
+            write_report(args.out / "report.html", runs, about, total)
+            print(f"{run.name(True)}: finished, {len(runs)} of {total}", file=sys.stderr)
+    print(table(runs))
 
 
 if __name__ == "__main__":

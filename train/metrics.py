@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import mean, median
 
 from bp_core.blocklist import Blocklist
+from bp_core.errors import InputError
 from bp_core.guard import three_word_runs
 from bp_core.rewriter import Result
 from bp_core.scene import adds_people
@@ -18,50 +19,51 @@ from bp_core.words import clauses, content_stems, words
 FIXED_TAIL = "highly detailed, digital painting, artstation, concept art, sharp focus, illustration"
 
 
+def _figure(meaning: str):
+    return field(metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True)
 class Figures:
-    """Means over prompts unless said otherwise.
+    """Means over prompts unless said otherwise; shares are 0-1.
 
-    Attributes:
-        kept: share (0-1) of the content words of the prompt in the best candidate.
-        kept_all: the same over all candidates.
-        added_words: median number of words that the best candidate adds.
-        blocked, repeated, twice: share of the candidates that add a blocked term, a content word
-            of the prompt (expand only), or a phrase twice.
-        distinct_bigrams: bigrams of the added words of one prompt's candidates, different ones
-            over all (0-1).
-        unasked_people: share of the best candidates that add a person or a part of one to a
-            prompt without, or make a portrait of what was none.
-        commonest, commonest_share: the added phrase that most best candidates share.
-        unchanged: share of prompts for which there was no candidate.
-        candidates: mean number of distinct candidates.
+    Each field's metadata tells its `meaning` in one line, for those who read a report.
     """
 
-    kept: float
-    kept_all: float
-    added_words: float
-    blocked: float
-    repeated: float
-    twice: float
-    distinct_bigrams: float
-    unasked_people: float
-    commonest: str
-    commonest_share: float
-    unchanged: float
-    candidates: float
+    kept: float = _figure("content words of the prompt that the best candidate has, share")
+    kept_all: float = _figure("the same over all candidates")
+    added_words: float = _figure("words that the best candidate adds, median")
+    blocked: float = _figure("candidates that add a blocked term, share")
+    repeated: float = _figure(
+        "candidates that say a word of the prompt again, share; of use in expand"
+    )
+    twice: float = _figure("candidates that add a phrase twice, share")
+    distinct_bigrams: float = _figure(
+        "word pairs added by one prompt's candidates: different ones over all"
+    )
+    unasked_people: float = _figure(
+        "best candidates with a person, a part of one or a portrait nobody asked for, share"
+    )
+    commonest: str = _figure("the added phrase that most best candidates share")
+    commonest_share: float = _figure("best candidates with that phrase, share")
+    unchanged: float = _figure("prompts without any candidate, share")
+    candidates: float = _figure("distinct candidates a prompt")
 
 
 def measure(results: Sequence[Result]) -> Figures:
-    """Figures of one rewriter's results; needs at least one result with a candidate."""
+    """Figures of one rewriter's results; raises InputError when none has a candidate."""
     done = [r for r in results if r.candidates]
+    if not done:
+        raise InputError(
+            f"no candidate for any of {len(results)} prompts: train the model further, or raise n"
+        )
     best = [r.candidates[0] for r in done]
     every = [(r.prompt, c) for r in done for c in r.candidates]
-    phrases = Counter(p.lower() for c in best for p in set(c.added))
-    commonest, count = phrases.most_common(1)[0] if phrases else ("", 0)
+    commonest, commonest_share = next(iter(phrase_shares(results)), ("", 0.0))
     return Figures(
         kept=mean(c.kept for c in best),
         kept_all=mean(c.kept for _, c in every),
-        added_words=median(len(words(" ".join(c.added))) for c in best),
+        added_words=median(added_words(results)),
         blocked=mean(
             any(Blocklist(allow=prompt).find(phrase) for phrase in c.added) for prompt, c in every
         ),
@@ -72,10 +74,22 @@ def measure(results: Sequence[Result]) -> Figures:
             any(adds_people(phrase, r.prompt) for phrase in r.candidates[0].added) for r in done
         ),
         commonest=commonest,
-        commonest_share=count / len(done),
+        commonest_share=commonest_share,
         unchanged=1 - len(done) / len(results),
         candidates=mean(len(r.candidates) for r in results),
     )
+
+
+def added_words(results: Sequence[Result]) -> list[int]:
+    """How many words the best candidate of each prompt that has one adds."""
+    return [len(words(" ".join(r.candidates[0].added))) for r in results if r.candidates]
+
+
+def phrase_shares(results: Sequence[Result]) -> list[tuple[str, float]]:
+    """Added phrases, commonest first, each with the share (0-1) of best candidates that have it."""
+    best = [r.candidates[0] for r in results if r.candidates]
+    count = Counter(phrase for c in best for phrase in dict.fromkeys(p.lower() for p in c.added))
+    return [(phrase, times / len(best)) for phrase, times in count.most_common()]
 
 
 def _repeats(prompt: str, added: Sequence[str]) -> bool:

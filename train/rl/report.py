@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
+
+from train.page import marked, svg, write_page
 
 # Curves in this order; the rest of a log's figures follow.
 _FIRST = ("eval/", "score/", "kl", "beta")
 _NOT_DRAWN = {"step", "eval/step"}
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
-svg{max-width:100%;height:auto} table{border-collapse:collapse;width:100%}
-td{border-top:1px solid #ddd;padding:.4rem;vertical-align:top} .flag{color:#b00020;font-weight:600}
-b{font-weight:400;background:#e4f5e4} small{color:#777}
-"""
 
 
 def write_report(
@@ -28,23 +23,18 @@ def write_report(
         samples: dictionaries with mode, prompt and text.
     """
     flags = [f"step {row['step']}: {row['flag']}" for row in rows if row.get("flag")]
-    body = [f"<h1>{html.escape(title)}</h1>", f"<p>Step {rows[-1]['step'] if rows else 0}.</p>"]
+    body = [f"<p>Step {rows[-1]['step'] if rows else 0}.</p>"]
     body += [f'<p class="flag">{html.escape(flag)}</p>' for flag in flags]
-    body += [_curves(rows), "<h2>Rewrites of held-out prompts</h2><table>"]
-    body += [f"<tr><td><small>{s['mode']}</small><td>{_marked(s)}</tr>" for s in samples]
-    page = f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
-    page += f"<style>{_STYLE}</style>" + "\n".join(body) + "</table>"
-    draft = folder / ".report.html"
-    draft.write_text(page, encoding="utf-8")
-    draft.replace(folder / "report.html")
+    body += [_curves(rows), "<h2>Rewrites of held-out prompts</h2>", "<table>"]
+    body += [f"<tr><td><small>{s['mode']}</small><td>{_sample(s)}</tr>" for s in samples]
+    write_page(folder / "report.html", title, [*body, "</table>"])
 
 
-def _marked(sample: dict[str, str]) -> str:
-    """A rewrite with what it adds behind the prompt marked."""
+def _sample(sample: dict[str, str]) -> str:
+    """A rewrite, and the prompt under it unless it is its beginning."""
     prompt, text = sample["prompt"], sample["text"]
-    if text.startswith(prompt):
-        return html.escape(prompt) + "<b>" + html.escape(text[len(prompt) :]) + "</b>"
-    return f"{html.escape(text)}<br><small>{html.escape(prompt)}</small>"
+    below = "" if text.startswith(prompt) else f"<br><small>{html.escape(prompt)}</small>"
+    return marked(prompt, text) + below
 
 
 def _curves(rows: Sequence[dict]) -> str:
@@ -67,6 +57,4 @@ def _curves(rows: Sequence[dict]) -> str:
         axis.set_title(name, fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+    return svg(figure, "Curves of the run's figures over its steps")
