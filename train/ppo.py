@@ -45,7 +45,7 @@ from train.rl.experience import Experience, experience, minibatches
 from train.rl.policy import Policy, Sequences
 from train.rl.processes import Processes
 from train.rl.report import write_report
-from train.rl.rewards import RolloutReward, StockWords
+from train.rl.rewards import RolloutReward, StockWords, shown
 from train.rl.rollouts import PromptStream, Rollout, read_prompts, short, write
 from train.rl.spread import restore_state, spread, whole_state
 from train.vision import define_operators
@@ -162,7 +162,8 @@ class Run:
             rollouts = self._rollouts()
             drawn = time.perf_counter() - start
             scores, parts = self.reward(rollouts, self.stock)
-            self.stock.add(self.all.gather_list([r.added for r in rollouts]))
+            best = shown(rollouts, parts["reward"])
+            self.stock.add(self.all.gather_list([r.added for r in best]))
             lived = self._experience(rollouts, self._scale(rollouts, scores))
         figures = self._learn(lived)
         kl = self.all.mean(lived.kl)

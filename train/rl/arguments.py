@@ -33,7 +33,7 @@ class RewardArguments:
     refused_weight: float = field(default=0.0, metadata={"help": "phrases the guard refuses"})
     words_min: int = field(default=8, metadata={"help": "length band of what is added"})
     words_max: int = field(default=30, metadata={"help": "length band of what is added"})
-    stock_limit: float = field(default=0.15, metadata={"help": "share of rollouts, 0-1"})
+    stock_limit: float = field(default=0.15, metadata={"help": "share of what is shown, 0-1"})
 
     @property
     def terms(self) -> Terms:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import torch
 from torch import Tensor
@@ -36,8 +36,9 @@ class Terms:
         copies: times the share (0-1) of the added word pairs that other rollouts of the same
             prompt have, too.
         stock: times the share (0-1) by which each added word is used in more than `stock_limit`
-            of the recent rollouts, summed over the words. Words, because phrases are varied to
-            get round it ("high resolution", "ultra high resolution", "8k resolution").
+            of what artists would lately have been shown, summed over the words. Words, because
+            phrases are varied to get round it ("high resolution", "ultra high resolution", "8k
+            resolution"); what is shown, because ranking gathers what rollouts have spread.
         refused: times the share (0-1) of the written phrases that the guard left out.
     """
 
@@ -53,7 +54,7 @@ class Terms:
 
 
 class StockWords:
-    """How common each content word is among what the rollouts of the last steps add, over all
+    """How common each content word is among what `shown` rollouts of the last steps add, over all
     processes; forms of one word count as one."""
 
     def __init__(self, steps: int = 16) -> None:
@@ -62,7 +63,7 @@ class StockWords:
         self._rollouts = 0
 
     def add(self, additions: Sequence[Sequence[str]]) -> None:
-        """Take in what one step's rollouts add, the phrases of each."""
+        """Take in what one step's shown rollouts add, the phrases of each."""
         if len(self._recent) == self._recent.maxlen:
             rollouts, count = self._recent[0]
             self._count -= count
@@ -73,7 +74,7 @@ class StockWords:
         self._rollouts += len(additions)
 
     def share(self, stem: str) -> float:
-        """Share (0-1) of the recent rollouts that add the word."""
+        """Share (0-1) of the recent shown rollouts that add the word."""
         return self._count[stem] / max(1, self._rollouts)
 
     def commonest(self) -> tuple[str, float]:
@@ -162,6 +163,14 @@ class RolloutReward:
 
 def _stems(added: Sequence[str]) -> set[str]:
     return set(content_stems(" ".join(added)))
+
+
+def shown(rollouts: Sequence[Rollout], gains: Tensor) -> list[Rollout]:
+    """Of each prompt's rollouts, side by side, the one that ranking by gain (n,) would show."""
+    best: list[Rollout] = []
+    for _, group in groupby(range(len(rollouts)), key=lambda i: rollouts[i].prompt):
+        best.append(rollouts[max(group, key=lambda i: float(gains[i]))])
+    return best
 
 
 def copied(rollouts: Sequence[Rollout]) -> list[float]:

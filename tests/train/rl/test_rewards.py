@@ -8,7 +8,7 @@ import torch
 from bp_core.errors import InputError
 from bp_core.reward import Score
 from train.rl.image_reward import ImageReward
-from train.rl.rewards import RolloutReward, StockWords, Terms, copied
+from train.rl.rewards import RolloutReward, StockWords, Terms, copied, shown
 from train.rl.rollouts import Prompt, Rollout
 
 FOX = Prompt("a red fox", given="a red fox, snow, morning")
@@ -132,3 +132,11 @@ def test_pictures_are_judged_against_the_raw_prompt_and_averaged_over_seeds():
     assert (found.relevance, found.aesthetic) == ((2 + 2 - 1) / 2, 3)
     assert found.total == 0.5 * 1.5 + 0.5 * 3
     assert other.aesthetic == 6
+
+
+def test_what_ranking_would_show_is_the_best_rollout_of_each_prompt():
+    rollouts = [a_rollout(p, (w,)) for p, w in ((FOX, "fog"), (FOX, "rain"), (OWL, "mist"))]
+    assert [r.added for r in shown(rollouts, torch.tensor([0.1, 0.5, 0.3]))] == [
+        ("rain",),
+        ("mist",),
+    ]
