@@ -205,7 +205,7 @@ def measure_run(
     return Run(model, name, mode, entry, results, found)
 
 
-def main(argv: list[str] | None = None) -> None:
+def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", nargs="*", help="model folders (the bundled starter)")
     parser.add_argument("--reward", default="starter", help="ranks; a folder, or none")
@@ -221,7 +221,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="prompts of each set, a seeded draw")
     parser.add_argument("--perplexity", type=Path, help="folder of pairs: measure that, no more")
     parser.add_argument("--out", type=Path, default=Path("runs/evaluate"))
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments(argv)
     folders = [find(model) for model in args.model or [None]]
     models = dict(zip(short_names(folders), folders, strict=True))
     if args.perplexity:
@@ -244,8 +248,8 @@ def main(argv: list[str] | None = None) -> None:
         judge = TextReward.load(args.judge)
     about = [
         "Prompts: " + ", ".join(f"{name} ({len(prompts)})" for name, prompts in sets.items()) + ".",
-        f"{args.n} candidates a prompt, seed {args.seed}, ranked by {args.reward}, "
-        f"judged by {args.judge or 'none (--judge)'}.",
+        f"{args.n} candidates a prompt, seed {args.seed}; ranking reward: {args.reward}; "
+        f"judge: {args.judge or 'none'}.",
         *(f"{name}: {folder}" for name, folder in models.items()),
     ]
     total = len(models) * len(sets) * len(modes)
@@ -253,13 +257,13 @@ def main(argv: list[str] | None = None) -> None:
     for model, folder in models.items():
         rewriter = Rewriter.load(folder, reward=None if args.reward == "none" else args.reward)
         for (name, prompts), settings in product(sets.items(), modes):
-            run = measure_run(rewriter, model, name, prompts, settings, judge)
-            runs.append(run)
+            start = f"{model}, {name}, {settings.mode}: run {len(runs) + 1} of {total}"
+            print(start, file=sys.stderr, flush=True)
+            runs.append(measure_run(rewriter, model, name, prompts, settings, judge))
             report = {run.name(len(models) > 1): run.entry for run in runs}
             text = json.dumps(report, indent=1, ensure_ascii=False)
             write_whole(args.out / "report.json", text + "\n")
             write_report(args.out / "report.html", runs, about, total)
-            print(f"{run.name(True)}: finished, {len(runs)} of {total}", file=sys.stderr)
     print(table(runs))
 
 

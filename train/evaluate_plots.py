@@ -13,7 +13,7 @@ from train.page import svg
 
 # A phrase in more of the rewrites than this is a stock tail.
 STOCK = 0.25
-_WIDE = 5.2  # inches
+_WIDE = 4.2  # inches, a telephone's width
 _TEXT = {"font.size": 8, "text.parse_math": False, "axes.spines.top": False}
 _TEXT |= {"axes.spines.right": False, "axes.axisbelow": True, "grid.alpha": 0.3}
 # Told apart without seeing colours.
@@ -40,12 +40,12 @@ def gains(rows: Sequence[Row], found: Sequence[dict[str, dict]]) -> str:
                 axis.plot(gain[kind]["mean"], at, sign, color=colour, markersize=4.5, label=label)
         axis.axvline(0, color="#222222", linewidth=0.8)
         axis.figure.legend(loc="outside upper left", ncols=len(_KINDS), frameon=False)
-        axis.set_xlabel("judge's score above the raw prompt's, z; lines: 95 % intervals")
+        axis.set_xlabel("z-score")
 
     return _by_run(rows, draw, "Mean gain of each run by the judge", each=0.5)
 
 
-def spread(rows: Sequence[Row], values: Sequence[Sequence[float]], what: str) -> str:
+def spread(rows: Sequence[Row], values: Sequence[Sequence[float]], what: str, unit: str) -> str:
     """A box a run: quartiles and median, lines from 5 to 95 % of the prompts."""
 
     def draw(axis: Axes) -> None:
@@ -63,25 +63,30 @@ def spread(rows: Sequence[Row], values: Sequence[Sequence[float]], what: str) ->
             box.set(facecolor=f"C{row.colour % 10}", alpha=0.6)
         if axis.get_xlim()[0] < 0:
             axis.axvline(0, color="#222222", linewidth=0.8)
-        axis.set_xlabel(f"{what}; box: middle half, lines: 5 to 95 % of prompts")
+        axis.locator_params(axis="x", steps=[1, 2, 5, 10])
+        axis.set_xlabel(unit)
 
-    return _by_run(rows, draw, f"Spread over prompts: {what}", each=0.4)
+    return _by_run(rows, draw, what, each=0.4)
 
 
-def phrases(row: Row, shares: Sequence[tuple[str, float]]) -> str:
-    """A run's commonest added phrases, and the mark above which one is a stock tail."""
+def phrases(row: Row, shares: Sequence[tuple[str, float]], largest: float) -> str:
+    """A run's commonest added phrases, and the mark above which one is a stock tail.
+
+    Args:
+        shares: (phrase, share of the best candidates, 0-1).
+        largest: share of all runs, for one scale.
+    """
     with rc_context(_TEXT):
         figure = Figure(figsize=(_WIDE, 0.6 + 0.19 * max(4, len(shares))), layout="constrained")
         axis = figure.add_subplot()
-        names = [p if len(p) <= 36 else p[:35] + "…" for p, _ in shares]
+        names = [p if len(p) <= 30 else p[:29] + "…" for p, _ in shares]
         over = ["#b00020" if share > STOCK else f"C{row.colour % 10}" for _, share in shares]
         axis.barh(range(len(shares)), [100 * share for _, share in shares], color=over, alpha=0.7)
         axis.set_yticks(range(len(shares)), names)
         axis.invert_yaxis()
         axis.axvline(100 * STOCK, color="#b00020", linestyle="--", linewidth=1)
-        axis.set_xlim(0, max([1.2 * STOCK, *(1.05 * share for _, share in shares)]) * 100)
-        axis.set_title(row.name.replace("\n", ", "), loc="left", fontsize=8)
-        axis.set_xlabel(f"% of best candidates; dashed: {STOCK:.0%}")
+        axis.set_xlim(0, 100 * max(1.2 * STOCK, 1.05 * largest))
+        axis.set_xlabel("% of best candidates")
         axis.grid(axis="x")
         return svg(figure, f"Commonest added phrases of {row.name}")
 

@@ -15,14 +15,17 @@ from train.metrics import Figures, added_words, phrase_shares
 from train.page import marked, write_page
 
 _PHRASES = 10
+_BOX = "median, middle half, and 5 to 95 %"
 _STYLE = """
-.wide{overflow-x:auto} .figures th:first-child{min-width:9rem;max-width:19rem;font-weight:400}
-.figures td{white-space:nowrap} .figures small{display:block;line-height:1.3}
-.figures tr>:first-child{position:sticky;left:0;border-top:1px solid #ddd}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem}
-.plots svg{width:100%;max-width:36rem}
+.wide{overflow-x:auto} .figures td{min-width:7.5rem}
+.figures th:first-child{min-width:16rem;font-weight:400;vertical-align:top}
+.figures small{display:block;line-height:1.3} .figures tr+tr>*{border-top:1px solid #ddd}
+.figures tr>:first-child{position:sticky;left:0}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem}
+figure{margin:0} figcaption{margin-bottom:.3rem} .plots svg{width:100%;max-width:32rem}
 .samples{table-layout:fixed;overflow-wrap:anywhere} .samples thead th{position:sticky;top:0}
 @media (max-width:45rem){
+.figures th:first-child{min-width:11rem}
 .samples thead{display:none} .samples tr{display:block;border-top:1px solid #ddd;padding:.4rem 0}
 .samples td{display:block;border:0;padding:.15rem 0}
 .samples td::before{content:attr(data-of);display:block;font-size:12px;color:#666}}
@@ -78,6 +81,11 @@ def write_report(path: Path, runs: Sequence[Run], about: Sequence[str], total: i
     body = [f"<p>{html.escape(line)}</p>" for line in about]
     if len(runs) < total:
         body.append(f'<p class="flag">{len(runs)} of {total} runs are finished.</p>')
+    links = [
+        f'<a href="#samples{place}">{html.escape(f"{name}, {mode}")}</a>'
+        for place, (name, mode) in enumerate(kinds)
+    ]
+    body.append(f"<p>Rewrites to read: {'; '.join(links)}</p>")
     body += ["<h2>Figures</h2>", *_table(runs), "<h2>Plots</h2>", *_plots(runs, models)]
     body += ["<h2>Rewrites, not picked</h2>", "<p>A seeded draw; what was added is marked.</p>"]
     for place, (name, mode) in enumerate(kinds):
@@ -113,7 +121,8 @@ def _table(runs: Sequence[Run]) -> list[str]:
     lines = ['<div class="wide"><table class="figures">']
     lines.append("<tr><th></th>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
     for name, meaning, cells in _figures(runs):
-        values = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        # An interval under its mean, or eight runs would not fit a window.
+        values = "".join(f"<td>{html.escape(c).replace(' (', '<br>(')}</td>" for c in cells)
         lines.append(f"<tr><th>{name}<small>{html.escape(meaning)}</small></th>{values}</tr>")
     return [*lines, "</table></div>"]
 
@@ -133,14 +142,26 @@ def _plots(runs: Sequence[Run], models: Sequence[str]) -> list[str]:
     ]
     lines = ['<div class="plots">']
     if all(run.gains for run in runs):
-        lines.append(plots.gains(rows, [run.entry["gain"] for run in runs]))
+        what = "Judge's score above the raw prompt's: mean, and its 95 % interval"
+        lines += _plot(what, plots.gains(rows, [run.entry["gain"] for run in runs]))
+        what = f"The same of the best candidate over prompts: {_BOX}"
         values = [run.gains["best"] for run in runs]
-        lines.append(plots.spread(rows, values, "gain of the best candidate, z"))
+        lines += _plot(what, plots.spread(rows, values, what, "z-score"))
+    what = f"Words that the best candidate adds: {_BOX}"
     values = [added_words(run.results) for run in runs]
-    lines.append(plots.spread(rows, values, "words added by the best candidate"))
-    for row, run in zip(rows, runs, strict=True):
-        lines.append(plots.phrases(row, phrase_shares(run.results)[:_PHRASES]))
+    lines += _plot(what, plots.spread(rows, values, what, "words"))
+    lines.append("</div><h3>Commonest added phrases</h3>")
+    lines.append(f"<p>Dashed: the {plots.STOCK:.0%} that no phrase should reach.</p>")
+    shares = [phrase_shares(run.results)[:_PHRASES] for run in runs]
+    largest = max((share for several in shares for _, share in several), default=0.0)
+    lines.append('<div class="plots">')
+    for row, several in zip(rows, shares, strict=True):
+        lines += _plot(row.name.replace("\n", ", "), plots.phrases(row, several, largest))
     return [*lines, "</div>"]
+
+
+def _plot(caption: str, svg: str) -> list[str]:
+    return [f"<figure><figcaption>{html.escape(caption)}</figcaption>", svg, "</figure>"]
 
 
 def _samples(runs: Sequence[Run]) -> list[str]:

@@ -35,7 +35,7 @@ class Figures:
     added_words: float = _figure("words that the best candidate adds, median")
     blocked: float = _figure("candidates that add a blocked term, share")
     repeated: float = _figure(
-        "candidates that say a word of the prompt again, share; of use in expand"
+        "candidates that add a content word of the prompt once more (expand), share"
     )
     twice: float = _figure("candidates that add a phrase twice, share")
     distinct_bigrams: float = _figure(
