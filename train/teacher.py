@@ -6,9 +6,9 @@ prompts that nobody scored.
 Reads what `train/reward_data.py` and `train/embed.py` wrote and writes `A/train.parquet` (prompt,
 score, features) and `A/validation.parquet` (prompt, score, teacher) for `train/reward.py`, and
 `A/teacher.json` with the teacher's own figures. The features are principal components of the
-sentence embedding: regressing them too teaches the small trunk what words mean. Only scores of that
-half's clusters are used, so that the other half's model is an independent judge; of the other
-half's training prompts the texts join the pool.
+sentence embeddings: regressing them too teaches the small trunk what words mean. Only scores of
+that half's clusters are used, so that the other half's model is an independent judge; of the
+other half's training prompts the texts join the pool.
 
 Scored prompts get a blend of their score and what a teacher without their cluster predicts: the
 score of one image is mostly noise, and both have the same expectation.
@@ -41,26 +41,27 @@ class Weights:
 
     words: float = 1.0
     characters: float = 1.0
-    embedding: float = 3.0
+    embedding: float = 5.5  # shared by the views
     sharpness: float = 1.0  # of exp(-sharpness · squared distance) of unit embeddings
     length: float = 0.045
-    penalty: float = 20.0
+    penalty: float = 25.0
 
 
 class Teacher:
     """Text → expected human score (z), from prompts with scores: kernel ridge regression.
 
     The kernel is a sum: cosines of tf-idf vectors of words 1-2 and of characters 3-5, a Gaussian
-    of sentence embeddings, and products of standardised lengths.
+    of each view (the sentence embeddings of one layer of an encoder, centred and normalised), and
+    products of standardised lengths.
     """
 
     def __init__(self, weights: Weights | None = None) -> None:
         self.weights = weights or Weights()
 
     def fit(
-        self, prompts: list[str], vectors: np.ndarray, scores: np.ndarray, trust: np.ndarray
+        self, prompts: list[str], views: list[np.ndarray], scores: np.ndarray, trust: np.ndarray
     ) -> Teacher:
-        """Fit on prompts (n), their unit embeddings (n, d), scores (n,) and sample weights (n,)."""
+        """Fit on prompts (n), views (n, d) of them, scores (n,) and sample weights (n,)."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         common = {"sublinear_tf": True, "dtype": np.float32}
@@ -71,21 +72,23 @@ class Teacher:
         lengths = _lengths(prompts)
         self._range = np.quantile(lengths, [0.01, 0.99], axis=0)
         self._scale = lengths.mean(0), lengths.std(0) + 1e-9
-        self._vectors, self._middle = vectors, np.average(scores, weights=trust)
+        self._middle = np.average(scores, weights=trust)
+        self._centres = [view.mean(0) for view in views]
+        self._views = self._centred(views)
         linear = self._linear(prompts)
-        kernel = np.asarray((linear @ linear.T).todense(), np.float64) + self._gaussian(vectors)
+        kernel = np.asarray((linear @ linear.T).todense(), np.float64) + self._gaussian(self._views)
         kernel[np.diag_indices(len(scores))] += self.weights.penalty / trust
         self._inverse = np.linalg.inv(kernel)
         self._dual = self._inverse @ (scores - self._middle)
         self._primal = linear.T @ self._dual
         return self
 
-    def predict(self, prompts: list[str], vectors: np.ndarray) -> np.ndarray:
+    def predict(self, prompts: list[str], views: list[np.ndarray]) -> np.ndarray:
         """Expected scores (n,)."""
         out = self._middle + self._linear(prompts) @ self._primal
-        for start in range(0, len(vectors), 2048):
+        for start in range(0, len(prompts), 2048):
             rows = slice(start, start + 2048)
-            out[rows] += self._gaussian(vectors[rows]) @ self._dual
+            out[rows] += self._gaussian(self._centred([v[rows] for v in views])) @ self._dual
         return out
 
     def without(self, scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -113,9 +116,19 @@ class Teacher:
         ]
         return sparse.hstack(blocks).tocsr()
 
-    def _gaussian(self, vectors: np.ndarray) -> np.ndarray:
-        distance = 2 - 2 * vectors @ self._vectors.T
-        return self.weights.embedding * np.exp(-self.weights.sharpness * distance)
+    def _centred(self, views: list[np.ndarray]) -> list[np.ndarray]:
+        """Views without what all prompts have in common, which is most of a middle layer."""
+        return [_unit(v - c) for v, c in zip(views, self._centres, strict=True)]
+
+    def _gaussian(self, views: list[np.ndarray]) -> np.ndarray:
+        """Kernel (n, m) of prompts, by their centred views, with those of the fit."""
+        w = self.weights
+        distances = (2 - 2 * a @ b.T for a, b in zip(views, self._views, strict=True))
+        return w.embedding / len(views) * sum(np.exp(-w.sharpness * d) for d in distances)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
 
 
 def _lengths(prompts: list[str]) -> np.ndarray:
@@ -125,12 +138,38 @@ def _lengths(prompts: list[str]) -> np.ndarray:
     return np.hstack([logs, logs**2])
 
 
-def principal(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(projection (d, 64) to components of mean variance 1, mean (d,)) of vectors (n, d)."""
-    middle = vectors.mean(0)
-    variance, directions = np.linalg.eigh(np.cov(vectors - middle, rowvar=False))
+def principal(views: list[np.ndarray]) -> np.ndarray:
+    """The first 64 principal components (n, 64) of views side by side, of mean variance 1."""
+    vectors = np.hstack(views)
+    vectors = vectors - vectors.mean(0)
+    variance, directions = np.linalg.eigh(vectors.T @ vectors / len(vectors))
     top = np.argsort(variance)[::-1][:_FEATURES]
-    return directions[:, top] / np.sqrt(variance[top].mean()), middle
+    return vectors @ (directions[:, top] / np.sqrt(variance[top].mean()))
+
+
+class Views:
+    """The embeddings that train/embed.py wrote, by prompt."""
+
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(folder.glob("*.parquet"))
+        if not paths:
+            raise InputError(f"no embeddings in {folder}: run train/embed.py")
+        frames = [pd.read_parquet(path).set_index("prompt").vector for path in paths]
+        common = frames[0].index
+        for frame in frames[1:]:
+            common = common.intersection(frame.index)
+        self._row = {prompt: i for i, prompt in enumerate(common)}
+        self._tables = [np.stack(f.loc[common].to_numpy()).astype(np.float32) for f in frames]
+
+    def __call__(self, prompts: list[str]) -> list[np.ndarray]:
+        """Each view (n, d) of prompts; raises InputError for a prompt that one of them lacks."""
+        try:
+            rows = [self._row[p] for p in prompts]
+        except KeyError as error:
+            raise InputError(
+                f"no embedding of {error}: run train/embed.py again, for each encoder"
+            ) from error
+        return [table[rows] for table in self._tables]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -142,17 +181,11 @@ def main(argv: list[str] | None = None) -> None:
         human, transfer, pool = (
             pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
         )
-        stored = pd.read_parquet(args.out / "embeddings.parquet")
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename} is missing: run train/reward_data.py, then train/embed.py"
         ) from error
-    row = {prompt: i for i, prompt in enumerate(stored.prompt)}
-    table = np.stack(stored.vector.to_numpy())
-
-    def embedded(prompts: list[str]) -> np.ndarray:
-        return table[[row[p] for p in prompts]]
-
+    embedded = Views(args.out / "views")
     human["clean"] = human.prompt.map(clean)
     mine = human.half.isin(list(args.half))
     own, others = human[mine], human[~mine & (human.split == "train")]
@@ -171,9 +204,7 @@ def main(argv: list[str] | None = None) -> None:
             pd.DataFrame({"prompt": texts, "score": teacher.predict(read, embedded(read))}),
         ]
     )
-    components, middle = principal(table)
-    read = prompts + prompts + read
-    train["features"] = list(((embedded(read) - middle) @ components).astype("f2"))
+    train["features"] = list(principal(embedded(prompts + prompts + read)).astype("f2"))
     train = train.drop_duplicates("prompt")
     folder = args.out / args.half
     folder.mkdir(exist_ok=True)
