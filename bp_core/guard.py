@@ -22,19 +22,20 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     """The phrases of `tail` that may follow `raw`, in order.
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
-    own, that say only what an earlier phrase said, or three words of it in a row, that bring in a
-    person or a place where there is none, that contradict what was said, and fragments without a
-    content word.
+    own, that say only what an earlier phrase said, all of it once more, or three words of it in a
+    row, that bring in a person or a place where there is none, that contradict what was said, and
+    fragments without a content word.
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
+    whole: list[set[str]] = []
     runs: set[tuple[str, ...]] = set()
     kept = []
     for clause in clauses(tail):
         stems = content_stems(clause)
         if not stems or taken.intersection(stems) or said.issuperset(stems):
             continue
-        if stammers(clause):
+        if stammers(clause) or any(earlier.issubset(stems) for earlier in whole):
             continue
         if unasked(clause, raw, kept):
             continue
@@ -44,6 +45,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
         if runs.intersection(own_runs) or len(set(own_runs)) < len(own_runs):
             continue
         said.update(stems)
+        whole.append(set(stems))
         runs.update(own_runs)
         kept.append(clause)
     return kept

@@ -69,10 +69,12 @@ _INDOORS = frozenset(
 _OPPOSITES = tuple(
     tuple(frozenset(side.split()) for side in line.split("|"))
     for line in """
-photo photos photograph photographs photography photographic photorealistic photorealism dslr | \
-painting paintings watercolor watercolour gouache acrylic drawing drawings sketch sketches pencil \
-charcoal lineart illustration illustrations cartoon anime manga comic engraving woodcut \
-impressionism impressionist cubism cubist
+photo photos photograph photographs photography photographic dslr polaroid | painting paintings \
+watercolor watercolour gouache acrylic drawing drawings sketch sketches pencil charcoal lineart \
+illustration illustrations cartoon anime manga comic engraving woodcut impressionism impressionist \
+cubism cubist 3d cgi render renders rendered octane unreal blender vray
+photorealistic photorealism | painting paintings watercolor watercolour gouache drawing drawings \
+sketch sketches pencil charcoal lineart cartoon anime manga comic engraving woodcut
 drawing drawings sketch sketches pencil charcoal watercolor watercolour gouache woodcut lineart | \
 octane unreal blender cgi 3d render renders vray dslr
 watercolor watercolour gouache | oil acrylic pencil charcoal
@@ -80,7 +82,8 @@ oil acrylic | pencil charcoal anime manga cartoon
 anime manga cartoon | realistic realism hyperrealistic hyperrealism photorealistic photorealism
 sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstorm overcast cloudy \
 night midnight moonlight moonlit starry blizzard snowstorm
-day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry
+day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry sunset \
+sunrise dusk dawn
 sunrise dawn morning | sunset dusk evening twilight night midnight
 noon midday | sunset dusk sunrise dawn twilight evening starry
 night midnight | sunset sunrise daylight
@@ -89,6 +92,8 @@ summer | winter autumn snow snowy blizzard
 spring | winter autumn
 monochrome grayscale | colorful colourful color colors colour colours vibrant vivid rainbow
 minimalist minimalistic minimalism | intricate ornate elaborate maximalist
+35mm | 50mm 85mm
+50mm | 85mm
 closeup macro | panorama panoramic aerial landscape wide
 cute adorable kawaii | scary creepy horror horrifying terrifying gruesome
 indoor indoors interior | outdoor outdoors

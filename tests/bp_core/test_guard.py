@@ -22,6 +22,11 @@ def test_what_was_said_is_not_said_again():
     ]
 
 
+def test_an_earlier_phrase_is_not_said_again_with_more_words():
+    tail = "beautiful, beautiful scene, 50mm, 50mm lens, soft light, cinematic lighting"
+    assert admissible(tail, "a cat") == ["beautiful", "50mm", "soft light", "cinematic lighting"]
+
+
 def test_a_phrase_that_stammers_is_left_out():
     tail = "a cup with a cup, very very aesthetic, on it is on it is fog, golden hour light"
     assert admissible(tail, "a cat in a garden") == ["golden hour light"]
@@ -80,6 +85,11 @@ def test_what_the_artist_said_is_not_contradicted():
     assert admissible("sunny weather, wet asphalt", "a street in the rain") == ["wet asphalt"]
     assert admissible("vivid colors, high contrast", "a black and white photo") == ["high contrast"]
     assert admissible("starry, mist", "a city at noon") == ["mist"]
+    assert admissible("octane render, mist", "a photo of a city") == ["mist"]
+    assert admissible("octane render, photorealistic", "a city") == [
+        "octane render",
+        "photorealistic",
+    ]
 
 
 def test_phrases_do_not_contradict_each_other():
