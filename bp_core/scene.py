@@ -41,12 +41,13 @@ _PLACES = frozenset(
     stem(w)
     for w in "sunset sunrise dusk dawn hour landscape scenery skyline horizon sea ocean beach "
     "coast shore bay island harbor lake river pond waterfall valley canyon mountain hill cliff "
-    "desert forest jungle woodland meadow field street city town village".split()
+    "desert forest jungle woodland meadow field street city town village tree vegetation foliage "
+    "grass".split()
 )
 # What stands under a sky by itself, or says that there is one …
 _OUTDOORS = _PLACES | frozenset(
     stem(w)
-    for w in "sky cloud sun moon star view tree wood flower garden farm park road highway bridge "
+    for w in "sky cloud sun moon star view wood flower garden farm park road highway bridge "
     "building house cabin castle tower palace temple church cathedral ruin lighthouse windmill "
     "barn pyramid volcano planet snow rain fog storm outdoor outside night day evening "
     "morning".split()

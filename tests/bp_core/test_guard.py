@@ -73,6 +73,7 @@ def test_a_place_is_not_brought_indoors():
     assert admissible("lake, drawing, mountains", "two dogs on a sofa") == ["drawing"]
     assert admissible("forest, soft light", "a fox") == ["forest", "soft light"]
     assert admissible("forest, soft light", "a fox on a bed") == ["soft light"]
+    assert admissible("lush vegetation, trees, soft light", "a photo of a sink") == ["soft light"]
     assert admissible("sea, soft light", "mountains behind a bedroom window") == [
         "sea",
         "soft light",
