@@ -8,6 +8,9 @@ from itertools import pairwise
 from .scene import adds_people, adds_place, contradicts
 from .words import clauses, content_stems, words
 
+# A phrase that ends so was never finished.
+_DANGLING = frozenset("a an the of on at in to with by for from and or as very".split())
+
 
 def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
     """True when `clause` changes what `raw` is a picture of, or contradicts it.
@@ -24,7 +27,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
     own, that say only what an earlier phrase said, all of it once more, or three words of it in a
     row, that bring in a person or a place where there is none, that contradict what was said, and
-    fragments without a content word.
+    fragments: those without a content word, and those that break off ("trending on").
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
@@ -35,7 +38,11 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
         stems = content_stems(clause)
         if not stems or taken.intersection(stems) or said.issuperset(stems):
             continue
-        if stammers(clause) or any(earlier.issubset(stems) for earlier in whole):
+        if (
+            stammers(clause)
+            or words(clause)[-1] in _DANGLING
+            or any(earlier.issubset(stems) for earlier in whole)
+        ):
             continue
         if unasked(clause, raw, kept):
             continue

@@ -33,6 +33,8 @@ _ROLES = frozenset(
 _PEOPLE_STEMS = frozenset(stem(w) for w in _PEOPLE)
 _WELCOMING = _PEOPLE_STEMS | frozenset(stem(w) for w in _ROLES)
 
+# What somebody must be there for, though a llama may wear glasses.
+_TELLTALES = _PEOPLE_STEMS | {"wear", "smile"}
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
 _FRAMINGS = frozenset(stem(w) for w in "portrait portraiture selfie headshot".split())
 _FRAMED = _FRAMINGS | frozenset(stem(w) for w in "face bust closeup".split())
@@ -131,7 +133,7 @@ def has_people(text: str) -> bool:
 def adds_people(clause: str, raw: str = "") -> bool:
     """True when `clause` brings into `raw` a person or a part of one, or makes a portrait of it."""
     if not has_people(raw):
-        return not _PEOPLE_STEMS.isdisjoint(_told(clause))
+        return not (_TELLTALES - _told(raw)).isdisjoint(_told(clause))
     return not _FRAMINGS.isdisjoint(_told(clause)) and _FRAMED.isdisjoint(_told(raw))
 
 

@@ -47,6 +47,8 @@ def test_roles_welcome_people():
     assert not has_people("a knitted scarf on a bench")
     assert adds_people("blue eyes")
     assert not adds_people("soft morning light")
+    assert adds_people("wearing a hat", "a bowl of fruit") and adds_people("soft smile", "a mug")
+    assert not adds_people("wearing a tie", "a llama wearing sunglasses")
 
 
 def test_blocked_phrases_are_left_out():
@@ -55,6 +57,10 @@ def test_blocked_phrases_are_left_out():
 
 def test_fragments_without_a_content_word_are_left_out():
     assert admissible("and the, of, fog", "a cat") == ["fog"]
+
+
+def test_phrases_that_break_off_are_left_out():
+    assert admissible("trending on, with a, fog, close up", "a cat") == ["fog", "close up"]
 
 
 def test_a_portrait_is_made_only_of_what_was_one():
