@@ -199,7 +199,8 @@ def test_a_failure_leaves_a_checkpoint_to_go_on_from(work, monkeypatch, broken):
 
     with monkeypatch.context() as patch:
         if broken == "nan":
-            nan = lambda *args: (torch.full((8,), float("nan")), {})  # noqa: E731
+            bad = torch.full((8,), float("nan"))
+            nan = lambda *args: (bad, {"reward": bad})  # noqa: E731
             patch.setattr(ppo.RolloutReward, "__call__", third(ppo.RolloutReward.__call__, nan))
         elif broken == "memory":
             oom = raising(torch.OutOfMemoryError("CUDA out of memory"))
