@@ -10,6 +10,10 @@ from .words import clauses, content_stems, words
 
 # A phrase that ends so was never finished.
 _DANGLING = frozenset("a an the of on at in to with by for from and or as very".split())
+# Louder is not new: "ultra realistic" after "highly realistic" says nothing.
+_LOUDER = frozenset(
+    "very highly ultra super hyper extremely insanely incredibly amazingly really".split()
+)
 
 
 def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
@@ -25,9 +29,9 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     """The phrases of `tail` that may follow `raw`, in order.
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
-    own, that say only what an earlier phrase said, all of it once more, or three words of it in a
-    row, that bring in a person or a place where there is none, that contradict what was said, and
-    fragments: those without a content word, and those that break off ("trending on").
+    own, that say only what an earlier phrase said, if louder, all of it once more, or three words
+    of it in a row, that bring in a person or a place where there is none, that contradict what was
+    said, and fragments: those without a content word, and those that break off ("trending on").
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
@@ -36,7 +40,8 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     kept = []
     for clause in clauses(tail):
         stems = content_stems(clause)
-        if not stems or taken.intersection(stems) or said.issuperset(stems):
+        news = content_stems(" ".join(w for w in words(clause) if w not in _LOUDER)) or stems
+        if not stems or taken.intersection(stems) or said.issuperset(news):
             continue
         if (
             stammers(clause)

@@ -75,14 +75,15 @@ _OPPOSITES = tuple(
 photo photos photograph photographs photography photographic dslr polaroid | painting paintings \
 watercolor watercolour gouache acrylic drawing drawings sketch sketches pencil charcoal lineart \
 illustration illustrations cartoon anime manga comic engraving woodcut impressionism impressionist \
-cubism cubist 3d cgi render renders rendered octane unreal blender vray
+cubism cubist digitalart 3d cgi render renders rendered octane unreal blender vray
 photorealistic photorealism | painting paintings watercolor watercolour gouache drawing drawings \
 sketch sketches pencil charcoal lineart cartoon anime manga comic engraving woodcut
 drawing drawings sketch sketches pencil charcoal watercolor watercolour gouache woodcut lineart | \
 octane unreal blender cgi 3d render renders vray dslr
 watercolor watercolour gouache | oil acrylic pencil charcoal
 oil acrylic | pencil charcoal anime manga cartoon
-anime manga cartoon | realistic realism hyperrealistic hyperrealism photorealistic photorealism
+anime manga cartoon comic comics | realistic realism hyperrealistic hyperrealism photorealistic \
+photorealism
 sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstorm overcast cloudy \
 night midnight moonlight moonlit starry blizzard snowstorm
 day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry sunset \
@@ -112,11 +113,30 @@ _COLOURLESS = re.compile(
 )
 
 
+# Two words that name one thing, joined or with the part that would mislead taken away: a hair
+# dryer has no hair, and a clock's face nobody behind it.
+_COMPOUNDS = (
+    (re.compile(r"\bclose[ -]up\b"), "closeup"),
+    (re.compile(r"\bdigital[ -]art(?:work|s)?\b"), "digitalart"),
+    (
+        re.compile(
+            r"\b(?:hair|hand|arm|face|eye|neck|lip|model|dress)[ -]?"
+            r"(dr[iy]ers?|brush(?:es)?|towels?|bags?|rails?|soaps?|chairs?|masks?"
+            r"|glasses|ties?|trains?|planes?|airplanes?|shoes?)\b"
+        ),
+        r"\1",
+    ),
+    (re.compile(r"\bclock(?:['’]s)? faces?\b"), "clock"),
+)
+
+
 @lru_cache(maxsize=256)
 def _said(text: str) -> frozenset[str]:
     """The words of `text`; of a prompt they are asked for with every phrase."""
     text = _COLOURLESS.sub("monochrome", text.lower())
-    return frozenset(words(re.sub(r"\bclose[ -]up\b", "closeup", text)))
+    for pattern, name in _COMPOUNDS:
+        text = pattern.sub(name, text)
+    return frozenset(words(text))
 
 
 @lru_cache(maxsize=256)

@@ -27,6 +27,11 @@ def test_an_earlier_phrase_is_not_said_again_with_more_words():
     assert admissible(tail, "a cat") == ["beautiful", "50mm", "soft light", "cinematic lighting"]
 
 
+def test_the_same_said_louder_is_said_again():
+    tail = "highly realistic, ultra realistic, super highly realistic, hyper detailed, fog"
+    assert admissible(tail, "a cat") == ["highly realistic", "hyper detailed", "fog"]
+
+
 def test_a_phrase_that_stammers_is_left_out():
     tail = "a cup with a cup, very very aesthetic, on it is on it is fog, golden hour light"
     assert admissible(tail, "a cat in a garden") == ["golden hour light"]
@@ -49,6 +54,13 @@ def test_roles_welcome_people():
     assert not adds_people("soft morning light")
     assert adds_people("wearing a hat", "a bowl of fruit") and adds_people("soft smile", "a mug")
     assert not adds_people("wearing a tie", "a llama wearing sunglasses")
+
+
+def test_a_thing_named_after_a_part_of_somebody_is_nobody():
+    assert not has_people("a hair drier beside a hand towel")
+    assert not has_people("the clock face of a tower, a hairbrush, a model train")
+    assert has_people("long hair") and has_people("a model with a train of silk")
+    assert admissible("symmetrical face, soft light", "a hair dryer") == ["soft light"]
 
 
 def test_blocked_phrases_are_left_out():
@@ -93,6 +105,8 @@ def test_what_the_artist_said_is_not_contradicted():
     assert admissible("vivid colors, high contrast", "a black and white photo") == ["high contrast"]
     assert admissible("starry, mist", "a city at noon") == ["mist"]
     assert admissible("octane render, mist", "a photo of a city") == ["mist"]
+    assert admissible("ultra-realistic, bold lines", "a comic about a pig") == ["bold lines"]
+    assert admissible("digital art, photography", "a lighthouse") == ["digital art"]
     assert admissible("octane render, photorealistic", "a city") == [
         "octane render",
         "photorealistic",
