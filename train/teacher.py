@@ -32,7 +32,7 @@ from train.cleaning import clean
 from train.ranking import report
 
 _LABEL = 0.25  # weight of the human score in a scored prompt's target
-_FEATURES = 64
+_FEATURES = 384  # 88 % of the variance of three views; 64 hold 57 %
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _lengths(prompts: list[str]) -> np.ndarray:
 
 
 def principal(views: list[np.ndarray]) -> np.ndarray:
-    """The first 64 principal components (n, 64) of views side by side, of mean variance 1."""
+    """The first 384 principal components (n, 384) of views side by side, of mean variance 1."""
     vectors = np.hstack(views)
     vectors = vectors - vectors.mean(0)
     variance, directions = np.linalg.eigh(vectors.T @ vectors / len(vectors))
