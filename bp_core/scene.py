@@ -35,6 +35,12 @@ _WELCOMING = _PEOPLE_STEMS | frozenset(stem(w) for w in _ROLES)
 
 # What somebody must be there for, though a llama may wear glasses.
 _TELLTALES = _PEOPLE_STEMS | {"wear", "smile"}
+# Who would be one more in the picture, or somebody else.
+_PERSONS = frozenset(
+    stem(w)
+    for w in "woman man girl boy guy lady gentleman male female child kid baby teenager adult "
+    "actor actress".split()
+)
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
 _FRAMINGS = frozenset(stem(w) for w in "portrait portraiture selfie headshot".split())
 _FRAMED = _FRAMINGS | frozenset(stem(w) for w in "face bust closeup".split())
@@ -45,6 +51,12 @@ _PLACES = frozenset(
     "coast shore bay island harbor lake river pond waterfall valley canyon mountain hill cliff "
     "desert forest jungle woodland meadow field street city town village tree vegetation foliage "
     "grass".split()
+)
+# Weather, which needs a sky as well.
+_WEATHER = frozenset(
+    stem(w)
+    for w in "sky cloud cloudy sunny weather rain rainy snow snowy storm stormy overcast moon "
+    "moonlit starry night".split()
 )
 # What stands under a sky by itself, or says that there is one …
 _OUTDOORS = _PLACES | frozenset(
@@ -151,9 +163,12 @@ def has_people(text: str) -> bool:
 
 
 def adds_people(clause: str, raw: str = "") -> bool:
-    """True when `clause` brings into `raw` a person or a part of one, or makes a portrait of it."""
+    """True when `clause` brings into `raw` a person or a part of one, somebody beside those who
+    are there, or makes a portrait of it."""
     if not has_people(raw):
         return not (_TELLTALES - _told(raw)).isdisjoint(_told(clause))
+    if not (_PERSONS - _told(raw)).isdisjoint(_told(clause)):
+        return True
     return not _FRAMINGS.isdisjoint(_told(clause)) and _FRAMED.isdisjoint(_told(raw))
 
 
@@ -166,8 +181,9 @@ def is_outdoors(text: str) -> bool:
 
 
 def adds_place(clause: str, raw: str) -> bool:
-    """True when `clause` brings a landscape or a time of day into `raw`, which is not outdoors."""
-    return not _PLACES.isdisjoint(_told(clause)) and not is_outdoors(raw)
+    """True when `clause` brings a landscape, weather or a time of day into `raw`, which is not
+    outdoors."""
+    return not (_PLACES | _WEATHER).isdisjoint(_told(clause)) and not is_outdoors(raw)
 
 
 def contradicts(clause: str, texts: Iterable[str]) -> bool:

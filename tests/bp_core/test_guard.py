@@ -87,6 +87,19 @@ def test_a_sunset_needs_a_sky():
     assert admissible("sunset, soft light", "a lighthouse") == ["sunset", "soft light"]
 
 
+def test_weather_needs_a_sky():
+    tail = "sunny weather, beautiful clouds, full moon, dark night, soft light"
+    assert admissible(tail, "two decorated cakes in boxes") == ["soft light"]
+    assert admissible("sunny weather, soft light", "four zebras") == ["sunny weather", "soft light"]
+    assert admissible("sunny weather, soft light", "a cat in a sink") == ["soft light"]
+
+
+def test_nobody_joins_those_who_are_there():
+    assert admissible("beautiful woman, blue eyes", "a man on a skateboard") == ["blue eyes"]
+    assert admissible("old man, blue eyes", "a man on a skateboard") == ["blue eyes"]
+    assert not adds_people("gorgeous face", "a family")
+
+
 def test_a_place_is_not_brought_indoors():
     assert admissible("lake, drawing, mountains", "two dogs on a sofa") == ["drawing"]
     assert admissible("forest, soft light", "a fox") == ["forest", "soft light"]
