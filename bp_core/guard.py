@@ -10,6 +10,11 @@ from .words import clauses, content_stems, words
 
 # A phrase that ends so was never finished.
 _DANGLING = frozenset("a an the of on at in to with by for from and or as very".split())
+# Nor one that ends so after an article: "a gorgeous" what?
+_UNFINISHED = frozenset(
+    "gorgeous beautiful stunning realistic fantastic fantasy dark detailed cinematic dramatic epic "
+    "magical mystical elegant intricate vibrant colorful soft cute professional".split()
+)
 # Louder is not new: "ultra realistic" after "highly realistic" says nothing.
 _LOUDER = frozenset(
     "very highly ultra super hyper extremely insanely incredibly amazingly really".split()
@@ -45,7 +50,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
             continue
         if (
             stammers(clause)
-            or words(clause)[-1] in _DANGLING
+            or breaks_off(clause)
             or any(earlier.issubset(stems) for earlier in whole)
         ):
             continue
@@ -67,6 +72,12 @@ def stammers(phrase: str) -> bool:
     """True when `phrase` has a content word twice, or any word twice in a row."""
     stems, run = content_stems(phrase), words(phrase)
     return len(set(stems)) < len(stems) or any(a == b for a, b in pairwise(run))
+
+
+def breaks_off(phrase: str) -> bool:
+    """True when `phrase` (with a word in it) was never finished: "trending on", "a gorgeous"."""
+    *_, before, last = ["", *words(phrase)]
+    return last in _DANGLING or (last in _UNFINISHED and before in ("a", "an", "the"))
 
 
 def three_word_runs(text: str) -> list[tuple[str, ...]]:

@@ -73,6 +73,8 @@ def test_fragments_without_a_content_word_are_left_out():
 
 def test_phrases_that_break_off_are_left_out():
     assert admissible("trending on, with a, fog, close up", "a cat") == ["fog", "close up"]
+    assert admissible("a gorgeous, in a fantastic, a forest, gorgeous", "a cat") == ["gorgeous"]
+    assert admissible("in a dark forest, a gorgeous", "a fox") == ["in a dark forest"]
 
 
 def test_a_portrait_is_made_only_of_what_was_one():
