@@ -12,73 +12,68 @@ from functools import lru_cache
 
 from .words import stem, words
 
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(w) for w in text.split())
+
+
+# Who would be one more in the picture, or somebody else.
+_PERSONS = _stems(
+    "woman man girl boy guy lady gentleman male female child kid baby teenager adult actor actress"
+)
 # A person, and what only a person has. A phrase with one of these is a subject of its own: added
 # to a prompt about a lighthouse it turns the picture into a portrait.
-_PEOPLE = frozenset(
-    "portrait portraiture selfie headshot face facial person people human humanoid man woman "
-    "boy girl guy lady gentleman male female child kid baby teenager adult model actor actress "
-    "he she his her him he's she's himself herself body torso skin hair haired hairstyle eye "
-    "eyed eyebrow eyelash lip mouth cheek freckle nose chin neck shoulder arm hand finger leg "
-    "waist hip beard mustache makeup dress clothes clothing outfit costume pose posing".split()
+_PEOPLE = _PERSONS | _stems(
+    "portrait portraiture selfie headshot face facial person people human humanoid model he she "
+    "his her him he's she's himself herself body torso skin hair haired hairstyle eye eyed eyebrow "
+    "eyelash lip mouth cheek freckle nose chin neck shoulder arm hand finger leg waist hip beard "
+    "mustache makeup dress clothes clothing outfit costume pose posing"
 )
-# Words of an input that make such phrases welcome, beyond those above.
-_ROLES = frozenset(
+# Words of an input that make such phrases welcome, too.
+_WELCOMING = _PEOPLE | _stems(
     "king queen prince princess knight warrior soldier wizard witch mage sorcerer sorceress elf "
     "vampire angel demon god goddess fairy mermaid samurai ninja pirate cowboy viking monk nun "
     "priest doctor nurse chef teacher student astronaut pilot dancer singer player hero heroine "
     "superhero villain character mother father brother sister grandmother grandfather friend "
     "family couple crowd worker farmer hunter fisherman detective cyborg android robot zombie "
-    "ghost clown bride groom emperor empress lord druid shaman surfer skier rider".split()
+    "ghost clown bride groom emperor empress lord druid shaman surfer skier rider"
 )
-_PEOPLE_STEMS = frozenset(stem(w) for w in _PEOPLE)
-_WELCOMING = _PEOPLE_STEMS | frozenset(stem(w) for w in _ROLES)
-
 # What somebody must be there for, though a llama may wear glasses.
-_TELLTALES = _PEOPLE_STEMS | {"wear", "smile"}
-# Who would be one more in the picture, or somebody else.
-_PERSONS = frozenset(
-    stem(w)
-    for w in "woman man girl boy guy lady gentleman male female child kid baby teenager adult "
-    "actor actress".split()
-)
+_TELLTALES = _PEOPLE | {"wear", "smile"}
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
-_FRAMINGS = frozenset(stem(w) for w in "portrait portraiture selfie headshot".split())
-_FRAMED = _FRAMINGS | frozenset(stem(w) for w in "face bust closeup".split())
+_FRAMINGS = _stems("portrait portraiture selfie headshot")
+_FRAMED = _FRAMINGS | _stems("face bust closeup")
 # A place, or a time of day that only a sky shows: no sunset in a bathroom, no lake behind a sofa.
-_PLACES = frozenset(
-    stem(w)
-    for w in "sunset sunrise dusk dawn hour landscape scenery skyline horizon sea ocean beach "
+_PLACES = _stems(
+    "sunset sunrise dusk dawn hour landscape scenery skyline horizon sea ocean beach "
     "coast shore bay island harbor lake river pond waterfall valley canyon mountain hill cliff "
     "desert forest jungle woodland meadow field street city town village tree vegetation foliage "
-    "grass".split()
+    "grass"
 )
 # Weather, which needs a sky as well.
-_WEATHER = frozenset(
-    stem(w)
-    for w in "sky cloud cloudy sunny weather rain rainy snow snowy storm stormy overcast moon "
-    "moonlit starry night".split()
+_WEATHER = _stems(
+    "sky cloud cloudy sunny weather rain rainy snow snowy storm stormy overcast moon "
+    "moonlit starry night"
 )
+_UNDER_A_SKY = _PLACES | _WEATHER
 # What stands under a sky by itself, or says that there is one …
-_OUTDOORS = _PLACES | frozenset(
-    stem(w)
-    for w in "sky cloud sun moon star view wood flower garden farm park road highway bridge "
+_OUTDOORS = _PLACES | _stems(
+    "sky cloud sun moon star view wood flower garden farm park road highway bridge "
     "building house cabin castle tower palace temple church cathedral ruin lighthouse windmill "
     "barn pyramid volcano planet snow rain fog storm outdoor outside night day evening "
-    "morning".split()
+    "morning"
 )
 # … and what is mostly met there, unless it sits on a sofa.
-_ROAMING = frozenset(
-    stem(w)
-    for w in "boat ship sailboat yacht canoe surfer skier kite airplane plane helicopter balloon "
+_ROAMING = _stems(
+    "boat ship sailboat yacht canoe surfer skier kite airplane plane helicopter balloon "
     "train car truck bus bicycle bike motorcycle tractor camel elephant giraffe zebra lion tiger "
     "leopard wolf fox bear deer moose horse cow sheep goat kangaroo rabbit squirrel bird eagle owl "
-    "duck swan heron flamingo penguin whale dolphin dragon dinosaur unicorn".split()
+    "duck swan heron flamingo penguin whale dolphin dragon dinosaur unicorn"
 )
-_INDOORS = frozenset(
-    stem(w)
-    for w in "indoor inside interior room bedroom bathroom kitchen office classroom library studio "
+_INDOORS = _stems(
+    "indoor inside interior room bedroom bathroom kitchen office classroom library studio "
     "restaurant sofa couch bed bathtub sink toilet desk table plate bowl cup mug shelf fridge "
-    "oven microwave carpet ceiling hallway".split()
+    "oven microwave carpet ceiling hallway"
 )
 # What one picture can hardly be at once: a word of one side contradicts the other.
 _OPPOSITES = tuple(
@@ -118,16 +113,17 @@ calm peaceful serene | chaotic violent stormy
 happy joyful cheerful | sad melancholic melancholy gloomy
 """.strip().splitlines()
 )
-# "A black and white cat" may be in colour.
-_COLOURLESS = re.compile(
-    r"\bblack[ -](?:and|&)[ -]white(?=\W+(?:photo|picture|image|film|movie|drawing|sketch|ink|comic"
-    r"|illustration|art))|\bb&w\b"
-)
-
-
-# Two words that name one thing, joined or with the part that would mislead taken away: a hair
+# Words that name one thing together, joined or with the part that would mislead taken away: a hair
 # dryer has no hair, and a clock's face nobody behind it.
 _COMPOUNDS = (
+    # "A black and white cat" may be in colour.
+    (
+        re.compile(
+            r"\bblack[ -](?:and|&)[ -]white(?=\W+(?:photo|picture|image|film|movie|drawing"
+            r"|sketch|ink|comic|illustration|art))|\bb&w\b"
+        ),
+        "monochrome",
+    ),
     (re.compile(r"\bclose[ -]up\b"), "closeup"),
     (re.compile(r"\bdigital[ -]art(?:work|s)?\b"), "digitalart"),
     (
@@ -145,7 +141,7 @@ _COMPOUNDS = (
 @lru_cache(maxsize=256)
 def _said(text: str) -> frozenset[str]:
     """The words of `text`; of a prompt they are asked for with every phrase."""
-    text = _COLOURLESS.sub("monochrome", text.lower())
+    text = text.lower()
     for pattern, name in _COMPOUNDS:
         text = pattern.sub(name, text)
     return frozenset(words(text))
@@ -183,7 +179,7 @@ def is_outdoors(text: str) -> bool:
 def adds_place(clause: str, raw: str) -> bool:
     """True when `clause` brings a landscape, weather or a time of day into `raw`, which is not
     outdoors."""
-    return not (_PLACES | _WEATHER).isdisjoint(_told(clause)) and not is_outdoors(raw)
+    return not _UNDER_A_SKY.isdisjoint(_told(clause)) and not is_outdoors(raw)
 
 
 def contradicts(clause: str, texts: Iterable[str]) -> bool:

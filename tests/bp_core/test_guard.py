@@ -27,7 +27,7 @@ def test_an_earlier_phrase_is_not_said_again_with_more_words():
     assert admissible(tail, "a cat") == ["beautiful", "50mm", "soft light", "cinematic lighting"]
 
 
-def test_the_same_said_louder_is_said_again():
+def test_the_same_is_not_said_louder():
     tail = "highly realistic, ultra realistic, super highly realistic, hyper detailed, fog"
     assert admissible(tail, "a cat") == ["highly realistic", "hyper detailed", "fog"]
 
