@@ -225,7 +225,8 @@ def _modify(raw: str, phrase: list[_Word], rewrite: str) -> str | None:
 
     The head is the last word; it must stand in `rewrite` without modifiers of its own.
     """
-    *modifiers, head = phrase[phrase[0].text in _DETERMINERS :]
+    # A quoted "a" is a phrase of its own, head and all.
+    *modifiers, head = phrase[len(phrase) > 1 and phrase[0].text in _DETERMINERS :]
     if not modifiers or head.turned or any(map(_leads, modifiers)):
         return None
     for before, word in pairwise([None, *_scan(rewrite)]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bp_core.fidelity import content_words, fidelity, mend
@@ -100,6 +100,7 @@ texts = st.lists(
 
 
 @given(st.one_of(texts, st.text(max_size=40)), st.one_of(texts, st.text(max_size=40)))
+@example(raw='" a "', rewrite="")
 @settings(max_examples=400)
 def test_mended_text_keeps_everything(raw, rewrite):
     assert fidelity(raw, raw).kept == 1
