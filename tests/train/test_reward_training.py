@@ -264,7 +264,7 @@ def test_stuffed_tails_are_made_of_what_people_praise():
         f"a cat {i}, sharp focus, octane render, {styles[i % 30]}, seen once {i}"
         for i in range(120)
     ]
-    tails = Tails(rich)
+    tails = Tails(rich, manners=["an etching"])
     assert tails.praise[:2] == ["sharp focus", "octane render"]
     assert set(tails.praise) == set(tails.phrases) == {"sharp focus", "octane render", *styles}
     assert "sharp focus, octane render, style 3, seen once 3" in tails.whole
@@ -273,6 +273,10 @@ def test_stuffed_tails_are_made_of_what_people_praise():
     assert [tails.stuffed(r) for r in [random.Random(0)] for _ in range(200)] == drawn
     assert any(t.count("octane render") > 10 for t in drawn)
     assert 60 <= max(len(t.split()) for t in drawn) <= 90
+    few = [tails.few(rng) for _ in range(400)]
+    assert {len(t) for t in few} == {0, 1, 2, 3}
+    manner = [t[-1:] == ["an etching"] for t in few]
+    assert 0.3 < np.mean(manner) < 0.5
 
 
 def test_the_teacher_learns_words(tmp_path):
