@@ -20,6 +20,10 @@ _LOUDER = frozenset(
     "very highly ultra super hyper extremely insanely incredibly amazingly really".split()
 )
 
+# "Very realism", "highly definition": an adverb wants an adjective, which these endings are not.
+_ADVERBS = _LOUDER - {"ultra", "super", "hyper"}
+_NOUNS = ("ism", "tion", "ness", "ity", "phy")
+
 
 def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
     """True when `clause` changes what `raw` is a picture of, or contradicts it.
@@ -75,9 +79,13 @@ def stammers(phrase: str) -> bool:
 
 
 def breaks_off(phrase: str) -> bool:
-    """True when `phrase` (with a word in it) was never finished: "trending on", "a gorgeous"."""
+    """True when `phrase` (with a word in it) lacks its end: "trending on", "a gorgeous"."""
     *_, before, last = ["", *words(phrase)]
-    return last in _DANGLING or (last in _UNFINISHED and before in ("a", "an", "the"))
+    return (
+        last in _DANGLING
+        or (last in _UNFINISHED and before in ("a", "an", "the"))
+        or (last.endswith(_NOUNS) and before in _ADVERBS)
+    )
 
 
 def three_word_runs(text: str) -> list[tuple[str, ...]]:

@@ -75,6 +75,8 @@ def test_phrases_that_break_off_are_left_out():
     assert admissible("trending on, with a, fog, close up", "a cat") == ["fog", "close up"]
     assert admissible("a gorgeous, in a fantastic, a forest, gorgeous", "a cat") == ["gorgeous"]
     assert admissible("in a dark forest, a gorgeous", "a fox") == ["in a dark forest"]
+    tail = "very realism, extremely photography, very high quality, hyper realism"
+    assert admissible(tail, "a cat") == ["very high quality", "hyper realism"]
 
 
 def test_a_portrait_is_made_only_of_what_was_one():
