@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from .scene import adds_people, adds_place, contradicts
+from .scene import adds_people, adds_place, adds_temper, contradicts
 from .words import clauses, content_stems, words
 
 # A phrase that ends so was never finished.
@@ -31,7 +31,8 @@ def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
     Args:
         said: phrases added before it, which it must not contradict either.
     """
-    return adds_people(clause, raw) or adds_place(clause, raw) or contradicts(clause, [raw, *said])
+    adds = adds_people(clause, raw) or adds_place(clause, raw) or adds_temper(clause, raw)
+    return adds or contradicts(clause, [raw, *said])
 
 
 def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:

@@ -19,7 +19,8 @@ def _stems(text: str) -> frozenset[str]:
 
 # Who would be one more in the picture, or somebody else.
 _PERSONS = _stems(
-    "woman man girl boy guy lady gentleman male female child kid baby teenager adult actor actress"
+    "woman man girl boy guy lady gentleman male female child kid baby teenager adult actor actress "
+    "family couple crowd"
 )
 # A person, and what only a person has. A phrase with one of these is a subject of its own: added
 # to a prompt about a lighthouse it turns the picture into a portrait.
@@ -35,7 +36,7 @@ _WELCOMING = _PEOPLE | _stems(
     "vampire angel demon god goddess fairy mermaid samurai ninja pirate cowboy viking monk nun "
     "priest doctor nurse chef teacher student astronaut pilot dancer singer player hero heroine "
     "superhero villain character mother father brother sister grandmother grandfather friend "
-    "family couple crowd worker farmer hunter fisherman detective cyborg android robot zombie "
+    "worker farmer hunter fisherman detective cyborg android robot zombie "
     "ghost clown bride groom emperor empress lord druid shaman surfer skier rider"
 )
 # What somebody must be there for, though a llama may wear glasses.
@@ -56,6 +57,15 @@ _WEATHER = _stems(
     "moonlit starry night"
 )
 _UNDER_A_SKY = _PLACES | _WEATHER
+# What grows, and where: not on a runway, a ferry or a street sign.
+_PLANTS = _stems(
+    "tree vegetation foliage grass flower jungle forest woodland meadow bush ivy vine moss fern"
+)
+_GREEN = _PLANTS | _stems(
+    "wood garden farm field hill mountain valley canyon river lake pond waterfall landscape "
+    "scenery nature village cottage cabin house castle palace temple ruin barn windmill orchard "
+    "vineyard spring summer planet island kingdom plant leaf"
+)
 # What stands under a sky by itself, or says that there is one …
 _OUTDOORS = _PLACES | _stems(
     "sky cloud sun moon star view wood flower garden farm park road highway bridge "
@@ -64,12 +74,35 @@ _OUTDOORS = _PLACES | _stems(
     "morning"
 )
 # … and what is mostly met there, unless it sits on a sofa.
-_ROAMING = _stems(
-    "boat ship sailboat yacht canoe surfer skier kite airplane plane helicopter balloon "
-    "train car truck bus bicycle bike motorcycle tractor camel elephant giraffe zebra lion tiger "
-    "leopard wolf fox bear deer moose horse cow sheep goat kangaroo rabbit squirrel bird eagle owl "
-    "duck swan heron flamingo penguin whale dolphin dragon dinosaur unicorn"
+_AFIELD = _stems(
+    "camel elephant giraffe zebra lion tiger leopard wolf fox bear deer moose horse cow sheep goat "
+    "kangaroo rabbit squirrel bird eagle owl duck swan heron flamingo dragon dinosaur unicorn"
 )
+_ROAMING = _AFIELD | _stems(
+    "boat ship sailboat yacht canoe surfer skier kite airplane plane helicopter balloon "
+    "train car truck bus bicycle bike motorcycle tractor penguin whale dolphin"
+)
+# Who or what can be cute or fierce. A grown man, a mug or a street is not.
+_SPIRITED = (
+    _AFIELD
+    | _stems(
+        "girl boy child kid baby toddler infant teenager youth young princess prince fairy elf "
+        "mermaid angel character hero heroine warrior knight samurai viking ninja pirate robot "
+        "android clown daughter son schoolgirl bride"
+    )
+    | _stems(
+        "animal creature beast monster alien pet dog puppy corgi poodle husky retriever cat kitten "
+        "kitty tabby bunny hare hamster mouse rat hedgehog raccoon otter beaver panda koala sloth "
+        "monkey gorilla ape chimpanzee orangutan frog toad turtle tortoise lizard snake crocodile "
+        "alligator fish goldfish shark octopus squid crab lobster shrimp snail insect butterfly "
+        "bee bug beetle spider chick chicken hen rooster parrot pigeon sparrow robin goose turkey "
+        "ostrich peacock penguin whale dolphin seal walrus pig piglet boar donkey mule pony llama "
+        "alpaca lamb calf hippo hippopotamus rhino rhinoceros panther cheetah jaguar lynx bat bull "
+        "ox buffalo bison dino phoenix griffin werewolf orc goblin gnome dwarf troll ogre imp"
+    )
+    | _stems("toy doll plush plushie teddy mascot pokemon chibi kawaii cute anthro furry")
+)
+_TEMPERS = _stems("cute adorable kawaii chibi fierce ferocious")
 _INDOORS = _stems(
     "indoor inside interior room bedroom bathroom kitchen office classroom library studio "
     "restaurant sofa couch bed bathtub sink toilet desk table plate bowl cup mug shelf fridge "
@@ -106,7 +139,10 @@ minimalist minimalistic minimalism | intricate ornate elaborate maximalist
 35mm | 50mm 85mm
 50mm | 85mm
 closeup macro | panorama panoramic aerial landscape wide
-cute adorable kawaii | scary creepy horror horrifying terrifying gruesome
+cute adorable kawaii | scary creepy horror horrifying terrifying gruesome evil sinister menacing \
+grim vampire vampires zombie zombies demon demons demonic skull skulls skeleton skeletons gore \
+bloody apocalypse apocalyptic
+old elderly aged wrinkled | young youthful
 indoor indoors interior | outdoor outdoors
 modern futuristic | ancient medieval antique
 calm peaceful serene | chaotic violent stormy
@@ -135,6 +171,7 @@ _COMPOUNDS = (
         r"\1",
     ),
     (re.compile(r"\bclock(?:['’]s)? faces?\b"), "clock"),
+    (re.compile(r"\bbod(?:y|ies) of water\b"), "water"),
 )
 
 
@@ -178,8 +215,16 @@ def is_outdoors(text: str) -> bool:
 
 def adds_place(clause: str, raw: str) -> bool:
     """True when `clause` brings a landscape, weather or a time of day into `raw`, which is not
-    outdoors."""
-    return not _UNDER_A_SKY.isdisjoint(_told(clause)) and not is_outdoors(raw)
+    outdoors, or plants where none grow."""
+    told, own = _told(raw), _told(clause)
+    if not _UNDER_A_SKY.isdisjoint(own) and not is_outdoors(raw):
+        return True
+    return not _PLANTS.isdisjoint(own) and (_GREEN | _AFIELD).isdisjoint(told)
+
+
+def adds_temper(clause: str, raw: str) -> bool:
+    """True when `clause` finds something cute or fierce and `raw` has nothing that could be."""
+    return not _TEMPERS.isdisjoint(_told(clause)) and _SPIRITED.isdisjoint(_told(raw))
 
 
 def contradicts(clause: str, texts: Iterable[str]) -> bool:

@@ -101,6 +101,7 @@ def test_weather_needs_a_sky():
 def test_nobody_joins_those_who_are_there():
     assert admissible("beautiful woman, blue eyes", "a man on a skateboard") == ["blue eyes"]
     assert admissible("old man, blue eyes", "a man on a skateboard") == ["blue eyes"]
+    assert admissible("family, soft light", "boys in front of a building") == ["soft light"]
     assert not adds_people("gorgeous face", "a family")
 
 
@@ -113,6 +114,29 @@ def test_a_place_is_not_brought_indoors():
         "sea",
         "soft light",
     ]
+
+
+def test_plants_grow_only_where_they_can():
+    tail = "lush vegetation, trees, flowers, soft light"
+    assert admissible(tail, "some cars on a ferry on a body of water") == ["soft light"]
+    assert admissible(tail, "a plane parked on a tarmac") == ["soft light"]
+    assert admissible(tail, "a castle on a hill") == tail.split(", ")
+    assert admissible("grass, soft light", "a zebra") == ["grass", "soft light"]
+
+
+def test_a_body_of_water_is_nobody():
+    assert admissible("long hair, soft light", "boats on a body of water") == ["soft light"]
+    assert admissible("long hair, soft light", "a body in water") == ["long hair", "soft light"]
+
+
+def test_only_somebody_can_be_cute_or_fierce():
+    tail = "super cute and adorable, ferocious, soft light"
+    for raw in ("a cup of coffee", "a very old, sad wanderer", "a guy near a busy street"):
+        assert admissible(tail, raw) == ["soft light"]
+    for raw in ("a kitten", "a little girl", "a toy car", "a game character"):
+        assert admissible(tail, raw) == tail.split(", ")
+    assert admissible(tail, "a boy who became a vampire") == ["ferocious", "soft light"]
+    assert admissible(tail, "a cute vampire girl") == ["ferocious", "soft light"]
 
 
 def test_what_the_artist_said_is_not_contradicted():
