@@ -32,7 +32,8 @@ def run(work, *models, **more):
     options |= {"reward": "none", "judge": work / "judge"} | more
     argv = ["--model", *(work / name / "model" for name in models)] if models else []
     for key, value in options.items():
-        argv += [f"--{key}", *(value if isinstance(value, list) else [value])]
+        if value is not None:
+            argv += [f"--{key}", *(value if isinstance(value, list) else [value])]
     evaluate.main([str(word) for word in argv])
     report = json.loads((work / "out/report.json").read_text(encoding="utf-8"))
     return report, (work / "out/report.html").read_text(encoding="utf-8")
@@ -148,13 +149,9 @@ def test_a_killed_evaluation_keeps_its_finished_runs(work, monkeypatch):
 
 
 def test_without_a_judge_there_is_no_gain(work):
-    options = {"modes": ["expand"], "prompts": [work / "mine.txt"], "out": work / "out"}
-    argv = ["--model", work / "one/model", "--reward", "none", "--sets"]
-    for key, value in options.items():
-        argv += [f"--{key}", *(value if isinstance(value, list) else [value])]
-    evaluate.main([str(word) for word in argv])
-    assert "gain" not in json.loads((work / "out/report.json").read_text())["mine, expand"]
-    assert (work / "out/report.html").read_text().count("<svg") == 2
+    report, page = run(work, "one", modes=["expand"], judge=None)
+    assert "gain" not in report["mine, expand"]
+    assert page.count("<svg") == 2
 
 
 def result(*added):
