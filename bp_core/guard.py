@@ -23,6 +23,8 @@ _LOUDER = frozenset(
 # "Very realism", "highly definition": an adverb wants an adjective, which these endings are not.
 _ADVERBS = _LOUDER - {"ultra", "super", "hyper"}
 _NOUNS = ("ism", "tion", "ness", "ity", "phy")
+# Nobody wears them.
+_GROWN = frozenset("hair face eyes skin lips smile body".split())
 
 
 def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
@@ -80,12 +82,14 @@ def stammers(phrase: str) -> bool:
 
 
 def breaks_off(phrase: str) -> bool:
-    """True when `phrase` (with a word in it) lacks its end: "trending on", "a gorgeous"."""
-    *_, before, last = ["", *words(phrase)]
+    """True when `phrase` (with a word in it) is not whole: "trending on", "very realism"."""
+    run = words(phrase)
+    *_, before, last = ["", *run]
     return (
         last in _DANGLING
         or (last in _UNFINISHED and before in ("a", "an", "the"))
         or (last.endswith(_NOUNS) and before in _ADVERBS)
+        or (last in _GROWN and "wearing" in run)
     )
 
 

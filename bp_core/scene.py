@@ -82,11 +82,17 @@ _ROAMING = _AFIELD | _stems(
     "boat ship sailboat yacht canoe surfer skier kite airplane plane helicopter balloon "
     "train car truck bus bicycle bike motorcycle tractor penguin whale dolphin"
 )
+# Where a jungle is no other place than the artist's.
+_TROPICAL = _stems(
+    "jungle forest rainforest woodland tree vegetation vine ruin temple waterfall island volcano "
+    "dinosaur tiger leopard jaguar elephant monkey ape gorilla chimpanzee orangutan snake frog "
+    "parrot toucan macaw"
+)
 # Who or what can be cute or fierce. A grown man, a mug or a street is not.
 _SPIRITED = (
     _AFIELD
     | _stems(
-        "girl boy child kid baby toddler infant teenager youth young princess prince fairy elf "
+        "girl boy child kid baby toddler infant teenager princess prince fairy elf "
         "mermaid angel character hero heroine warrior knight samurai viking ninja pirate robot "
         "android clown daughter son schoolgirl bride"
     )
@@ -146,6 +152,7 @@ old elderly aged wrinkled | young youthful
 indoor indoors interior | outdoor outdoors
 modern futuristic | ancient medieval antique
 calm peaceful serene | chaotic violent stormy
+longhair | shorthair bald
 happy joyful cheerful | sad melancholic melancholy gloomy
 """.strip().splitlines()
 )
@@ -172,6 +179,7 @@ _COMPOUNDS = (
     ),
     (re.compile(r"\bclock(?:['’]s)? faces?\b"), "clock"),
     (re.compile(r"\bbod(?:y|ies) of water\b"), "water"),
+    (re.compile(r"\b(long|short)[ -]hair(?:ed)?\b"), r"\1hair hair"),
 )
 
 
@@ -215,9 +223,11 @@ def is_outdoors(text: str) -> bool:
 
 def adds_place(clause: str, raw: str) -> bool:
     """True when `clause` brings a landscape, weather or a time of day into `raw`, which is not
-    outdoors, or plants where none grow."""
+    outdoors, or plants or a jungle where none grow."""
     told, own = _told(raw), _told(clause)
     if not _UNDER_A_SKY.isdisjoint(own) and not is_outdoors(raw):
+        return True
+    if "jungle" in own and _TROPICAL.isdisjoint(told):
         return True
     return not _PLANTS.isdisjoint(own) and (_GREEN | _AFIELD).isdisjoint(told)
 

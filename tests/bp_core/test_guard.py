@@ -77,6 +77,8 @@ def test_phrases_that_break_off_are_left_out():
     assert admissible("in a dark forest, a gorgeous", "a fox") == ["in a dark forest"]
     tail = "very realism, extremely photography, very high quality, hyper realism"
     assert admissible(tail, "a cat") == ["very high quality", "hyper realism"]
+    tail = "wearing a fluffy hair, wearing a hat, fluffy hair"
+    assert admissible(tail, "a girl") == ["wearing a hat", "fluffy hair"]
 
 
 def test_a_portrait_is_made_only_of_what_was_one():
@@ -122,6 +124,8 @@ def test_plants_grow_only_where_they_can():
     assert admissible(tail, "a plane parked on a tarmac") == ["soft light"]
     assert admissible(tail, "a castle on a hill") == tail.split(", ")
     assert admissible("grass, soft light", "a zebra") == ["grass", "soft light"]
+    assert admissible("jungle, trees", "a bench next to flowers") == ["trees"]
+    assert admissible("jungle, trees", "ruins of a temple") == ["jungle", "trees"]
 
 
 def test_a_body_of_water_is_nobody():
@@ -146,6 +150,8 @@ def test_what_the_artist_said_is_not_contradicted():
     assert admissible("vivid colors, high contrast", "a black and white photo") == ["high contrast"]
     assert admissible("starry, mist", "a city at noon") == ["mist"]
     assert admissible("octane render, mist", "a photo of a city") == ["mist"]
+    assert admissible("short hair, mist", "a long-haired woman") == ["mist"]
+    assert admissible("long hair, cute and short hair", "a girl") == ["long hair"]
     assert admissible("ultra-realistic, bold lines", "a comic about a pig") == ["bold lines"]
     assert admissible("digital art, photography", "a lighthouse") == ["digital art"]
     assert admissible("octane render, photorealistic", "a city") == [
