@@ -20,9 +20,23 @@ _LOUDER = frozenset(
     "very highly ultra super hyper extremely insanely incredibly amazingly really".split()
 )
 
-# "Very realism", "highly definition": an adverb wants an adjective, which these endings are not.
+# "Very realism", "highly lens": an adverb wants an adjective, told by its ending or by this list.
 _ADVERBS = _LOUDER - {"ultra", "super", "hyper"}
-_NOUNS = ("ism", "tion", "ness", "ity", "phy")
+_ENDINGS = tuple("ic ed ful al ive ous ant ent ing less able ible ate ine ly like".split())
+_ADJECTIVES = frozenset(
+    "abstract adult angry bad big bizarre blurry bright busy calm clean clear clever close cloudy "
+    "cold complex cool cozy creamy creepy crisp cute damp dark deep dense dim dirty dry dull "
+    "dusty eerie fair familiar fancy fast fat few flat fluffy foggy fresh funny furry gloomy "
+    "glossy good grainy grim gritty grungy hairy happy hard hazy heavy high hot huge icy intense "
+    "known large light little long loud low lush mad minimalist misty modern moody mossy murky "
+    "muscular neat new nice noisy old pale plain popular pretty proper pure quick quiet rainy "
+    "rare raw regular rich rough rusty sad safe scary serene sexy shallow sharp shiny short "
+    "similar simple skinny sleek slender slight slim slow small smart smoky smooth snowy sober "
+    "soft solar spectacular spooky stark stormy straight strange strong sunny superior sweet tall "
+    "thick thin tiny tough true unique vast vivid warm wavy weird wet wide wild windy wise worn "
+    "young".split()
+)
+_BETWEEN = _LOUDER | {"and", "high", "well", "photo", "so"}
 # Nobody wears them.
 _GROWN = frozenset("hair face eyes skin lips smile body".split())
 
@@ -88,9 +102,14 @@ def breaks_off(phrase: str) -> bool:
     return (
         last in _DANGLING
         or (last in _UNFINISHED and before in ("a", "an", "the"))
-        or (last.endswith(_NOUNS) and before in _ADVERBS)
+        or any(a in _ADVERBS and not _adjectival(b) for a, b in pairwise(run))
         or (last in _GROWN and "wearing" in run)
     )
+
+
+def _adjectival(word: str) -> bool:
+    """Whether `word` may follow "very": an adjective, or what leads to one."""
+    return word in _ADJECTIVES or word in _BETWEEN or word.endswith(_ENDINGS)
 
 
 def three_word_runs(text: str) -> list[tuple[str, ...]]:

@@ -77,6 +77,10 @@ def test_phrases_that_break_off_are_left_out():
     assert admissible("in a dark forest, a gorgeous", "a fox") == ["in a dark forest"]
     tail = "very realism, extremely photography, very high quality, hyper realism"
     assert admissible(tail, "a cat") == ["very high quality", "hyper realism"]
+    tail = (
+        "very lens, very inspir, extremely sky, very, highly intricately detailed, very sharp focus"
+    )
+    assert admissible(tail, "a cat") == ["highly intricately detailed", "very sharp focus"]
     tail = "wearing a fluffy hair, wearing a hat, fluffy hair"
     assert admissible(tail, "a girl") == ["wearing a hat", "fluffy hair"]
 
