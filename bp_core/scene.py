@@ -40,7 +40,7 @@ _WELCOMING = _PEOPLE | _stems(
     "ghost clown bride groom emperor empress lord druid shaman surfer skier rider"
 )
 # What somebody must be there for, though a llama may wear glasses.
-_TELLTALES = _PEOPLE | {"wear", "smile"}
+_TELLTALES = _PEOPLE | _stems("wear smile attractive")
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
 _FRAMINGS = _stems("portrait portraiture selfie headshot")
 _FRAMED = _FRAMINGS | _stems("face bust closeup")
@@ -59,7 +59,8 @@ _WEATHER = _stems(
 _UNDER_A_SKY = _PLACES | _WEATHER
 # What grows, and where: not on a runway, a ferry or a street sign.
 _PLANTS = _stems(
-    "tree vegetation foliage grass flower jungle forest woodland meadow bush ivy vine moss fern"
+    "lush tree vegetation foliage grass flower jungle forest woodland meadow bush ivy vine moss "
+    "fern"
 )
 _GREEN = _PLANTS | _stems(
     "wood garden farm field hill mountain valley canyon river lake pond waterfall landscape "
@@ -146,7 +147,7 @@ minimalist minimalistic minimalism | intricate ornate elaborate maximalist
 50mm | 85mm
 closeup macro | panorama panoramic aerial landscape wide
 cute adorable kawaii | scary creepy horror horrifying terrifying gruesome evil sinister menacing \
-grim vampire vampires zombie zombies demon demons demonic skull skulls skeleton skeletons gore \
+grim gritty vampire vampires zombie zombies demon demons demonic skull skulls skeleton skeletons gore \
 bloody apocalypse apocalyptic
 old elderly aged wrinkled | young youthful
 indoor indoors interior | outdoor outdoors

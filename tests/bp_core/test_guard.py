@@ -124,6 +124,7 @@ def test_a_place_is_not_brought_indoors():
 
 def test_plants_grow_only_where_they_can():
     tail = "lush vegetation, trees, flowers, soft light"
+    assert admissible("lush, soft light", "a man slides into a base") == ["soft light"]
     assert admissible(tail, "some cars on a ferry on a body of water") == ["soft light"]
     assert admissible(tail, "a plane parked on a tarmac") == ["soft light"]
     assert admissible(tail, "a castle on a hill") == tail.split(", ")
@@ -135,6 +136,7 @@ def test_plants_grow_only_where_they_can():
 def test_a_body_of_water_is_nobody():
     assert admissible("long hair, soft light", "boats on a body of water") == ["soft light"]
     assert admissible("long hair, soft light", "a body in water") == ["long hair", "soft light"]
+    assert admissible("very attractive, soft light", "an umbrella") == ["soft light"]
 
 
 def test_only_somebody_can_be_cute_or_fierce():
