@@ -146,9 +146,9 @@ minimalist minimalistic minimalism | intricate ornate elaborate maximalist
 35mm | 50mm 85mm
 50mm | 85mm
 closeup macro | panorama panoramic aerial landscape wide
-cute adorable kawaii | scary creepy horror horrifying terrifying gruesome evil sinister menacing \
-grim gritty vampire vampires zombie zombies demon demons demonic skull skulls skeleton skeletons gore \
-bloody apocalypse apocalyptic
+cute adorable kawaii | scary creepy horror horrifying terrifying gruesome evil sinister \
+menacing grim gritty vampire vampires zombie zombies demon demons demonic skull skulls skeleton \
+skeletons gore bloody apocalypse apocalyptic
 old elderly aged wrinkled | young youthful
 indoor indoors interior | outdoor outdoors
 modern futuristic | ancient medieval antique
