@@ -56,18 +56,20 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
     own, that say only what an earlier phrase said, if louder, all of it once more, or three words
-    of it in a row, that bring in a person or a place where there is none, that contradict what was
-    said, and fragments: those without a content word, and those that break off ("trending on").
+    of it in a row, that say "very" (or another such word) a second time, that bring in a person, a
+    place or a temper where there is none, that contradict what was said, and fragments: those
+    without a content word, and those that break off ("trending on").
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
+    loud: set[str] = set()
     whole: list[set[str]] = []
     runs: set[tuple[str, ...]] = set()
     kept = []
     for clause in clauses(tail):
-        stems = content_stems(clause)
+        stems, shouts = content_stems(clause), _LOUDER.intersection(words(clause))
         news = content_stems(" ".join(w for w in words(clause) if w not in _LOUDER)) or stems
-        if not stems or taken.intersection(stems) or said.issuperset(news):
+        if not stems or taken.intersection(stems) or said.issuperset(news) or loud & shouts:
             continue
         if (
             stammers(clause)
@@ -83,6 +85,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
         if runs.intersection(own_runs) or len(set(own_runs)) < len(own_runs):
             continue
         said.update(stems)
+        loud |= shouts
         whole.append(set(stems))
         runs.update(own_runs)
         kept.append(clause)

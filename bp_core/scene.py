@@ -40,7 +40,7 @@ _WELCOMING = _PEOPLE | _stems(
     "ghost clown bride groom emperor empress lord druid shaman surfer skier rider"
 )
 # What somebody must be there for, though a llama may wear glasses.
-_TELLTALES = _PEOPLE | _stems("wear smile attractive")
+_TELLTALES = _PEOPLE | _stems("wear smile attractive muscular")
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
 _FRAMINGS = _stems("portrait portraiture selfie headshot")
 _FRAMED = _FRAMINGS | _stems("face bust closeup")

@@ -71,6 +71,11 @@ def test_fragments_without_a_content_word_are_left_out():
     assert admissible("and the, of, fog", "a cat") == ["fog"]
 
 
+def test_nobody_says_very_twice():
+    tail = "very moody, highly detailed, very realistic, ultra hd, highly symmetrical"
+    assert admissible(tail, "a cat") == ["very moody", "highly detailed", "ultra hd"]
+
+
 def test_phrases_that_break_off_are_left_out():
     assert admissible("trending on, with a, fog, close up", "a cat") == ["fog", "close up"]
     assert admissible("a gorgeous, in a fantastic, a forest, gorgeous", "a cat") == ["gorgeous"]
