@@ -9,7 +9,7 @@ from .scene import adds_people, adds_place, adds_temper, contradicts
 from .words import clauses, content_stems, words
 
 # A phrase that ends so was never finished.
-_DANGLING = frozenset("a an the of on at in to with by for from and or as very".split())
+_DANGLING = frozenset("a an the of on at in to with by for from and or as very award".split())
 # Nor one that ends so after an article: "a gorgeous" what?
 _UNFINISHED = frozenset(
     "gorgeous beautiful stunning realistic fantastic fantasy dark detailed cinematic dramatic epic "
@@ -107,6 +107,7 @@ def breaks_off(phrase: str) -> bool:
         or (last in _UNFINISHED and before in ("a", "an", "the"))
         or any(a in _ADVERBS and not _adjectival(b) for a, b in pairwise(run))
         or (last in _GROWN and "wearing" in run)
+        or any(w.startswith("very") and w != "very" for w in run)
     )
 
 

@@ -86,6 +86,7 @@ def test_phrases_that_break_off_are_left_out():
         "very lens, very inspir, extremely sky, very, highly intricately detailed, very sharp focus"
     )
     assert admissible(tail, "a cat") == ["highly intricately detailed", "very sharp focus"]
+    assert admissible("verymm lens, award-, award winning", "a cat") == ["award winning"]
     tail = "wearing a fluffy hair, wearing a hat, fluffy hair"
     assert admissible(tail, "a girl") == ["wearing a hat", "fluffy hair"]
 
