@@ -3,7 +3,7 @@
     python train/evaluate.py --data ../shared/data --out runs/evaluate
     python train/evaluate.py --data ../shared/data --perplexity runs/pairs
     python train/evaluate.py --model runs/starter_rewrite/model runs/starter_ppo/model \\
-        --judge runs/starter_reward_b/model --sets partiprompts \\
+        --judge train/judge --sets partiprompts \\
         --prompts runs/prompts/coco1000.txt --n 8
 
 Prompts: PartiPrompts and GenEval, and files of your own. `--judge FOLDER` scores with a second

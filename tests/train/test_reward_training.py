@@ -343,3 +343,11 @@ def test_training_goes_on_from_a_reward_that_shares_its_tokenizer(tmp_path, base
     figures = json.loads((second / "report.json").read_text())["validation"]
     # The teacher here is the score itself.
     assert figures["teacher_spearman"] == pytest.approx(figures["spearman"])
+
+
+def test_the_judge_is_another_model_than_the_reward():
+    prompts = ["a lighthouse at dusk", "a lighthouse at dusk, blurry", "portrait of a knight"]
+    judge, bundled = TextReward.load(CONFIGS.parent / "judge"), TextReward.load()
+    scores = judge.score(prompts)
+    assert scores[1] < scores[0] < scores[2]
+    assert not torch.allclose(scores, bundled.score(prompts), atol=0.01)
