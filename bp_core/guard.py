@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from .scene import adds_people, adds_place, adds_temper, contradicts
+from .scene import adds_people, adds_place, contradicts, lacks_ground
 from .words import clauses, content_stems, words
 
 # A phrase that ends so was never finished.
@@ -47,7 +47,7 @@ def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
     Args:
         said: phrases added before it, which it must not contradict either.
     """
-    adds = adds_people(clause, raw) or adds_place(clause, raw) or adds_temper(clause, raw)
+    adds = adds_people(clause, raw) or adds_place(clause, raw) or lacks_ground(clause, raw)
     return adds or contradicts(clause, [raw, *said])
 
 
@@ -57,8 +57,8 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
     own, that say only what an earlier phrase said, if louder, all of it once more, or three words
     of it in a row, that say "very" (or another such word) a second time, that bring in a person, a
-    place or a temper where there is none, that contradict what was said, and fragments: those
-    without a content word, and those that break off ("trending on").
+    place, plants or a temper where there is no ground for it, that contradict what was said, and
+    those that are no phrases: without a content word, or malformed ("trending on").
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
@@ -67,13 +67,14 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     runs: set[tuple[str, ...]] = set()
     kept = []
     for clause in clauses(tail):
-        stems, shouts = content_stems(clause), _LOUDER.intersection(words(clause))
-        news = content_stems(" ".join(w for w in words(clause) if w not in _LOUDER)) or stems
+        stems, run = content_stems(clause), words(clause)
+        shouts = _LOUDER.intersection(run)
+        news = content_stems(" ".join(w for w in run if w not in _LOUDER)) or stems
         if not stems or taken.intersection(stems) or said.issuperset(news) or loud & shouts:
             continue
         if (
             stammers(clause)
-            or breaks_off(clause)
+            or malformed(clause)
             or any(earlier.issubset(stems) for earlier in whole)
         ):
             continue
@@ -98,7 +99,7 @@ def stammers(phrase: str) -> bool:
     return len(set(stems)) < len(stems) or any(a == b for a, b in pairwise(run))
 
 
-def breaks_off(phrase: str) -> bool:
+def malformed(phrase: str) -> bool:
     """True when `phrase` (with a word in it) is not whole: "trending on", "very realism"."""
     run = words(phrase)
     *_, before, last = ["", *run]

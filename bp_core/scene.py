@@ -90,26 +90,27 @@ _TROPICAL = _stems(
     "parrot toucan macaw"
 )
 # Who or what can be cute or fierce. A grown man, a mug or a street is not.
-_SPIRITED = (
-    _AFIELD
-    | _stems(
-        "girl boy child kid baby toddler infant teenager princess prince fairy elf "
-        "mermaid angel character hero heroine warrior knight samurai viking ninja pirate robot "
-        "android clown daughter son schoolgirl bride"
-    )
-    | _stems(
-        "animal creature beast monster alien pet dog puppy corgi poodle husky retriever cat kitten "
-        "kitty tabby bunny hare hamster mouse rat hedgehog raccoon otter beaver panda koala sloth "
-        "monkey gorilla ape chimpanzee orangutan frog toad turtle tortoise lizard snake crocodile "
-        "alligator fish goldfish shark octopus squid crab lobster shrimp snail insect butterfly "
-        "bee bug beetle spider chick chicken hen rooster parrot pigeon sparrow robin goose turkey "
-        "ostrich peacock penguin whale dolphin seal walrus pig piglet boar donkey mule pony llama "
-        "alpaca lamb calf hippo hippopotamus rhino rhinoceros panther cheetah jaguar lynx bat bull "
-        "ox buffalo bison dino phoenix griffin werewolf orc goblin gnome dwarf troll ogre imp"
-    )
-    | _stems("toy doll plush plushie teddy mascot pokemon chibi kawaii cute anthro furry")
+_SPIRITED = _AFIELD | _stems(
+    "girl boy child kid baby toddler infant teenager princess prince fairy elf mermaid angel "
+    "character hero heroine warrior knight samurai viking ninja pirate robot android clown "
+    "daughter son schoolgirl bride "
+    "animal creature beast monster alien pet dog puppy corgi poodle husky retriever cat kitten "
+    "kitty tabby bunny hare hamster mouse rat hedgehog raccoon otter beaver panda koala sloth "
+    "monkey gorilla ape chimpanzee orangutan frog toad turtle tortoise lizard snake crocodile "
+    "alligator fish goldfish shark octopus squid crab lobster shrimp snail insect butterfly "
+    "bee bug beetle spider chick chicken hen rooster parrot pigeon sparrow robin goose turkey "
+    "ostrich peacock penguin whale dolphin seal walrus pig piglet boar donkey mule pony llama "
+    "alpaca lamb calf hippo hippopotamus rhino rhinoceros panther cheetah jaguar lynx bat bull "
+    "ox buffalo bison dino phoenix griffin werewolf orc goblin gnome dwarf troll ogre imp "
+    "toy doll plush plushie teddy mascot pokemon chibi kawaii cute anthro furry"
 )
 _TEMPERS = _stems("cute adorable kawaii chibi fierce ferocious")
+# What a phrase says, and what must be there for it.
+_NEEDS = (
+    (_PLANTS, _GREEN | _AFIELD),
+    (_stems("jungle"), _TROPICAL),
+    (_TEMPERS, _SPIRITED),
+)
 _INDOORS = _stems(
     "indoor inside interior room bedroom bathroom kitchen office classroom library studio "
     "restaurant sofa couch bed bathtub sink toilet desk table plate bowl cup mug shelf fridge "
@@ -224,18 +225,14 @@ def is_outdoors(text: str) -> bool:
 
 def adds_place(clause: str, raw: str) -> bool:
     """True when `clause` brings a landscape, weather or a time of day into `raw`, which is not
-    outdoors, or plants or a jungle where none grow."""
-    told, own = _told(raw), _told(clause)
-    if not _UNDER_A_SKY.isdisjoint(own) and not is_outdoors(raw):
-        return True
-    if "jungle" in own and _TROPICAL.isdisjoint(told):
-        return True
-    return not _PLANTS.isdisjoint(own) and (_GREEN | _AFIELD).isdisjoint(told)
+    outdoors."""
+    return not _UNDER_A_SKY.isdisjoint(_told(clause)) and not is_outdoors(raw)
 
 
-def adds_temper(clause: str, raw: str) -> bool:
-    """True when `clause` finds something cute or fierce and `raw` has nothing that could be."""
-    return not _TEMPERS.isdisjoint(_told(clause)) and _SPIRITED.isdisjoint(_told(raw))
+def lacks_ground(clause: str, raw: str) -> bool:
+    """True when `clause` lets something grow, or be cute or fierce, and nothing in `raw` could."""
+    own, told = _told(clause), _told(raw)
+    return any(not what.isdisjoint(own) and where.isdisjoint(told) for what, where in _NEEDS)
 
 
 def contradicts(clause: str, texts: Iterable[str]) -> bool:

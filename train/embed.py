@@ -62,8 +62,8 @@ def embed(
     Args:
         encoder: folder of a transformers encoder with a tokenizer.json.
         layers: counted from 1.
-        dtype: of the encoder's weights and outputs. Vectors in bfloat16 have a cosine above 0.9998
-            with those in float32, and cost half as much on a CPU that computes in it.
+        dtype: of the encoder's weights and outputs. Vectors in bfloat16 have a cosine of 0.9998
+            or more with those in float32, and cost half as much on a CPU that computes in it.
         longest: prompts are cut at that many tokens.
     """
     from tokenizers import Tokenizer
