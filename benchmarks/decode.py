@@ -50,8 +50,10 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", help="of the weights peers start from")
     parser.add_argument(
         "--ours", nargs="+", default=["plain", *quant.KINDS],
-        help="our kinds: plain, float16, int8; float16-untraced shows what tracing brings",
+        help="our kinds: plain, float16, int8; float16-untraced shows what tracing brings, "
+        "int8-trimmed what an output head of fewer tokens does",
     )  # fmt: skip
+    parser.add_argument("--kept", type=float, default=0.5, help="share of tokens in a trimmed head")
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--only", default="", help="peers whose name holds this; 'none' for none")
     args = parser.parse_args()
@@ -63,13 +65,19 @@ def main() -> None:
     decoders: dict[str, Callable[[list[int], int, int], None]] = {}
     for kind in args.ours:
         network = Bloom.from_tensors(config, weights.items())
-        if kind != "plain":
-            network = quant.pack(network, kind.partition("-")[0])
-        if kind.endswith("-untraced"):
+        weight, _, variant = kind.partition("-")
+        head = config.vocab_size
+        kept = None
+        if variant == "trimmed":
+            head = int(head * args.kept)
+            kept = torch.linspace(0, config.vocab_size - 1, head, dtype=torch.float64).long()
+        if weight != "plain":
+            network = quant.pack(network, weight, kept)
+        if variant == "untraced":
             network.fast_advance = None
-        name = f"ours {args.dtype if kind == 'plain' else kind}"
+        name = f"ours {args.dtype if weight == 'plain' else kind}"
         decoders[name] = our_decoder(network, params)
-        sizes[name] = bytes_per_token(config, kind, args.dtype)
+        sizes[name] = bytes_per_token(config, head, weight, args.dtype)
     if args.only != "none":
         from benchmarks.peers import peers
 
@@ -118,12 +126,10 @@ def our_decoder(network: Bloom, params: SamplingParams) -> Callable[[list[int], 
     return decode
 
 
-def bytes_per_token(config: BloomConfig, kind: str, dtype: str) -> float:
-    """Weights read for one step: all layers and the head."""
-    size = {"int8": 1, "float16": 2}.get(kind.partition("-")[0], getattr(torch, dtype).itemsize)
-    return (
-        12 * config.n_layer * config.hidden_size**2 + config.vocab_size * config.hidden_size
-    ) * size
+def bytes_per_token(config: BloomConfig, head: int, weight: str, dtype: str) -> float:
+    """Weights read for one step: all layers, and a head of so many tokens."""
+    size = {"int8": 1, "float16": 2}.get(weight, getattr(torch, dtype).itemsize)
+    return (12 * config.n_layer * config.hidden_size + head) * config.hidden_size * size
 
 
 def read_bandwidth(size: int = 2**29) -> float:

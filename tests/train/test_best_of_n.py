@@ -1,0 +1,83 @@
+"""Best-of-n pairs: what is chosen, what is not, and that workers change nothing."""
+
+import pandas as pd
+import pytest
+
+from bp_core.errors import InputError
+from bp_core.rewriter import Candidate, Result
+from tests.bp_core.test_reward import reward_folder
+from train import best_of_n
+from train.best_of_n import Attested, Option, choose, options
+from train.rl.rewards import StockWords
+
+PROMPTS = ["a cat in the garden", "a lighthouse at dusk", "a red fox", "two boats"]
+
+
+def option(added, gain):
+    return Option(added, (added,), gain)
+
+
+def test_what_gains_most_is_chosen():
+    several = [option("soft light", 0.1), option("oil painting", 0.3), option("8k", 0.2)]
+    assert choose(several, StockWords(), 1.5, 0.06) == several[1]
+
+
+def test_stock_words_are_dear():
+    stock = StockWords()
+    stock.add([["oil painting"]] * 10)
+    several = [option("soft light", 0.1), option("oil painting", 0.3)]
+    assert choose(several, stock, 0.5, 0.06) == several[0]
+
+
+def test_nothing_is_learned_where_nothing_gains():
+    assert choose([option("8k", -0.1)], StockWords(), 1.5, 0.06) is None
+    assert choose([], StockWords(), 1.5, 0.06) is None
+
+
+def test_phrases_are_attested_by_word_pairs():
+    attested = Attested(["soft light, 8k", "Soft light", "8k, light fog"])
+    assert attested("soft light") and attested("8k") and attested("light")
+    assert not attested("light fog")  # once is chance
+    assert not attested("light soft") and not attested("fog") and not attested("")
+
+
+@pytest.mark.parametrize(
+    ("mode", "target"), [("expand", "oil, 8k"), ("rewrite", "a cat, oil, 8k")]
+)
+def test_a_target_is_what_the_mode_writes(mode, target):
+    text = "a cat, oil, 8k <lora:x:1>"
+    candidate = Candidate(text, 0, ("oil", "8k"), 1.0, (), 5, -1.0, score=0.2)
+    assert options(Result("a cat <lora:x:1>", text, (candidate,)), mode) == [
+        Option(target, ("oil", "8k"), 0.2)
+    ]
+
+
+@pytest.fixture
+def made(model_folder, tmp_path):
+    """Runs the script on a tiny model; the written training pairs."""
+    reward = reward_folder(tmp_path / "reward")
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("\n".join(PROMPTS))
+
+    def run(out, *more):
+        best_of_n.main(
+            ["--prompts", str(prompts), "--model", str(model_folder), "--reward", str(reward),
+             "--n", "4", "--words_min", "1", "--out", str(tmp_path / out), *more]
+        )  # fmt: skip
+        parts = [pd.read_parquet(tmp_path / out / f"{n}.parquet") for n in ("train", "validation")]
+        return pd.concat(parts)
+
+    return run
+
+
+def test_pairs_are_those_of_any_number_of_workers(made, monkeypatch):
+    monkeypatch.setattr(best_of_n, "_PART", 2)
+    one, two = made("one"), made("two", "--workers", "2")
+    pd.testing.assert_frame_equal(one, two)
+    assert (one.gain > 0).all() and set(one.raw_prompt) <= set(PROMPTS)
+    assert set(one["mode"]) <= {"expand", "rewrite"} and (one.source == "best").all()
+
+
+def test_a_rewriter_that_gains_nothing_is_an_error(made):
+    with pytest.raises(InputError, match="raise --n"):
+        made("none", "--words_min", "1000")
