@@ -7,8 +7,9 @@ Rejection sampling, or RAFT (Dong et al. 2023, arXiv 2304.06767; Llama 2, arXiv 
 3.2): every prompt is rewritten n times as for an artist, the guard behind the model, and what the
 reward likes best is what the model learns to write at once. Unlike PPO it never sees a text of its
 own that the guard had to mend; and it goes no further from the model before than the best of n
-lies, at most log n - (n - 1) / n nats. With `--attested PAIRS` every two words that follow each
-other in a learned phrase do so somewhere in tails that people wrote: no words that are none.
+lies, at most log n - (n - 1) / n nats. With `--attested PAIRS` it learns only what people could
+have written, no words that are none. With `--relevance_weight` phrases count for more that a
+sentence encoder finds nearer to their prompt than to others: no sunset for a bathroom.
 
 `train.parquet` and `validation.parquet` have the columns of `train/collect.py`, and `gain`, the
 reward above that of the prompt as it was typed, in standard deviations.
@@ -19,29 +20,30 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
 import torch
 
+from bp_core.checkpoint import read_json
 from bp_core.errors import BeautifulPromptError, InputError
 from bp_core.prompt import parse
 from bp_core.rewriter import Result, Rewriter
 from bp_core.words import clauses, words
+from train.embed import find_encoder, spread
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
 from train.sft import read_pairs
 
-# Prompts rewritten at once; word counts of the last 16 such parts make a word a stock word.
+# Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
 
 
@@ -53,11 +55,27 @@ class Option:
         target: what the model is to write: the tail in `expand`, the whole prose in `rewrite`.
         added: the phrases that the prompt did not have.
         gain: reward above the prompt's own, in standard deviations.
+        relevance: of the phrases, by `Relevance`.
     """
 
     target: str
     added: tuple[str, ...]
     gain: float
+    relevance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What an option is chosen by, beside its gain.
+
+    Attributes:
+        stock, stock_limit: as `stock_weight` and `stock_limit` of train/ppo.py.
+        relevance: times `Option.relevance`.
+    """
+
+    stock: float = 0.0
+    stock_limit: float = 1.0
+    relevance: float = 0.0
 
 
 def options(result: Result, mode: str) -> list[Option]:
@@ -71,39 +89,66 @@ def options(result: Result, mode: str) -> list[Option]:
 
 
 class Attested:
-    """Phrases that people could have written: of word pairs, or a single word, that they wrote.
+    """Phrases that people could have written: whatever three words, or two at the beginning or
+    the end of a phrase, follow each other in them, did so in what people wrote.
 
     Args:
         tails: what people added to prompts, phrases parted by commas.
-        times: how often a pair must occur.
     """
 
-    def __init__(self, tails: Iterable[str], times: int = 2) -> None:
-        count = Counter(run for tail in tails for phrase in clauses(tail) for run in _runs(phrase))
-        self._known = {run for run, found in count.items() if found >= times}
+    def __init__(self, tails: Iterable[str]) -> None:
+        self._known = {run for tail in tails for phrase in clauses(tail) for run in _runs(phrase)}
 
     def __call__(self, phrase: str) -> bool:
-        run = words(phrase.lower())
-        return bool(run) and self._known.issuperset(pairwise(run) if len(run) > 1 else [tuple(run)])
+        return self._known.issuperset(_runs(phrase))
 
 
-def _runs(phrase: str) -> list[tuple[str, ...]]:
-    """A phrase's word pairs and words."""
-    run = words(phrase.lower())
-    return [*pairwise(run), *zip(run, strict=True)]
+def _runs(phrase: str) -> Iterator[tuple[str, str, str]]:
+    """Three words in a row, one of which may be the phrase's beginning or end ("")."""
+    run = ["", *words(phrase.lower()), ""]
+    return zip(run, run[1:], run[2:], strict=False)
 
 
-def choose(
-    several: Sequence[Option], stock: StockWords, weight: float, limit: float
-) -> Option | None:
-    """The option with the highest gain, stock words taken off; None when none gains anything.
+class Relevance:
+    """How much nearer phrases lie to their prompt than to prompts at large.
+
+    In standard deviations of a phrase's cosine over many prompts, so that what suits them all
+    ("8k") is near nothing, and no nearer to one than to another.
+
+    Args:
+        embed: texts to vectors (n, d) of norm 1.
+    """
+
+    def __init__(
+        self, prompts: Sequence[str], phrases: Sequence[str], embed: Callable[..., np.ndarray]
+    ) -> None:
+        vectors = embed([*prompts, *phrases])
+        own, theirs = vectors[: len(prompts)], vectors[len(prompts) :]
+        self._own = dict(zip(prompts, own, strict=True))
+        self._phrases = dict(zip(phrases, theirs, strict=True))
+        cosines = theirs @ own[:: max(1, len(own) // 1000)].T
+        spread = cosines.std(1).clip(1e-6)
+        self._scale = dict(zip(phrases, zip(cosines.mean(1), spread, strict=True), strict=True))
+
+    def __call__(self, prompt: str, phrases: Sequence[str]) -> float:
+        """Mean over the phrases."""
+        found = [self._phrases[p] @ self._own[prompt] for p in phrases]
+        scales = [self._scale[p] for p in phrases]
+        return float(mean((x - m) / s for x, (m, s) in zip(found, scales, strict=True)))
+
+
+def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Option | None:
+    """The option of the highest worth; None when none gains anything.
 
     Args:
         stock: words that were chosen lately.
-        weight, limit: as `stock_weight` and `stock_limit` of train/ppo.py.
     """
-    best = max(several, key=lambda o: o.gain - weight * stock.excess(o.added, limit), default=None)
-    return best if best is not None and best.gain > 0 else None
+
+    def worth(option: Option) -> float:
+        excess = stock.excess(option.added, weights.stock_limit)
+        return option.gain - weights.stock * excess + weights.relevance * option.relevance
+
+    return max((o for o in several if o.gain > 0), key=worth, default=None)
 
 
 def rewrite(
@@ -116,7 +161,7 @@ def rewrite(
     n: int,
     seed: int,
 ) -> list[list[Option]]:
-    """Options of each prompt; `first` is the first one's place among all, for its seed."""
+    """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
     rewriter = _load(model, reward)
     seeds = [(seed << 32) + first + i for i in range(len(prompts))]
     results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds)
@@ -134,14 +179,6 @@ def _load(model: str | None, reward: str) -> Rewriter:
     return _loaded[key]
 
 
-def parts(prompts: Sequence[str], share: float, seed: int) -> Iterator[tuple[list[str], str, int]]:
-    """(prompts, mode, place of the first) of each part; about `share` (0-1) are to be rewritten."""
-    rng = random.Random(seed)
-    for first in range(0, len(prompts), _PART):
-        mode = "rewrite" if rng.random() < share else "expand"
-        yield list(prompts[first : first + _PART]), mode, first
-
-
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", required=True, help="text, one a line, or Parquet")
@@ -155,69 +192,115 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rewrite_share", type=float, default=0.25, help="rewritten, not expanded")
     parser.add_argument("--stock_weight", type=float, default=1.5, help="see docs/training.md")
     parser.add_argument("--stock_limit", type=float, default=0.06)
+    parser.add_argument("--relevance_weight", type=float, default=0.0, help="of phrases near by")
+    parser.add_argument("--encoder", type=Path, help="judges relevance; default: the package's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/best"))
     args = parser.parse_args(argv)
     if args.workers < 1 or args.count < 1:
         raise InputError("--workers and --count must be 1 or more")
+    # What can be wrong is found out before anything is rewritten.
+    attested = encoder = None
+    if args.attested:
+        tails = [row["prompt"] for row in read_pairs(args.attested) if row["mode"] == "expand"]
+        attested = Attested(tails)
+    if args.relevance_weight:
+        encoder = args.encoder or find_encoder()
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
     torch.set_num_threads(1)
     how = {"model": args.model, "reward": args.reward, "n": args.n, "seed": args.seed}
     typed = short(_load(args.model, args.reward).model, read_prompts(args.prompts), args.longest)
     prompts = [prompt.raw for prompt in typed]
-    random.Random(args.seed).shuffle(prompts)
-    attested = None
-    if args.attested:
-        tails = [row["prompt"] for row in read_pairs(args.attested) if row["mode"] == "expand"]
-        attested = Attested(tails)
-    rows = collect(prompts[: args.count], args, how, attested)
-    write(rows, args.out)
-
-
-def collect(
-    prompts: list[str],
-    args: argparse.Namespace,
-    how: dict,
-    attested: Callable[[str], bool] | None,
-) -> list[dict]:
-    """The chosen pairs, the same for any number of workers."""
-    from tqdm import tqdm
+    rng = random.Random(args.seed)
+    rng.shuffle(prompts)
+    prompts = prompts[: args.count]
 
     def eligible(option: Option) -> bool:
         long = len(words(" ".join(option.added))) >= args.words_min
         return long and (attested is None or all(map(attested, option.added)))
 
+    modes = [
+        "rewrite" if rng.random() < args.rewrite_share else "expand"
+        for _ in range(0, len(prompts), _PART)
+    ]
+    found = rewrite_all(prompts, modes, args.workers, how)
+    found = [[option for option in several if eligible(option)] for several in found]
+    if encoder:
+        found = judged(prompts, found, partial(vectors, encoder=encoder, workers=args.workers))
+    weights = Weights(args.stock_weight, args.stock_limit, args.relevance_weight)
+    write(pairs(prompts, modes, found, weights), args.out)
+
+
+def rewrite_all(
+    prompts: list[str], modes: list[str], workers: int, how: dict
+) -> list[list[Option]]:
+    """Options of each prompt, the same for any number of workers.
+
+    Args:
+        modes: of each part of the prompts.
+        how: `rewrite`'s other arguments.
+    """
+    from tqdm import tqdm
+
+    places = range(0, len(prompts), _PART)
+    several = [prompts[i : i + _PART] for i in places]
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        found = pool.map(partial(rewrite, **how), several, modes, places)
+        return [each for part in tqdm(found, total=len(places), desc="rewriting") for each in part]
+
+
+def judged(
+    prompts: list[str], found: list[list[Option]], embed: Callable[..., np.ndarray]
+) -> list[list[Option]]:
+    """Options with their relevance."""
+    phrases = sorted({p for several in found for option in several for p in option.added})
+    relevance = Relevance(prompts, phrases, embed)
+    return [
+        [replace(option, relevance=relevance(prompt, option.added)) for option in several]
+        for prompt, several in zip(prompts, found, strict=True)
+    ]
+
+
+def vectors(texts: list[str], encoder: Path, workers: int) -> np.ndarray:
+    """Sentence embeddings (n, d) by an encoder's last layer."""
+    last = int(read_json(encoder / "config.json")["num_hidden_layers"])
+    return spread(texts, workers, encoder=encoder, layers=[last])[last]
+
+
+def pairs(
+    prompts: list[str], modes: list[str], found: list[list[Option]], weights: Weights
+) -> list[dict]:
+    """A row for each prompt that has something to be learned."""
     stock, rows = StockWords(), []
-    work = list(parts(prompts, args.rewrite_share, args.seed))
-    with ProcessPoolExecutor(
-        args.workers, get_context("spawn"), torch.set_num_threads, (1,)
-    ) as pool:
-        found = pool.map(partial(rewrite, **how), *zip(*work, strict=True))
-        for (part, mode, _), every in tqdm(zip(work, found, strict=True), total=len(work)):
-            chosen = [
-                choose(list(filter(eligible, several)), stock, args.stock_weight, args.stock_limit)
-                for several in every
-            ]
-            stock.add([option.added for option in chosen if option])
-            rows += [
-                {"raw_prompt": parse(prompt).prose, "prompt": option.target, "mode": mode,
-                 "source": "best", "gain": option.gain}
-                for prompt, option in zip(part, chosen, strict=True) if option
-            ]  # fmt: skip
-    if not rows:
-        raise InputError("no rewrite scores above its prompt: raise --n or train the model first")
+    for mode, start in zip(modes, range(0, len(prompts), _PART), strict=True):
+        part = slice(start, start + _PART)
+        chosen = [choose(several, stock, weights) for several in found[part]]
+        stock.add([option.added for option in chosen if option])
+        rows += [
+            {"raw_prompt": parse(prompt).prose, "prompt": option.target, "mode": mode,
+             "source": "best", "gain": option.gain}
+            for prompt, option in zip(prompts[part], chosen, strict=True) if option
+        ]  # fmt: skip
     return rows
 
 
 def write(rows: list[dict], folder: Path) -> None:
-    """Both files; the last part of the rows is for validation."""
+    """Both files; every fiftieth row is for validation."""
     import pandas as pd
 
-    folder.mkdir(parents=True, exist_ok=True)
-    cut = len(rows) - max(1, len(rows) // 50)
-    for name, chosen in (("train", rows[:cut]), ("validation", rows[cut:])):
+    files = {"validation": rows[::50], "train": [row for i, row in enumerate(rows) if i % 50]}
+    if not files["train"]:
+        raise InputError(
+            f"{len(rows)} of the prompts have an eligible rewrite that scores above them: "
+            "give more prompts or a higher --n"
+        )
+    for name, chosen in files.items():
         pd.DataFrame(chosen).to_parquet(folder / f"{name}.parquet", index=False)
-        gain = mean(row["gain"] for row in chosen) if chosen else float("nan")
+        gain = mean(row["gain"] for row in chosen)
         print(f"{name}: {len(chosen)} pairs, mean gain {gain:.3f}", file=sys.stderr)
 
 

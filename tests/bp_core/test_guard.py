@@ -101,6 +101,8 @@ def test_a_portrait_is_made_only_of_what_was_one():
 def test_a_sunset_needs_a_sky():
     assert admissible("sunset, golden hour, soft light", "a cup of coffee") == ["soft light"]
     assert admissible("sunset, soft light", "a lighthouse") == ["sunset", "soft light"]
+    assert admissible("sunset, soft light", "a view of a bathroom") == ["soft light"]
+    assert admissible("sunset, soft light", "the view from a house") == ["sunset", "soft light"]
 
 
 def test_weather_needs_a_sky():
