@@ -11,8 +11,10 @@ lies, at most log n - (n - 1) / n nats. With `--attested PAIRS` it learns only w
 have written, no words that are none. With `--relevance_weight` phrases count for more that a
 sentence encoder finds nearer to their prompt than to others: no sunset for a bathroom.
 
-`train.parquet` and `validation.parquet` have the columns of `train/collect.py`, and `gain`, the
-reward above that of the prompt as it was typed, in standard deviations.
+Each round narrows what a model writes; `--again` learns the pairs of earlier rounds beside its own.
+
+`train.parquet` and `validation.parquet` have the columns of `train/collect.py`, `added`, the new
+phrases, and `gain`, the reward above that of the prompt as it was typed, in standard deviations.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from train.sft import read_pairs
 
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
+COLUMNS = ["raw_prompt", "prompt", "mode", "source", "added", "gain"]
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
     parser.add_argument("--attested", help="pairs of train/collect.py that phrases must come from")
+    parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
     parser.add_argument("--words_min", type=int, default=8, help="words that a rewrite adds")
     parser.add_argument("--rewrite_share", type=float, default=0.25, help="rewritten, not expanded")
     parser.add_argument("--stock_weight", type=float, default=1.5, help="see docs/training.md")
@@ -205,6 +209,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.attested:
         tails = [row["prompt"] for row in read_pairs(args.attested) if row["mode"] == "expand"]
         attested = Attested(tails)
+    rows = [row for path in args.again for row in earlier(path, attested)]
     if args.relevance_weight:
         encoder = args.encoder or find_encoder()
     try:
@@ -232,7 +237,18 @@ def main(argv: list[str] | None = None) -> None:
     if encoder:
         found = judged(prompts, found, partial(vectors, encoder=encoder, workers=args.workers))
     weights = Weights(args.stock_weight, args.stock_limit, args.relevance_weight)
-    write(pairs(prompts, modes, found, weights), args.out)
+    write(rows + pairs(prompts, modes, found, weights), args.out)
+
+
+def earlier(path: str, attested: Callable[[str], bool] | None) -> list[dict]:
+    """The pairs of an earlier round, those that are still attested."""
+    import pandas as pd
+
+    try:
+        rows = pd.read_parquet(path)[COLUMNS].to_dict("records")
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"--again {path} is no train.parquet of this script ({error})") from error
+    return [row for row in rows if attested is None or all(map(attested, clauses(row["added"])))]
 
 
 def rewrite_all(
@@ -282,7 +298,7 @@ def pairs(
         stock.add([option.added for option in chosen if option])
         rows += [
             {"raw_prompt": parse(prompt).prose, "prompt": option.target, "mode": mode,
-             "source": "best", "gain": option.gain}
+             "source": "best", "added": ", ".join(option.added), "gain": option.gain}
             for prompt, option in zip(prompts[part], chosen, strict=True) if option
         ]  # fmt: skip
     return rows
@@ -299,7 +315,7 @@ def write(rows: list[dict], folder: Path) -> None:
             "give more prompts or a higher --n"
         )
     for name, chosen in files.items():
-        pd.DataFrame(chosen).to_parquet(folder / f"{name}.parquet", index=False)
+        pd.DataFrame(chosen, columns=COLUMNS).to_parquet(folder / f"{name}.parquet", index=False)
         gain = mean(row["gain"] for row in chosen)
         print(f"{name}: {len(chosen)} pairs, mean gain {gain:.3f}", file=sys.stderr)
 

@@ -92,6 +92,19 @@ def test_pairs_are_those_of_any_number_of_workers(made, monkeypatch):
     assert set(one["mode"]) <= {"expand", "rewrite"} and (one.source == "best").all()
 
 
+def test_earlier_rounds_are_learned_again_where_attested(tmp_path):
+    rows = [
+        {"raw_prompt": "a cat", "prompt": added, "mode": "expand", "source": "best",
+         "added": added, "gain": 0.1}
+        for added in ("soft light, 8k", "soft, 8k")
+    ]  # fmt: skip
+    best_of_n.write([rows[1], *rows], tmp_path)
+    again = best_of_n.earlier(str(tmp_path / "train.parquet"), Attested(["soft light, 8k"]))
+    assert again == rows[:1]
+    with pytest.raises(InputError, match=r"no train\.parquet"):
+        best_of_n.earlier(str(tmp_path / "none.parquet"), None)
+
+
 def test_a_rewriter_that_gains_nothing_is_an_error(made):
     with pytest.raises(InputError, match="higher --n"):
         made("none", "--words_min", "1000")
