@@ -53,7 +53,8 @@ def test_residual_after_the_norm(reference_class):
 
 @pytest.mark.parametrize(("n_head", "head_dim"), SHAPES)
 def test_cache_and_left_padding_change_nothing(bloom, n_head, head_dim):
-    network = bloom(n_head, head_dim)
+    # In float32 the order of sums, which differs between processors, shows at the wider shapes.
+    network = bloom(n_head, head_dim).double()
     generator = torch.Generator().manual_seed(2)
     texts = [torch.randint(0, 97, (t,), generator=generator).tolist() for t in (12, 9, 5)]
     given = 4  # tokens of each that are stepped through the cache
@@ -62,7 +63,7 @@ def test_cache_and_left_padding_change_nothing(bloom, n_head, head_dim):
         seen = len(texts[0]) - given + step
         for row, text in enumerate(texts):
             alone = network(torch.tensor([text[: seen - len(texts[0]) + len(text)]]))[0, -1]
-            torch.testing.assert_close(logits[row], alone, atol=1e-4, rtol=0)
+            torch.testing.assert_close(logits[row], alone, atol=1e-9, rtol=0)
         if step < given:
             ids = torch.tensor([text[len(text) - given + step] for text in texts])
             logits = network.step(ids, cache)
