@@ -68,7 +68,7 @@ def main() -> None:
         weight, _, variant = kind.partition("-")
         head = config.vocab_size
         kept = None
-        if variant == "trimmed":
+        if variant == "trimmed" and weight != "plain":
             head = int(head * args.kept)
             kept = torch.linspace(0, config.vocab_size - 1, head, dtype=torch.float64).long()
         if weight != "plain":

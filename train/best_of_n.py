@@ -25,7 +25,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
@@ -35,12 +35,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 
-from bp_core.checkpoint import read_json
 from bp_core.errors import BeautifulPromptError, InputError
 from bp_core.prompt import parse
 from bp_core.rewriter import Result, Rewriter
 from bp_core.words import clauses, words
-from train.embed import find_encoder, spread
+from train.embed import find_encoder, last_layer, spread
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
 from train.sft import read_pairs
@@ -125,18 +124,18 @@ class Relevance:
     def __init__(
         self, prompts: Sequence[str], phrases: Sequence[str], embed: Callable[..., np.ndarray]
     ) -> None:
-        vectors = embed([*prompts, *phrases])
-        own, theirs = vectors[: len(prompts)], vectors[len(prompts) :]
+        found = embed([*prompts, *phrases])
+        own, theirs = found[: len(prompts)], found[len(prompts) :]
         self._own = dict(zip(prompts, own, strict=True))
         self._phrases = dict(zip(phrases, theirs, strict=True))
         cosines = theirs @ own[:: max(1, len(own) // 1000)].T
-        spread = cosines.std(1).clip(1e-6)
-        self._scale = dict(zip(phrases, zip(cosines.mean(1), spread, strict=True), strict=True))
+        scales = zip(cosines.mean(1), cosines.std(1).clip(1e-6), strict=True)
+        self._scales = dict(zip(phrases, scales, strict=True))
 
     def __call__(self, prompt: str, phrases: Sequence[str]) -> float:
         """Mean over the phrases."""
         found = [self._phrases[p] @ self._own[prompt] for p in phrases]
-        scales = [self._scale[p] for p in phrases]
+        scales = [self._scales[p] for p in phrases]
         return float(mean((x - m) / s for x, (m, s) in zip(found, scales, strict=True)))
 
 
@@ -171,15 +170,10 @@ def rewrite(
     return [options(result, mode) for result in results]
 
 
-_loaded: dict[tuple, Rewriter] = {}
-
-
+@cache
 def _load(model: str | None, reward: str) -> Rewriter:
     """The rewriter, once a process."""
-    key = model, reward
-    if key not in _loaded:
-        _loaded[key] = Rewriter.load(model, reward=reward)
-    return _loaded[key]
+    return Rewriter.load(model, reward=reward)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -205,13 +199,15 @@ def main(argv: list[str] | None = None) -> None:
     if args.workers < 1 or args.count < 1:
         raise InputError("--workers and --count must be 1 or more")
     # What can be wrong is found out before anything is rewritten.
-    attested = encoder = None
+    attested = anything
     if args.attested:
         tails = [row["prompt"] for row in read_pairs(args.attested) if row["mode"] == "expand"]
         attested = Attested(tails)
-    rows = [row for path in args.again for row in earlier(path, attested)]
+    again = [row for path in args.again for row in earlier(path, attested)]
+    embed = None
     if args.relevance_weight:
         encoder = args.encoder or find_encoder()
+        embed = partial(vectors, encoder=encoder, last=last_layer(encoder), workers=args.workers)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -226,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def eligible(option: Option) -> bool:
         long = len(words(" ".join(option.added))) >= args.words_min
-        return long and (attested is None or all(map(attested, option.added)))
+        return long and all(map(attested, option.added))
 
     modes = [
         "rewrite" if rng.random() < args.rewrite_share else "expand"
@@ -234,13 +230,18 @@ def main(argv: list[str] | None = None) -> None:
     ]
     found = rewrite_all(prompts, modes, args.workers, how)
     found = [[option for option in several if eligible(option)] for several in found]
-    if encoder:
-        found = judged(prompts, found, partial(vectors, encoder=encoder, workers=args.workers))
+    if embed is not None:
+        found = with_relevance(prompts, found, embed)
     weights = Weights(args.stock_weight, args.stock_limit, args.relevance_weight)
-    write(rows + pairs(prompts, modes, found, weights), args.out)
+    write(pairs(prompts, modes, found, weights), again, args.out)
 
 
-def earlier(path: str, attested: Callable[[str], bool] | None) -> list[dict]:
+def anything(phrase: str) -> bool:
+    """In place of `Attested`: nothing is asked of a phrase."""
+    return True
+
+
+def earlier(path: str, attested: Callable[[str], bool]) -> list[dict]:
     """The pairs of an earlier round, those that are still attested."""
     import pandas as pd
 
@@ -248,7 +249,7 @@ def earlier(path: str, attested: Callable[[str], bool] | None) -> list[dict]:
         rows = pd.read_parquet(path)[COLUMNS].to_dict("records")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"--again {path} is no train.parquet of this script ({error})") from error
-    return [row for row in rows if attested is None or all(map(attested, clauses(row["added"])))]
+    return [row for row in rows if all(map(attested, clauses(row["added"])))]
 
 
 def rewrite_all(
@@ -269,10 +270,10 @@ def rewrite_all(
         return [each for part in tqdm(found, total=len(places), desc="rewriting") for each in part]
 
 
-def judged(
+def with_relevance(
     prompts: list[str], found: list[list[Option]], embed: Callable[..., np.ndarray]
 ) -> list[list[Option]]:
-    """Options with their relevance."""
+    """The options, each with its relevance."""
     phrases = sorted({p for several in found for option in several for p in option.added})
     relevance = Relevance(prompts, phrases, embed)
     return [
@@ -281,9 +282,8 @@ def judged(
     ]
 
 
-def vectors(texts: list[str], encoder: Path, workers: int) -> np.ndarray:
+def vectors(texts: list[str], encoder: Path, last: int, workers: int) -> np.ndarray:
     """Sentence embeddings (n, d) by an encoder's last layer."""
-    last = int(read_json(encoder / "config.json")["num_hidden_layers"])
     return spread(texts, workers, encoder=encoder, layers=[last])[last]
 
 
@@ -304,12 +304,12 @@ def pairs(
     return rows
 
 
-def write(rows: list[dict], folder: Path) -> None:
-    """Both files; every fiftieth row is for validation."""
+def write(rows: list[dict], again: list[dict], folder: Path) -> None:
+    """Both files; every fiftieth new row is for validation, none that was learned before."""
     import pandas as pd
 
-    files = {"validation": rows[::50], "train": [row for i, row in enumerate(rows) if i % 50]}
-    if not files["train"]:
+    files = {"validation": rows[::50], "train": again + [r for i, r in enumerate(rows) if i % 50]}
+    if len(rows) < 2:
         raise InputError(
             f"{len(rows)} of the prompts have an eligible rewrite that scores above them: "
             "give more prompts or a higher --n"

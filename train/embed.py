@@ -49,6 +49,13 @@ def find_encoder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
+def last_layer(encoder: Path) -> int:
+    """The number of an encoder's last layer; raises InputError when the folder holds none."""
+    if not (encoder / "config.json").is_file() or not (encoder / "tokenizer.json").is_file():
+        raise InputError(f"{encoder} is no encoder: it lacks config.json or tokenizer.json")
+    return int(read_json(encoder / "config.json")["num_hidden_layers"])
+
+
 def embed(
     prompts: list[str],
     encoder: Path,
@@ -151,9 +158,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.workers < 1:
         raise InputError(f"--workers {args.workers}: give 1 or more")
     encoder = args.encoder or find_encoder()
-    if not (encoder / "config.json").is_file() or not (encoder / "tokenizer.json").is_file():
-        raise InputError(f"{encoder} is no encoder: it lacks config.json or tokenizer.json")
-    last = int(read_json(encoder / "config.json")["num_hidden_layers"])
+    last = last_layer(encoder)
     layers = args.layers or [last]
     if not all(1 <= layer <= last for layer in layers):
         raise InputError(f"--layers {layers}: the encoder has layers 1 to {last}")

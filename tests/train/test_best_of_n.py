@@ -98,11 +98,12 @@ def test_earlier_rounds_are_learned_again_where_attested(tmp_path):
          "added": added, "gain": 0.1}
         for added in ("soft light, 8k", "soft, 8k")
     ]  # fmt: skip
-    best_of_n.write([rows[1], *rows], tmp_path)
+    best_of_n.write([rows[1], rows[1]], rows[:1], tmp_path)
+    assert len(pd.read_parquet(tmp_path / "validation.parquet")) == 1
     again = best_of_n.earlier(str(tmp_path / "train.parquet"), Attested(["soft light, 8k"]))
     assert again == rows[:1]
     with pytest.raises(InputError, match=r"no train\.parquet"):
-        best_of_n.earlier(str(tmp_path / "none.parquet"), None)
+        best_of_n.earlier(str(tmp_path / "none.parquet"), best_of_n.anything)
 
 
 def test_a_rewriter_that_gains_nothing_is_an_error(made):
@@ -116,3 +117,5 @@ def test_what_is_wrong_is_told_before_anything_is_written(made, monkeypatch):
         made("out", "--attested", "nowhere.parquet")
     with pytest.raises(InputError, match="1 or more"):
         made("out", "--workers", "0")
+    with pytest.raises(InputError, match="no encoder"):
+        made("out", "--relevance_weight", "1", "--encoder", "nowhere")
