@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -40,6 +40,7 @@ from bp_core.prompt import parse
 from bp_core.rewriter import Result, Rewriter
 from bp_core.words import clauses, words
 from train.embed import find_encoder, last_layer, spread
+from train.phrasing import Attested, Company, Relevance
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
 from train.sft import read_pairs
@@ -57,13 +58,14 @@ class Option:
         target: what the model is to write: the tail in `expand`, the whole prose in `rewrite`.
         added: the phrases that the prompt did not have.
         gain: reward above the prompt's own, in standard deviations.
-        relevance: of the phrases, by `Relevance`.
+        relevance, company: of the phrases, by train/phrasing.py.
     """
 
     target: str
     added: tuple[str, ...]
     gain: float
     relevance: float = 0.0
+    company: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,13 @@ class Weights:
 
     Attributes:
         stock, stock_limit: as `stock_weight` and `stock_limit` of train/ppo.py.
-        relevance: times `Option.relevance`.
+        relevance, company: times the option's own.
     """
 
     stock: float = 0.0
     stock_limit: float = 1.0
     relevance: float = 0.0
+    company: float = 0.0
 
 
 def options(result: Result, mode: str) -> list[Option]:
@@ -90,55 +93,6 @@ def options(result: Result, mode: str) -> list[Option]:
     ]
 
 
-class Attested:
-    """Phrases that people could have written: whatever three words, or two at the beginning or
-    the end of a phrase, follow each other in them, did so in what people wrote.
-
-    Args:
-        tails: what people added to prompts, phrases parted by commas.
-    """
-
-    def __init__(self, tails: Iterable[str]) -> None:
-        self._known = {run for tail in tails for phrase in clauses(tail) for run in _runs(phrase)}
-
-    def __call__(self, phrase: str) -> bool:
-        return self._known.issuperset(_runs(phrase))
-
-
-def _runs(phrase: str) -> Iterator[tuple[str, str, str]]:
-    """Three words in a row, one of which may be the phrase's beginning or end ("")."""
-    run = ["", *words(phrase.lower()), ""]
-    return zip(run, run[1:], run[2:], strict=False)
-
-
-class Relevance:
-    """How much nearer phrases lie to their prompt than to prompts at large.
-
-    In standard deviations of a phrase's cosine over many prompts, so that what suits them all
-    ("8k") is near nothing, and no nearer to one than to another.
-
-    Args:
-        embed: texts to vectors (n, d) of norm 1.
-    """
-
-    def __init__(
-        self, prompts: Sequence[str], phrases: Sequence[str], embed: Callable[..., np.ndarray]
-    ) -> None:
-        found = embed([*prompts, *phrases])
-        own, theirs = found[: len(prompts)], found[len(prompts) :]
-        self._own = dict(zip(prompts, own, strict=True))
-        self._phrases = dict(zip(phrases, theirs, strict=True))
-        cosines = theirs @ own[:: max(1, len(own) // 1000)].T
-        scales = zip(cosines.mean(1), cosines.std(1).clip(1e-6), strict=True)
-        self._scales = dict(zip(phrases, scales, strict=True))
-
-    def __call__(self, prompt: str, phrases: Sequence[str]) -> float:
-        """Mean over the phrases."""
-        found = [self._phrases[p] @ self._own[prompt] for p in phrases]
-        scales = [self._scales[p] for p in phrases]
-        return float(mean((x - m) / s for x, (m, s) in zip(found, scales, strict=True)))
-
-
 def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Option | None:
     """The option of the highest worth; None when none gains anything.
 
@@ -148,7 +102,8 @@ def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Op
 
     def worth(option: Option) -> float:
         excess = stock.excess(option.added, weights.stock_limit)
-        return option.gain - weights.stock * excess + weights.relevance * option.relevance
+        fitting = weights.relevance * option.relevance + weights.company * option.company
+        return option.gain - weights.stock * excess + fitting
 
     return max((o for o in several if o.gain > 0), key=worth, default=None)
 
@@ -184,12 +139,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
-    parser.add_argument("--attested", help="pairs of train/collect.py that phrases must come from")
+    parser.add_argument("--pairs", help="of train/collect.py: their phrases alone are learned")
     parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
     parser.add_argument("--words_min", type=int, default=8, help="words that a rewrite adds")
     parser.add_argument("--rewrite_share", type=float, default=0.25, help="rewritten, not expanded")
     parser.add_argument("--stock_weight", type=float, default=1.5, help="see docs/training.md")
     parser.add_argument("--stock_limit", type=float, default=0.06)
+    parser.add_argument("--company_weight", type=float, default=0.0, help="of fitting phrases")
     parser.add_argument("--relevance_weight", type=float, default=0.0, help="of phrases near by")
     parser.add_argument("--encoder", type=Path, help="judges relevance; default: the package's")
     parser.add_argument("--seed", type=int, default=0)
@@ -199,10 +155,15 @@ def main(argv: list[str] | None = None) -> None:
     if args.workers < 1 or args.count < 1:
         raise InputError("--workers and --count must be 1 or more")
     # What can be wrong is found out before anything is rewritten.
-    attested = anything
-    if args.attested:
-        tails = [row["prompt"] for row in read_pairs(args.attested) if row["mode"] == "expand"]
-        attested = Attested(tails)
+    if args.company_weight and not args.pairs:
+        raise InputError("--company_weight needs --pairs: give the pairs of train/collect.py")
+    attested, company = anything, None
+    if args.pairs:
+        tails = [row for row in read_pairs(args.pairs) if row["mode"] == "expand"]
+        attested = Attested(row["prompt"] for row in tails)
+        # Phrases that collect.py lent to captions were put together by no one.
+        own = ((row["raw_prompt"], row["prompt"]) for row in tails if row["source"] != "borrowed")
+        company = Company(own) if args.company_weight else None
     again = [row for path in args.again for row in earlier(path, attested)]
     embed = None
     if args.relevance_weight:
@@ -232,7 +193,11 @@ def main(argv: list[str] | None = None) -> None:
     found = [[option for option in several if eligible(option)] for several in found]
     if embed is not None:
         found = with_relevance(prompts, found, embed)
-    weights = Weights(args.stock_weight, args.stock_limit, args.relevance_weight)
+    if company is not None:
+        found = with_company(prompts, found, company)
+    weights = Weights(
+        args.stock_weight, args.stock_limit, args.relevance_weight, args.company_weight
+    )
     write(pairs(prompts, modes, found, weights), again, args.out)
 
 
@@ -278,6 +243,16 @@ def with_relevance(
     relevance = Relevance(prompts, phrases, embed)
     return [
         [replace(option, relevance=relevance(prompt, option.added)) for option in several]
+        for prompt, several in zip(prompts, found, strict=True)
+    ]
+
+
+def with_company(
+    prompts: list[str], found: list[list[Option]], company: Company
+) -> list[list[Option]]:
+    """The options, each with its company."""
+    return [
+        [replace(option, company=company(prompt, option.added)) for option in several]
         for prompt, several in zip(prompts, found, strict=True)
     ]
 

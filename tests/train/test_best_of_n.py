@@ -1,6 +1,5 @@
 """Best-of-n pairs: what is chosen, what is not, and that workers change nothing."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -8,14 +7,15 @@ from bp_core.errors import InputError
 from bp_core.rewriter import Candidate, Result
 from tests.bp_core.test_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Attested, Option, Relevance, Weights, choose, options
+from train.best_of_n import Option, Weights, choose, options
+from train.phrasing import Attested
 from train.rl.rewards import StockWords
 
 PROMPTS = ["a cat in the garden", "a lighthouse at dusk", "a red fox", "two boats"]
 
 
 def option(added, gain):
-    return Option(added, (added,), gain)
+    return Option(added, tuple(added.split(", ")), gain)
 
 
 def test_what_gains_most_is_chosen():
@@ -35,26 +35,11 @@ def test_nothing_is_learned_where_nothing_gains():
     assert choose([], StockWords(), Weights()) is None
 
 
-def test_what_is_near_its_prompt_alone_is_relevant():
-    texts = {"a bath": (1, 0), "a hill": (0, 1), "tiles": (0.9, 0.1), "8k": (0.7, 0.7)}
-    relevance = Relevance(
-        ["a bath", "a hill"], ["tiles", "8k"], lambda wanted: np.array([texts[t] for t in wanted])
-    )
-    assert relevance("a bath", ["tiles"]) > 0.9 > 0 > relevance("a hill", ["tiles"])
-    assert relevance("a bath", ["8k"]) == relevance("a hill", ["8k"]) == 0
-    assert relevance("a bath", ["tiles", "8k"]) == relevance("a bath", ["tiles"]) / 2
-    near, far = (Option("", (), gain, nearness) for gain, nearness in ((0.1, 1), (0.2, -1)))
-    assert choose([near, far], StockWords(), Weights()) == far
-    assert choose([near, far], StockWords(), Weights(relevance=0.1)) == near
-
-
-def test_phrases_are_attested_by_words_in_a_row():
-    attested = Attested(["soft light, 8k", "very soft evening light", "Soft evening"])
-    assert attested("soft light") and attested("8k")
-    assert attested("Very soft evening") and attested("soft evening light")
-    assert not attested("very soft light")  # three words that nobody wrote
-    assert not attested("very soft") and not attested("evening light")  # half a phrase each
-    assert not attested("8k light")
+def test_phrases_that_fit_are_worth_more():
+    fits, gains = Option("", (), 0.1, 1, -0.5), Option("", (), 0.2, -1, -2)
+    assert choose([fits, gains], StockWords(), Weights()) == gains
+    assert choose([fits, gains], StockWords(), Weights(relevance=0.1)) == fits
+    assert choose([fits, gains], StockWords(), Weights(company=0.1)) == fits
 
 
 @pytest.mark.parametrize(("mode", "target"), [("expand", "oil, 8k"), ("rewrite", "a cat, oil, 8k")])
@@ -92,6 +77,22 @@ def test_pairs_are_those_of_any_number_of_workers(made, monkeypatch):
     assert set(one["mode"]) <= {"expand", "rewrite"} and (one.source == "best").all()
 
 
+def test_only_what_people_wrote_is_learned_from_pairs(made, tmp_path, monkeypatch):
+    def given(prompts, modes, workers, how):
+        apart = option("oil painting, 35mm", 0.3), option("oil painting, canvas", 0.1)
+        return [[option("oil glow", 0.5), *apart] for _ in prompts]
+
+    monkeypatch.setattr(best_of_n, "rewrite_all", given)
+    rows = [("a cat", "oil painting, canvas")] * 30 + [("a photo of a cat", "35mm, bokeh")] * 30
+    pairs = pd.DataFrame(rows, columns=["raw_prompt", "prompt"]).assign(mode="expand", source="x")
+    pairs.to_parquet(tmp_path / "pairs.parquet")
+    given_pairs = ["--pairs", str(tmp_path / "pairs.parquet")]
+    assert set(made("gain", *given_pairs).added) == {"oil painting, 35mm"}
+    assert set(made("fits", *given_pairs, "--company_weight", "1").added) == {
+        "oil painting, canvas"
+    }
+
+
 def test_earlier_rounds_are_learned_again_where_attested(tmp_path):
     rows = [
         {"raw_prompt": "a cat", "prompt": added, "mode": "expand", "source": "best",
@@ -114,7 +115,9 @@ def test_a_rewriter_that_gains_nothing_is_an_error(made):
 def test_what_is_wrong_is_told_before_anything_is_written(made, monkeypatch):
     monkeypatch.setattr(best_of_n, "rewrite_all", lambda *_: pytest.fail("it went on"))
     with pytest.raises(InputError, match=r"train/collect\.py"):
-        made("out", "--attested", "nowhere.parquet")
+        made("out", "--pairs", "nowhere.parquet")
+    with pytest.raises(InputError, match="needs --pairs"):
+        made("out", "--company_weight", "1")
     with pytest.raises(InputError, match="1 or more"):
         made("out", "--workers", "0")
     with pytest.raises(InputError, match="no encoder"):
