@@ -7,9 +7,13 @@ Rejection sampling, or RAFT (Dong et al. 2023, arXiv 2304.06767; Llama 2, arXiv 
 3.2): every prompt is rewritten n times as for an artist, the guard behind the model, and what the
 reward likes best is what the model learns to write at once. Unlike PPO it never sees a text of its
 own that the guard had to mend; and it goes no further from the model before than the best of n
-lies, at most log n - (n - 1) / n nats. With `--attested PAIRS` it learns only what people could
-have written, no words that are none. With `--relevance_weight` phrases count for more that a
-sentence encoder finds nearer to their prompt than to others: no sunset for a bathroom.
+lies, at most log n - (n - 1) / n nats.
+
+A reward of few labels hardly knows words that are none from words, nor what goes with what. With
+`--pairs` phrases are left out that nobody could have written, and those that people keep apart
+from an earlier one (no canon eos in a digital painting); what is left is scored anew. With
+`--company_weight` phrases count for more that people put together, and behind such prompts; with
+`--relevance_weight` those that a sentence encoder finds nearer to their prompt than to others.
 
 Each round narrows what a model writes; `--again` learns the pairs of earlier rounds beside its own.
 
@@ -37,16 +41,20 @@ import torch
 
 from bp_core.errors import BeautifulPromptError, InputError
 from bp_core.prompt import parse
+from bp_core.reward import Reward
 from bp_core.rewriter import Result, Rewriter
 from bp_core.words import clauses, words
 from train.embed import find_encoder, last_layer, spread
-from train.phrasing import Attested, Company, Relevance
+from train.phrasing import People, Relevance
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
 from train.sft import read_pairs
 
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
+_HOW = ("model", "reward", "pairs", "n", "seed", "temperature")
+# Share of a rewrite's words that one learned beside it may have.
+_ALIKE = 1 / 3
 COLUMNS = ["raw_prompt", "prompt", "mode", "source", "added", "gain"]
 
 
@@ -83,14 +91,35 @@ class Weights:
     company: float = 0.0
 
 
-def options(result: Result, mode: str) -> list[Option]:
-    """A prompt's candidates as what there is to choose from."""
-    return [
-        Option(
-            ", ".join(c.added) if mode == "expand" else parse(c.text).prose, c.added, float(c.score)
+def options(
+    result: Result, mode: str, reward: Reward, people: People | None = None
+) -> list[Option]:
+    """A prompt's candidates as what there is to choose from.
+
+    Args:
+        people: tells what is cut from an addition; a free rewrite with such a phrase is left out.
+    """
+    found: dict[tuple[str, ...], Option] = {}
+    cut: dict[tuple[str, ...], str] = {}
+    parsed = parse(result.prompt)
+    for candidate in result.candidates:
+        added = candidate.added
+        kept = added if people is None else tuple(people.tidy(added))
+        if kept == added:
+            target = ", ".join(added) if mode == "expand" else parse(candidate.text).prose
+            found[added] = Option(target, added, float(candidate.score))
+        elif kept and mode == "expand":
+            cut[kept] = parse(parsed.expand(", ".join(kept))).prose
+    cut = {added: text for added, text in cut.items() if added not in found}
+    if cut:
+        own, *scores = reward.score(
+            [parsed.prose, *cut.values()], raw=[parsed.prose] * (1 + len(cut))
         )
-        for c in result.candidates
-    ]
+        for added, score in zip(cut, scores, strict=True):
+            found[added] = Option(", ".join(added), added, score.total - own.total)
+    if people is None:
+        return list(found.values())
+    return [replace(o, company=people.company(result.prompt, o.added)) for o in found.values()]
 
 
 def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Option | None:
@@ -108,6 +137,23 @@ def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Op
     return max((o for o in several if o.gain > 0), key=worth, default=None)
 
 
+def choose_several(
+    several: Sequence[Option], k: int, stock: StockWords, weights: Weights
+) -> list[Option]:
+    """At most k options by worth, each with few words of those before it."""
+    left, chosen = list(several), []
+    while len(chosen) < k and (best := choose(left, stock, weights)) is not None:
+        chosen.append(best)
+        left = [option for option in left if _likeness(option, best) < _ALIKE]
+    return chosen
+
+
+def _likeness(option: Option, other: Option) -> float:
+    """Share of an option's added words that another has, too."""
+    own, theirs = (set(words(" ".join(o.added).lower())) for o in (option, other))
+    return len(own & theirs) / max(1, len(own))
+
+
 def rewrite(
     prompts: Sequence[str],
     mode: str,
@@ -115,20 +161,28 @@ def rewrite(
     *,
     model: str | None,
     reward: str,
+    pairs: str | None,
     n: int,
     seed: int,
+    temperature: float,
 ) -> list[list[Option]]:
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
-    rewriter = _load(model, reward)
+    rewriter, people = _load(model, reward), pairs and _people(pairs)
     seeds = [(seed << 32) + first + i for i in range(len(prompts))]
-    results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds)
-    return [options(result, mode) for result in results]
+    results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds, temperature=temperature)
+    return [options(result, mode, rewriter.reward, people) for result in results]
 
 
 @cache
 def _load(model: str | None, reward: str) -> Rewriter:
     """The rewriter, once a process."""
     return Rewriter.load(model, reward=reward)
+
+
+@cache
+def _people(pairs: str) -> People:
+    """What a file of pairs tells, once a process."""
+    return People(read_pairs(pairs))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -139,9 +193,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
-    parser.add_argument("--pairs", help="of train/collect.py: their phrases alone are learned")
+    parser.add_argument("--best", type=int, default=1, help="of those are learned, unlike ones")
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--pairs", help="of train/collect.py: what people write is learned alone")
     parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
-    parser.add_argument("--words_min", type=int, default=8, help="words that a rewrite adds")
+    parser.add_argument("--words_min", type=int, default=8, help="words that an expansion adds")
+    parser.add_argument("--rewrite_words_min", type=int, default=5, help="that a free rewrite adds")
     parser.add_argument("--rewrite_share", type=float, default=0.25, help="rewritten, not expanded")
     parser.add_argument("--stock_weight", type=float, default=1.5, help="see docs/training.md")
     parser.add_argument("--stock_limit", type=float, default=0.06)
@@ -152,18 +209,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/best"))
     args = parser.parse_args(argv)
-    if args.workers < 1 or args.count < 1:
-        raise InputError("--workers and --count must be 1 or more")
+    if min(args.workers, args.count, args.best) < 1:
+        raise InputError("--workers, --count and --best must be 1 or more")
     # What can be wrong is found out before anything is rewritten.
     if args.company_weight and not args.pairs:
         raise InputError("--company_weight needs --pairs: give the pairs of train/collect.py")
-    attested, company = anything, None
-    if args.pairs:
-        tails = [row for row in read_pairs(args.pairs) if row["mode"] == "expand"]
-        attested = Attested(row["prompt"] for row in tails)
-        # Phrases that collect.py lent to captions were put together by no one.
-        own = ((row["raw_prompt"], row["prompt"]) for row in tails if row["source"] != "borrowed")
-        company = Company(own) if args.company_weight else None
+    attested = _people(args.pairs).attested if args.pairs else anything
     again = [row for path in args.again for row in earlier(path, attested)]
     embed = None
     if args.relevance_weight:
@@ -174,31 +225,28 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
     torch.set_num_threads(1)
-    how = {"model": args.model, "reward": args.reward, "n": args.n, "seed": args.seed}
+    how = {key: getattr(args, key) for key in _HOW}
     typed = short(_load(args.model, args.reward).model, read_prompts(args.prompts), args.longest)
     prompts = [prompt.raw for prompt in typed]
     rng = random.Random(args.seed)
     rng.shuffle(prompts)
     prompts = prompts[: args.count]
 
-    def eligible(option: Option) -> bool:
-        long = len(words(" ".join(option.added))) >= args.words_min
-        return long and all(map(attested, option.added))
-
     modes = [
         "rewrite" if rng.random() < args.rewrite_share else "expand"
         for _ in range(0, len(prompts), _PART)
     ]
-    found = rewrite_all(prompts, modes, args.workers, how)
-    found = [[option for option in several if eligible(option)] for several in found]
+    least = {"expand": args.words_min, "rewrite": args.rewrite_words_min}
+    found = [
+        [o for o in several if len(words(" ".join(o.added))) >= least[modes[i // _PART]]]
+        for i, several in enumerate(rewrite_all(prompts, modes, args.workers, how))
+    ]
     if embed is not None:
         found = with_relevance(prompts, found, embed)
-    if company is not None:
-        found = with_company(prompts, found, company)
     weights = Weights(
         args.stock_weight, args.stock_limit, args.relevance_weight, args.company_weight
     )
-    write(pairs(prompts, modes, found, weights), again, args.out)
+    write(pairs(prompts, modes, found, weights, args.best), again, args.out)
 
 
 def anything(phrase: str) -> bool:
@@ -247,46 +295,44 @@ def with_relevance(
     ]
 
 
-def with_company(
-    prompts: list[str], found: list[list[Option]], company: Company
-) -> list[list[Option]]:
-    """The options, each with its company."""
-    return [
-        [replace(option, company=company(prompt, option.added)) for option in several]
-        for prompt, several in zip(prompts, found, strict=True)
-    ]
-
-
 def vectors(texts: list[str], encoder: Path, last: int, workers: int) -> np.ndarray:
     """Sentence embeddings (n, d) by an encoder's last layer."""
     return spread(texts, workers, encoder=encoder, layers=[last])[last]
 
 
 def pairs(
-    prompts: list[str], modes: list[str], found: list[list[Option]], weights: Weights
+    prompts: list[str], modes: list[str], found: list[list[Option]], weights: Weights, k: int = 1
 ) -> list[dict]:
-    """A row for each prompt that has something to be learned."""
+    """At most k rows for each prompt that has something to be learned."""
     stock, rows = StockWords(), []
     for mode, start in zip(modes, range(0, len(prompts), _PART), strict=True):
         part = slice(start, start + _PART)
-        chosen = [choose(several, stock, weights) for several in found[part]]
-        stock.add([option.added for option in chosen if option])
+        chosen = [
+            (prompt, option)
+            for prompt, several in zip(prompts[part], found[part], strict=True)
+            for option in choose_several(several, k, stock, weights)
+        ]
+        stock.add([option.added for _, option in chosen])
         rows += [
             {"raw_prompt": parse(prompt).prose, "prompt": option.target, "mode": mode,
              "source": "best", "added": ", ".join(option.added), "gain": option.gain}
-            for prompt, option in zip(prompts[part], chosen, strict=True) if option
+            for prompt, option in chosen
         ]  # fmt: skip
     return rows
 
 
 def write(rows: list[dict], again: list[dict], folder: Path) -> None:
-    """Both files; every fiftieth new row is for validation, none that was learned before."""
+    """Both files; every fiftieth new prompt is for validation, none that was learned before."""
     import pandas as pd
 
-    files = {"validation": rows[::50], "train": again + [r for i, r in enumerate(rows) if i % 50]}
-    if len(rows) < 2:
+    held_out = set(sorted({row["raw_prompt"] for row in rows})[::50])
+    files = {
+        "validation": [row for row in rows if row["raw_prompt"] in held_out],
+        "train": again + [row for row in rows if row["raw_prompt"] not in held_out],
+    }
+    if not all(files.values()):
         raise InputError(
-            f"{len(rows)} of the prompts have an eligible rewrite that scores above them: "
+            f"{len(rows)} rewrites of the prompts are eligible and score above them: "
             "give more prompts or a higher --n"
         )
     for name, chosen in files.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations, product
 from statistics import fmean
@@ -19,6 +19,8 @@ from bp_core.words import clauses, content_stems, words
 
 # Expected and found tails that each two words get in addition: rare ones say little.
 _PRIOR = 5
+# Nats below which people keep two phrases apart.
+_APART = -1.0
 
 
 class Attested:
@@ -84,8 +86,12 @@ class Company:
         behind = [_mean(self._prompt_word(word, phrase) for word in asked) for phrase in phrases]
         return _mean(min(0.0, clash) + x for clash, x in zip(clashes, behind, strict=True))
 
+    def apart(self, one: str, other: str) -> bool:
+        """Whether people keep two phrases apart."""
+        return self._phrases(*sorted((one, other))) < _APART
+
     def _phrases(self, one: str, other: str) -> float:
-        """Of two phrases."""
+        """Of two phrases, in alphabetical order."""
         return _mean(
             self._information(self._within[min(a, b), max(a, b)], self._added[a], self._added[b])
             for a, b in product(content_stems(one), content_stems(other))
@@ -109,6 +115,29 @@ def _mean(values: Iterable[float]) -> float:
     """0 of nothing."""
     found = list(values)
     return fmean(found) if found else 0.0
+
+
+class People:
+    """What people's pairs tell of phrases.
+
+    Args:
+        rows: pairs of train/collect.py, as `train.sft.read_pairs` reads them.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, str]]) -> None:
+        tails = [row for row in rows if row["mode"] == "expand"]
+        self.attested = Attested(row["prompt"] for row in tails)
+        # Phrases that collect.py lent to captions were put together by no one.
+        own = (row for row in tails if row["source"] != "borrowed")
+        self.company = Company((row["raw_prompt"], row["prompt"]) for row in own)
+
+    def tidy(self, phrases: Sequence[str]) -> list[str]:
+        """The attested ones that go with those before them."""
+        kept: list[str] = []
+        for phrase in filter(self.attested, phrases):
+            if not any(self.company.apart(phrase, earlier) for earlier in kept):
+                kept.append(phrase)
+        return kept
 
 
 class Relevance:

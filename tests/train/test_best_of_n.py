@@ -1,5 +1,7 @@
 """Best-of-n pairs: what is chosen, what is not, and that workers change nothing."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -7,8 +9,8 @@ from bp_core.errors import InputError
 from bp_core.rewriter import Candidate, Result
 from tests.bp_core.test_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Option, Weights, choose, options
-from train.phrasing import Attested
+from train.best_of_n import Option, Weights, choose, choose_several, options
+from train.phrasing import Attested, People
 from train.rl.rewards import StockWords
 
 PROMPTS = ["a cat in the garden", "a lighthouse at dusk", "a red fox", "two boats"]
@@ -42,12 +44,53 @@ def test_phrases_that_fit_are_worth_more():
     assert choose([fits, gains], StockWords(), Weights(company=0.1)) == fits
 
 
+def test_several_are_chosen_that_share_few_words():
+    several = [
+        option("oil painting, canvas, thick brush", 0.3),
+        option("oil painting, canvas, 8k", 0.29),
+        option("35mm, film grain, thick fog", 0.2),
+        option("pencil, paper", -0.1),
+    ]
+    found = choose_several(several, 3, StockWords(), Weights())
+    assert found == [several[0], several[2]]
+    assert choose_several(several, 1, StockWords(), Weights()) == several[:1]
+
+
+class Length:
+    """A reward of one for each word."""
+
+    def score(self, texts, raw):
+        assert len(raw) == len(texts)
+        return [SimpleNamespace(total=float(len(text.split()))) for text in texts]
+
+
+def result(*tails, prompt="a cat <lora:x:1>"):
+    texts = [f"a cat, {', '.join(tail)} <lora:x:1>" for tail in tails]
+    return Result(prompt, texts[0], tuple(
+        Candidate(text, i, tail, 1.0, (), 5, -1.0, score=0.2)
+        for i, (text, tail) in enumerate(zip(texts, tails, strict=True))
+    ))  # fmt: skip
+
+
 @pytest.mark.parametrize(("mode", "target"), [("expand", "oil, 8k"), ("rewrite", "a cat, oil, 8k")])
 def test_a_target_is_what_the_mode_writes(mode, target):
-    text = "a cat, oil, 8k <lora:x:1>"
-    candidate = Candidate(text, 0, ("oil", "8k"), 1.0, (), 5, -1.0, score=0.2)
-    assert options(Result("a cat <lora:x:1>", text, (candidate,)), mode) == [
-        Option(target, ("oil", "8k"), 0.2)
+    found = options(result(("oil", "8k")), mode, Length())
+    assert found == [Option(target, ("oil", "8k"), 0.2)]
+
+
+def test_what_nobody_writes_is_cut_and_the_rest_scored_anew():
+    rows = [("a cat", "oil, canvas, very old")] * 30 + [("a cat", "35mm, bokeh")] * 30
+    people = People(
+        [{"raw_prompt": r, "prompt": p, "mode": "expand", "source": "x"} for r, p in rows]
+    )
+    drafts = result(("oil", "canvas"), ("oil", "very oil", "canvas"), ("very old", "35mm", "oil"))
+    whole, cut = options(drafts, "expand", Length(), people)
+    assert (whole.target, whole.gain) == ("oil, canvas", 0.2)  # the second, cut, is the first
+    assert (cut.target, cut.gain) == ("very old, oil", 3)
+    assert whole.company > cut.company - 0.5
+    # A free rewrite cannot be cut.
+    assert [o.target for o in options(drafts, "rewrite", Length(), people)] == [
+        "a cat, oil, canvas"
     ]
 
 
@@ -61,7 +104,8 @@ def made(model_folder, tmp_path):
     def run(out, *more):
         best_of_n.main(
             ["--prompts", str(prompts), "--model", str(model_folder), "--reward", str(reward),
-             "--n", "4", "--words_min", "1", "--out", str(tmp_path / out), *more]
+             "--n", "4", "--words_min", "1", "--rewrite_words_min", "1",
+             "--out", str(tmp_path / out), *more]
         )  # fmt: skip
         parts = [pd.read_parquet(tmp_path / out / f"{n}.parquet") for n in ("train", "validation")]
         return pd.concat(parts)
@@ -77,20 +121,12 @@ def test_pairs_are_those_of_any_number_of_workers(made, monkeypatch):
     assert set(one["mode"]) <= {"expand", "rewrite"} and (one.source == "best").all()
 
 
-def test_only_what_people_wrote_is_learned_from_pairs(made, tmp_path, monkeypatch):
-    def given(prompts, modes, workers, how):
-        apart = option("oil painting, 35mm", 0.3), option("oil painting, canvas", 0.1)
-        return [[option("oil glow", 0.5), *apart] for _ in prompts]
-
-    monkeypatch.setattr(best_of_n, "rewrite_all", given)
-    rows = [("a cat", "oil painting, canvas")] * 30 + [("a photo of a cat", "35mm, bokeh")] * 30
-    pairs = pd.DataFrame(rows, columns=["raw_prompt", "prompt"]).assign(mode="expand", source="x")
-    pairs.to_parquet(tmp_path / "pairs.parquet")
-    given_pairs = ["--pairs", str(tmp_path / "pairs.parquet")]
-    assert set(made("gain", *given_pairs).added) == {"oil painting, 35mm"}
-    assert set(made("fits", *given_pairs, "--company_weight", "1").added) == {
-        "oil painting, canvas"
-    }
+def test_only_what_people_write_is_learned_from_pairs(made, tmp_path):
+    assert len(made("all"))
+    path = tmp_path / "pairs.parquet"
+    pd.DataFrame({"raw_prompt": ["a cat"], "prompt": ["oil"], "mode": "expand"}).to_parquet(path)
+    with pytest.raises(InputError, match="0 rewrites"):
+        made("none", "--pairs", str(path))
 
 
 def test_earlier_rounds_are_learned_again_where_attested(tmp_path):
@@ -99,7 +135,7 @@ def test_earlier_rounds_are_learned_again_where_attested(tmp_path):
          "added": added, "gain": 0.1}
         for added in ("soft light, 8k", "soft, 8k")
     ]  # fmt: skip
-    best_of_n.write([rows[1], rows[1]], rows[:1], tmp_path)
+    best_of_n.write([rows[1], rows[1] | {"raw_prompt": "two"}], rows[:1], tmp_path)
     assert len(pd.read_parquet(tmp_path / "validation.parquet")) == 1
     again = best_of_n.earlier(str(tmp_path / "train.parquet"), Attested(["soft light, 8k"]))
     assert again == rows[:1]
@@ -109,7 +145,7 @@ def test_earlier_rounds_are_learned_again_where_attested(tmp_path):
 
 def test_a_rewriter_that_gains_nothing_is_an_error(made):
     with pytest.raises(InputError, match="higher --n"):
-        made("none", "--words_min", "1000")
+        made("none", "--words_min", "1000", "--rewrite_words_min", "1000")
 
 
 def test_what_is_wrong_is_told_before_anything_is_written(made, monkeypatch):

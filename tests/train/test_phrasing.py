@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from train.phrasing import Attested, Company, Relevance
+from train.phrasing import Attested, Company, People, Relevance
 
 PAIRS = [
     *[("a photo of a fox", "35mm, film grain")] * 30,
@@ -39,6 +39,19 @@ def test_company_of_the_prompt():
     assert company("a fox", ["35mm"]) < company("a hill", ["35mm"])
     assert company("zebras", ["35mm"]) == company("a fox", ["never seen"]) == 0
     assert company("a fox", []) == 0
+
+
+def test_people_tidy_what_they_keep_apart():
+    rows = [{"raw_prompt": r, "prompt": p, "mode": "expand", "source": "x"} for r, p in PAIRS]
+    lent = [{"raw_prompt": "", "prompt": "35mm, oil", "mode": "expand", "source": "borrowed"}] * 30
+    whole = [{"raw_prompt": "", "prompt": "35mm, oil", "mode": "rewrite", "source": "x"}] * 30
+    people = People(rows + lent + whole)
+    assert people.tidy(["35mm", "oil painting", "brushed", "sunset"]) == ["35mm", "sunset"]
+    assert people.tidy(["oil painting", "film grain", "thick brush"]) == [
+        "oil painting",
+        "thick brush",
+    ]
+    assert people.tidy(["oil"]) == ["oil"]  # lent, but attested
 
 
 def test_what_is_near_its_prompt_alone_is_relevant():
