@@ -37,8 +37,12 @@ _ADJECTIVES = frozenset(
     "young".split()
 )
 _BETWEEN = _LOUDER | {"and", "high", "well", "photo", "so"}
-# Nobody wears them.
+# Nobody wears them, nor has them twice.
 _GROWN = frozenset("hair face eyes skin lips smile body".split())
+# Three names of one thing, for what is said twice: "professional photography, photograph".
+_PHOTO = frozenset(
+    content_stems("photo photos photograph photographs photography photographic photographed")
+)
 
 
 def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
@@ -56,21 +60,25 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
     own, that say only what an earlier phrase said, if louder, all of it once more, or three words
-    of it in a row, that say "very" (or another such word) a second time, that bring in a person, a
-    place, plants or a temper where there is no ground for it, that contradict what was said, and
-    those that are no phrases: without a content word, or malformed ("trending on").
+    of it in a row, that say "very" (or another such word) a second time, that describe the same
+    part of somebody a second time, that bring in a person, a place, plants or a temper where there
+    is no ground for it, that contradict what was said, and those that are no phrases: without a
+    content word, or malformed ("trending on").
     """
     taken = frozenset(content_stems(raw))
     said: set[str] = set()
     loud: set[str] = set()
+    grown: set[str] = set()
     whole: list[set[str]] = []
     runs: set[tuple[str, ...]] = set()
     kept = []
     for clause in clauses(tail):
-        stems, run = content_stems(clause), words(clause)
-        shouts = _LOUDER.intersection(run)
-        news = content_stems(" ".join(w for w in run if w not in _LOUDER)) or stems
-        if not stems or taken.intersection(stems) or said.issuperset(news) or loud & shouts:
+        stems, run = _meant(clause), words(clause)
+        shouts, parts = _LOUDER.intersection(run), _GROWN.intersection(run)
+        news = _meant(" ".join(w for w in run if w not in _LOUDER)) or stems
+        if not stems or taken.intersection(content_stems(clause)) or said.issuperset(news):
+            continue
+        if loud & shouts or grown & parts:
             continue
         if (
             stammers(clause)
@@ -87,10 +95,16 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
             continue
         said.update(stems)
         loud |= shouts
+        grown |= parts
         whole.append(set(stems))
         runs.update(own_runs)
         kept.append(clause)
     return kept
+
+
+def _meant(text: str) -> list[str]:
+    """Content stems, all names of a photograph as one."""
+    return ["photo" if stem in _PHOTO else stem for stem in content_stems(text)]
 
 
 def stammers(phrase: str) -> bool:

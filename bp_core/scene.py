@@ -90,20 +90,26 @@ _TROPICAL = _stems(
     "dinosaur tiger leopard jaguar elephant monkey ape gorilla chimpanzee orangutan snake frog "
     "parrot toucan macaw"
 )
-# Who or what can be cute or fierce. A grown man, a mug or a street is not.
-_SPIRITED = _AFIELD | _stems(
-    "girl boy child kid baby toddler infant teenager princess prince fairy elf mermaid angel "
-    "character hero heroine warrior knight samurai viking ninja pirate robot android clown "
-    "daughter son schoolgirl bride "
-    "animal creature beast monster alien pet dog puppy corgi poodle husky retriever cat kitten "
-    "kitty tabby bunny hare hamster mouse rat hedgehog raccoon otter beaver panda koala sloth "
+_ANIMALS = _AFIELD | _stems(
+    "animal pet dog puppy corgi poodle husky retriever schnauzer terrier dachshund bulldog beagle "
+    "chihuahua dalmatian cat kitten kitty tabby bunny hare hamster mouse rat hedgehog raccoon "
+    "otter beaver panda koala sloth "
     "monkey gorilla ape chimpanzee orangutan frog toad turtle tortoise lizard snake crocodile "
     "alligator fish goldfish shark octopus squid crab lobster shrimp snail insect butterfly "
     "bee bug beetle spider chick chicken hen rooster parrot pigeon sparrow robin goose turkey "
     "ostrich peacock penguin whale dolphin seal walrus pig piglet boar donkey mule pony llama "
     "alpaca lamb calf hippo hippopotamus rhino rhinoceros panther cheetah jaguar lynx bat bull "
-    "ox buffalo bison dino phoenix griffin werewolf orc goblin gnome dwarf troll ogre imp "
-    "toy doll plush plushie teddy mascot pokemon chibi kawaii cute anthro furry"
+    "ox buffalo bison dino"
+)
+# What an animal's portrait is no reason for.
+_HUMAN = _stems("hair haired hairstyle skin lip cheek makeup beard mustache freckle smile")
+# Who or what can be cute or fierce. A grown man, a mug or a street is not.
+_SPIRITED = _ANIMALS | _stems(
+    "girl boy child kid baby toddler infant teenager princess prince fairy elf mermaid angel "
+    "character hero heroine warrior knight samurai viking ninja pirate robot android clown "
+    "daughter son schoolgirl bride creature beast monster alien phoenix griffin werewolf orc "
+    "goblin gnome dwarf troll ogre imp toy doll plush plushie teddy mascot pokemon chibi kawaii "
+    "cute anthro furry"
 )
 _TEMPERS = _stems("cute adorable kawaii chibi fierce ferocious")
 # What a phrase says, and what must be there for it.
@@ -209,11 +215,15 @@ def has_people(text: str) -> bool:
 def adds_people(clause: str, raw: str = "") -> bool:
     """True when `clause` brings into `raw` a person or a part of one, somebody beside those who
     are there, or makes a portrait of it."""
+    own, told = _told(clause), _told(raw)
     if not has_people(raw):
-        return not (_TELLTALES - _told(raw)).isdisjoint(_told(clause))
-    if not (_PERSONS - _told(raw)).isdisjoint(_told(clause)):
+        return not (_TELLTALES - told).isdisjoint(own)
+    if not (_PERSONS - told).isdisjoint(own):
         return True
-    return not _FRAMINGS.isdisjoint(_told(clause)) and _FRAMED.isdisjoint(_told(raw))
+    framed_animal = not _ANIMALS.isdisjoint(told) and told & _WELCOMING <= _FRAMINGS
+    if framed_animal and not (_HUMAN - told).isdisjoint(own):
+        return True
+    return not _FRAMINGS.isdisjoint(own) and _FRAMED.isdisjoint(told)
 
 
 def is_outdoors(text: str) -> bool:

@@ -76,6 +76,29 @@ def test_nobody_says_very_twice():
     assert admissible(tail, "a cat") == ["very moody", "highly detailed", "ultra hd"]
 
 
+def test_a_photograph_has_three_names_for_one_thing():
+    assert admissible("professional photography, professional photograph, 85mm photo", "a man") == [
+        "professional photography",
+        "85mm photo",
+    ]
+    assert admissible("photo, dslr photograph", "a house") == ["photo"]
+    # The artist's own is theirs: what is added to it may tell how it was taken.
+    assert admissible("professional photography", "a photo of a house") != []
+    assert admissible("photo", "a photo of a house") == []
+
+
+def test_nobody_has_two_faces():
+    tail = "gorgeous face, pretty face, very long hair, curly hair, soft skin"
+    assert admissible(tail, "a woman") == ["gorgeous face", "very long hair", "soft skin"]
+
+
+def test_an_animals_portrait_is_no_reason_for_hair():
+    tail = "long hair, soft smile, pale skin, 85mm"
+    assert admissible(tail, "portrait of a stoic schnauzer") == ["85mm"]
+    assert admissible("long hair", "portrait of a woman and a dog") == ["long hair"]
+    assert admissible("brown eyes", "portrait of a dog") == ["brown eyes"]
+
+
 def test_phrases_that_break_off_are_left_out():
     assert admissible("trending on, with a, fog, close up", "a cat") == ["fog", "close up"]
     assert admissible("a gorgeous, in a fantastic, a forest, gorgeous", "a cat") == ["gorgeous"]
