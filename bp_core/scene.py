@@ -44,6 +44,20 @@ _TELLTALES = _PEOPLE | _stems("wear smile attractive muscular")
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
 _FRAMINGS = _stems("portrait portraiture selfie headshot")
 _FRAMED = _FRAMINGS | _stems("face bust closeup")
+# What is seen of somebody near by, and what says that somebody is: a framing, such a part, or one
+# of those who are mostly drawn for their looks …
+_FEATURES = _stems("face facial skin lip makeup")
+_NEAR_BY = _FRAMED | _stems(
+    "portait potrait facial skin lip makeup eye hair haired hairstyle beard freckle character "
+    "model cosplay fashion queen king prince princess knight warrior wizard witch mage sorcerer "
+    "sorceress elf vampire angel demon god goddess fairy mermaid samurai ninja hero heroine "
+    "superhero villain cyborg android emperor empress druid shaman bride"
+)
+# … and what says that there is more to see: a man holding a surfboard has no perfect lips.
+_SCENE = re.compile(
+    r"\b(?:in|on|onto|at|near|by|over|under|behind|beside|between|through|next|into|from|while"
+    r"|(?!wearing|looking|staring|smiling|string|bring|king|ring)\w{2,}ing)\b"
+)
 # A place, or a time of day that only a sky shows: no sunset in a bathroom, no lake behind a sofa.
 _PLACES = _stems(
     "sunset sunrise dusk dawn hour landscape scenery skyline horizon sea ocean beach "
@@ -214,7 +228,7 @@ def has_people(text: str) -> bool:
 
 def adds_people(clause: str, raw: str = "") -> bool:
     """True when `clause` brings into `raw` a person or a part of one, somebody beside those who
-    are there, or makes a portrait of it."""
+    are there, the face of somebody far off, or makes a portrait of it."""
     own, told = _told(clause), _told(raw)
     if not has_people(raw):
         return not (_TELLTALES - told).isdisjoint(own)
@@ -222,6 +236,9 @@ def adds_people(clause: str, raw: str = "") -> bool:
         return True
     framed_animal = not _ANIMALS.isdisjoint(told) and told & _WELCOMING <= _FRAMINGS
     if framed_animal and not (_HUMAN - told).isdisjoint(own):
+        return True
+    far_off = _NEAR_BY.isdisjoint(told) and _SCENE.search(raw.lower())
+    if far_off and not (_FEATURES - told).isdisjoint(own):
         return True
     return not _FRAMINGS.isdisjoint(own) and _FRAMED.isdisjoint(told)
 

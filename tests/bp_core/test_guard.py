@@ -92,6 +92,18 @@ def test_nobody_has_two_faces():
     assert admissible(tail, "a woman") == ["gorgeous face", "very long hair", "soft skin"]
 
 
+def test_a_face_far_off_is_not_seen():
+    far = ["a man in a wetsuit holding up a surfboard", "two girls eating food", "a boy on a bike"]
+    near = [
+        "a woman", "a princess on a balcony", "close-up of a man in the rain",
+        "a girl with a pearl", "a woman with red hair sitting on a bench",
+        "an old woman wearing a hat",
+    ]  # fmt: skip
+    assert all(adds_people("perfect lips", raw) and adds_people("pretty face", raw) for raw in far)
+    assert not any(adds_people("gorgeous face", raw) for raw in near)
+    assert not adds_people("blue eyes", far[0]) and not adds_people("soft smile", far[1])
+
+
 def test_an_animals_portrait_is_no_reason_for_hair():
     tail = "long hair, soft smile, pale skin, 85mm"
     assert admissible(tail, "portrait of a stoic schnauzer") == ["85mm"]
