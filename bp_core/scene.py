@@ -47,16 +47,19 @@ _FRAMED = _FRAMINGS | _stems("face bust closeup")
 # What is seen of somebody near by, and what says that somebody is: a framing, such a part, or one
 # of those who are mostly drawn for their looks …
 _FEATURES = _stems("face facial skin lip makeup")
-_NEAR_BY = _FRAMED | _stems(
-    "portait potrait facial skin lip makeup eye hair haired hairstyle beard freckle character "
-    "model cosplay fashion queen king prince princess knight warrior wizard witch mage sorcerer "
-    "sorceress elf vampire angel demon god goddess fairy mermaid samurai ninja hero heroine "
-    "superhero villain cyborg android emperor empress druid shaman bride"
+_NEAR_BY = _FRAMED.union(
+    _FEATURES,
+    _stems(
+        "portait potrait eye hair haired hairstyle beard freckle character model cosplay fashion "
+        "queen king prince princess knight warrior wizard witch mage sorcerer sorceress elf "
+        "vampire angel demon god goddess fairy mermaid samurai ninja hero heroine superhero "
+        "villain cyborg android emperor empress druid shaman bride"
+    ),
 )
 # … and what says that there is more to see: a man holding a surfboard has no perfect lips.
 _SCENE = re.compile(
     r"\b(?:in|on|onto|at|near|by|over|under|behind|beside|between|through|next|into|from|while"
-    r"|(?!wearing|looking|staring|smiling|string|bring|king|ring)\w{2,}ing)\b"
+    r"|(?!(?:wearing|looking|staring|smiling|painting|drawing|string)\b)\w{2,}ing)\b"
 )
 # A place, or a time of day that only a sky shows: no sunset in a bathroom, no lake behind a sofa.
 _PLACES = _stems(

@@ -52,6 +52,7 @@ from train.sft import read_pairs
 
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
+# Arguments that `rewrite` takes over.
 _HOW = ("model", "reward", "pairs", "n", "seed", "temperature")
 # Share of a rewrite's words that one learned beside it may have.
 _ALIKE = 1 / 3
@@ -193,9 +194,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
-    parser.add_argument("--best", type=int, default=1, help="of those are learned, unlike ones")
+    parser.add_argument(
+        "--best", type=int, default=1, help="of them are learned, unlike each other"
+    )
     parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--pairs", help="of train/collect.py: what people write is learned alone")
+    parser.add_argument("--pairs", help="of train/collect.py: only what people write is learned")
     parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
     parser.add_argument("--words_min", type=int, default=8, help="words that an expansion adds")
     parser.add_argument("--rewrite_words_min", type=int, default=5, help="that a free rewrite adds")
