@@ -73,10 +73,11 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     runs: set[tuple[str, ...]] = set()
     kept = []
     for clause in clauses(tail):
-        stems, run = _meant(clause), words(clause)
+        own, run = content_stems(clause), words(clause)
+        stems = _meant(own)
         shouts, parts = _LOUDER.intersection(run), _GROWN.intersection(run)
-        news = _meant(" ".join(w for w in run if w not in _LOUDER)) or stems
-        if not stems or taken.intersection(content_stems(clause)) or said.issuperset(news):
+        news = _meant(content_stems(" ".join(w for w in run if w not in _LOUDER))) or stems
+        if not stems or taken.intersection(own) or said.issuperset(news):
             continue
         if loud & shouts or grown & parts:
             continue
@@ -102,9 +103,9 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     return kept
 
 
-def _meant(text: str) -> list[str]:
-    """Content stems, all names of a photograph as one."""
-    return ["photo" if stem in _PHOTO else stem for stem in content_stems(text)]
+def _meant(stems: Sequence[str]) -> list[str]:
+    """The stems, all names of a photograph as one."""
+    return ["photo" if stem in _PHOTO else stem for stem in stems]
 
 
 def stammers(phrase: str) -> bool:

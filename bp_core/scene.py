@@ -107,6 +107,7 @@ _TROPICAL = _stems(
     "dinosaur tiger leopard jaguar elephant monkey ape gorilla chimpanzee orangutan snake frog "
     "parrot toucan macaw"
 )
+# Whose portrait shows no person.
 _ANIMALS = _AFIELD | _stems(
     "animal pet dog puppy corgi poodle husky retriever schnauzer terrier dachshund bulldog beagle "
     "chihuahua dalmatian cat kitten kitty tabby bunny hare hamster mouse rat hedgehog raccoon "

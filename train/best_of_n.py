@@ -53,9 +53,7 @@ from train.sft import read_pairs
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
 # Arguments that `rewrite` takes over.
-_HOW = ("model", "reward", "pairs", "n", "seed", "temperature")
-# Share of a rewrite's words that one learned beside it may have.
-_ALIKE = 1 / 3
+_HOW = ("model", "reward", "pairs", "n", "seed")
 COLUMNS = ["raw_prompt", "prompt", "mode", "source", "added", "gain"]
 
 
@@ -108,7 +106,8 @@ def options(
         kept = added if people is None else tuple(people.tidy(added))
         if kept == added:
             target = ", ".join(added) if mode == "expand" else parse(candidate.text).prose
-            found[added] = Option(target, added, float(candidate.score))
+            # Candidates come best first; free rewrites may add the same and be worded otherwise.
+            found.setdefault(added, Option(target, added, float(candidate.score)))
         elif kept and mode == "expand":
             cut[kept] = parse(parsed.expand(", ".join(kept))).prose
     cut = {added: text for added, text in cut.items() if added not in found}
@@ -138,23 +137,6 @@ def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Op
     return max((o for o in several if o.gain > 0), key=worth, default=None)
 
 
-def choose_several(
-    several: Sequence[Option], k: int, stock: StockWords, weights: Weights
-) -> list[Option]:
-    """At most k options by worth, each with few words of those before it."""
-    left, chosen = list(several), []
-    while len(chosen) < k and (best := choose(left, stock, weights)) is not None:
-        chosen.append(best)
-        left = [option for option in left if _likeness(option, best) < _ALIKE]
-    return chosen
-
-
-def _likeness(option: Option, other: Option) -> float:
-    """Share of an option's added words that another has, too."""
-    own, theirs = (set(words(" ".join(o.added).lower())) for o in (option, other))
-    return len(own & theirs) / max(1, len(own))
-
-
 def rewrite(
     prompts: Sequence[str],
     mode: str,
@@ -165,12 +147,11 @@ def rewrite(
     pairs: str | None,
     n: int,
     seed: int,
-    temperature: float,
 ) -> list[list[Option]]:
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
     rewriter, people = _load(model, reward), pairs and _people(pairs)
     seeds = [(seed << 32) + first + i for i in range(len(prompts))]
-    results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds, temperature=temperature)
+    results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds)
     return [options(result, mode, rewriter.reward, people) for result in results]
 
 
@@ -194,10 +175,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
-    parser.add_argument(
-        "--best", type=int, default=1, help="of them are learned, unlike each other"
-    )
-    parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--pairs", help="of train/collect.py: only what people write is learned")
     parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
     parser.add_argument("--words_min", type=int, default=8, help="words that an expansion adds")
@@ -212,8 +189,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/best"))
     args = parser.parse_args(argv)
-    if min(args.workers, args.count, args.best) < 1:
-        raise InputError("--workers, --count and --best must be 1 or more")
+    if args.workers < 1 or args.count < 1:
+        raise InputError("--workers and --count must be 1 or more")
     # What can be wrong is found out before anything is rewritten.
     if args.company_weight and not args.pairs:
         raise InputError("--company_weight needs --pairs: give the pairs of train/collect.py")
@@ -249,7 +226,7 @@ def main(argv: list[str] | None = None) -> None:
     weights = Weights(
         args.stock_weight, args.stock_limit, args.relevance_weight, args.company_weight
     )
-    write(pairs(prompts, modes, found, weights, args.best), again, args.out)
+    write(pairs(prompts, modes, found, weights), again, args.out)
 
 
 def anything(phrase: str) -> bool:
@@ -304,16 +281,16 @@ def vectors(texts: list[str], encoder: Path, last: int, workers: int) -> np.ndar
 
 
 def pairs(
-    prompts: list[str], modes: list[str], found: list[list[Option]], weights: Weights, k: int = 1
+    prompts: list[str], modes: list[str], found: list[list[Option]], weights: Weights
 ) -> list[dict]:
-    """At most k rows for each prompt that has something to be learned."""
+    """A row for each prompt that has something to be learned."""
     stock, rows = StockWords(), []
     for mode, start in zip(modes, range(0, len(prompts), _PART), strict=True):
         part = slice(start, start + _PART)
         chosen = [
             (prompt, option)
             for prompt, several in zip(prompts[part], found[part], strict=True)
-            for option in choose_several(several, k, stock, weights)
+            if (option := choose(several, stock, weights)) is not None
         ]
         stock.add([option.added for _, option in chosen])
         rows += [

@@ -9,7 +9,7 @@ from bp_core.errors import InputError
 from bp_core.rewriter import Candidate, Result
 from tests.bp_core.test_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Option, Weights, choose, choose_several, options
+from train.best_of_n import Option, Weights, choose, options
 from train.phrasing import Attested, People
 from train.rl.rewards import StockWords
 
@@ -44,18 +44,6 @@ def test_phrases_that_fit_are_worth_more():
     assert choose([fits, gains], StockWords(), Weights(company=0.1)) == fits
 
 
-def test_several_are_chosen_that_share_few_words():
-    several = [
-        option("oil painting, canvas, thick brush", 0.3),
-        option("oil painting, canvas, 8k", 0.29),
-        option("35mm, film grain, thick fog", 0.2),
-        option("pencil, paper", -0.1),
-    ]
-    found = choose_several(several, 3, StockWords(), Weights())
-    assert found == [several[0], several[2]]
-    assert choose_several(several, 1, StockWords(), Weights()) == several[:1]
-
-
 class Length:
     """A reward of one for each word."""
 
@@ -76,6 +64,13 @@ def result(*tails, prompt="a cat <lora:x:1>"):
 def test_a_target_is_what_the_mode_writes(mode, target):
     found = options(result(("oil", "8k")), mode, Length())
     assert found == [Option(target, ("oil", "8k"), 0.2)]
+
+
+def test_of_rewrites_that_add_the_same_the_best_is_kept():
+    best = Candidate("a cat, oil", 0, ("oil",), 1.0, (), 5, -1.0, score=0.3)
+    other = Candidate("one cat, oil", 1, ("oil",), 1.0, (), 5, -1.0, score=0.2)
+    found = options(Result("a cat", best.text, (best, other)), "rewrite", Length())
+    assert found == [Option("a cat, oil", ("oil",), 0.3)]
 
 
 def test_what_nobody_writes_is_cut_and_the_rest_scored_anew():
