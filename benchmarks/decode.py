@@ -49,9 +49,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--dtype", default="float32", help="of the weights peers start from")
     parser.add_argument(
-        "--ours", nargs="+", default=["plain", *quant.KINDS],
-        help="our kinds: plain, float16, int8; float16-untraced shows what tracing brings, "
-        "int8-trimmed what an output head of fewer tokens does",
+        "--ours", nargs="+", default=["plain", *quant.KINDS, *(f"{k}-numba" for k in quant.KINDS)],
+        help="our kinds: plain, float16, int8 by FBGEMM, float16-numba, int8-numba; "
+        "float16-untraced shows what tracing brings, int8-trimmed what an output head of fewer "
+        "tokens does",
     )  # fmt: skip
     parser.add_argument("--kept", type=float, default=0.5, help="share of tokens in a trimmed head")
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
@@ -68,11 +69,12 @@ def main() -> None:
         weight, _, variant = kind.partition("-")
         head = config.vocab_size
         kept = None
-        if variant == "trimmed" and weight != "plain":
+        if "trimmed" in variant and weight != "plain":
             head = int(head * args.kept)
             kept = torch.linspace(0, config.vocab_size - 1, head, dtype=torch.float64).long()
         if weight != "plain":
-            network = quant.pack(network, weight, kept)
+            engine = "numba" if "numba" in variant else "fbgemm"
+            network = quant.pack(network, weight, kept, engine=engine)
         if variant == "untraced":
             network.fast_advance = None
         name = f"ours {args.dtype if weight == 'plain' else kind}"
@@ -117,8 +119,9 @@ def read_weights(model: str, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor
 
 
 def our_decoder(network: Bloom, params: SamplingParams) -> Callable[[list[int], int, int], None]:
-    if network.fast_advance is not None:
-        network.fast_advance.after = 1  # what a network that has run for a while does
+    if isinstance(network.fast_advance, quant.LateAdvance):
+        network.fast_advance.traced_after = 1  # what a network that has run for a while does
+        network.fast_advance.compiled_after = -1
 
     def decode(prompt: list[int], n: int, new: int) -> None:
         generate(network, [prompt], eos=NO_END, n=n, params=params)

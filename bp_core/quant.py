@@ -1,23 +1,29 @@
 """Linear layers packed for the processor, as drop-in modules: half precision or 8-bit weights.
 
-Decoding reads every weight for every token, so bytes decide. FBGEMM, which PyTorch carries for
-x86, multiplies float32 activations by weights packed in half precision or 8 bits; both kinds here
-treat each row by itself, so a candidate does not depend on those decoded beside it. Packed
-networks are for inference on the CPU and cannot be moved.
+Decoding reads every weight for every token, so bytes decide. Two engines multiply float32
+activations by weights packed in half precision or 8 bits: FBGEMM, which PyTorch carries for x86,
+and, faster where numba is installed, our own products (see `compiled`). All treat each row by
+itself, so a candidate does not depend on those decoded beside it. Packed networks are for
+inference on the CPU and cannot be moved.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import logging
+import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .bloom import Bloom
+from . import compiled
+from .bloom import Bloom, BloomConfig
+from .compiled import CompiledAdvance, TiledLinear
 from .errors import ModelError
 from .trim import TrimmedHead
 
@@ -115,15 +121,26 @@ class Int8Linear(nn.Module):
         return y * scale if self.bias is None else torch.addcmul(self.bias, y, scale)
 
 
+def _tiled_half(weight: Tensor, bias: Tensor | None) -> TiledLinear:
+    return TiledLinear(weight.half(), None, bias)
+
+
+def _tiled_int8(weight: Tensor | Rounded, bias: Tensor | None) -> TiledLinear:
+    rounded = weight if isinstance(weight, Rounded) else Rounded.of(weight)
+    return TiledLinear(rounded.levels, rounded.scales, bias)
+
+
 _HEAD = "word_embeddings"  # tied to the output head
 
-KINDS: dict[str, type[HalfLinear | Int8Linear]] = {"float16": HalfLinear, "int8": Int8Linear}
+KINDS = "float16", "int8"
+_FBGEMM = {"float16": HalfLinear, "int8": Int8Linear}
+_NUMBA = {"float16": _tiled_half, "int8": _tiled_int8}
 
 
 def best_kind(parameters: int) -> str | None:
     """The fastest kind for a network of this size on this processor; None to leave it as it is."""
     kind = "int8" if parameters >= _WORTH_8_BITS else "float16"
-    return kind if _can(KINDS[kind].operation) else None
+    return kind if _can(_FBGEMM[kind].operation) or _compiles(kind) else None
 
 
 def pack(
@@ -131,40 +148,65 @@ def pack(
     kind: str,
     kept: Tensor | None = None,
     rounded: Mapping[str, Rounded] | None = None,
+    engine: str | None = None,
 ) -> Bloom:
     """Replace every linear layer, and the head, by a packed one; the network itself is returned.
 
     Weights may be of any floating type; afterwards the network computes in float32.
 
     Args:
-        kind: a key of KINDS.
+        kind: one of KINDS.
         kept: ids that the head is trimmed to (see `trim`); all when None.
         rounded: for "int8", what `round_all` once made of these weights.
+        engine: "numba" or "fbgemm"; None for the best. That is numba's where it is installed, but
+            a small network begins with FBGEMM's, which need no compiling, and goes over later.
 
     Raises:
-        ModelError: this processor or this PyTorch has no such kernel.
+        ModelError: this machine has no such engine.
     """
-    make = KINDS[kind]
-    if not _can(make.operation):
-        raise ModelError(f"{kind} weights cannot be packed on this machine: use dtype float32")
-    rounded = rounded or {}
-    engine = torch.backends.quantized.engine
+    if kind not in KINDS:
+        raise ModelError(f"weights cannot be packed as {kind}: use {' or '.join(KINDS)}")
+    fbgemm = _can(_FBGEMM[kind].operation)
+    small = sum(p.numel() for p in network.parameters()) < _WORTH_8_BITS
+    if engine is None:
+        engine = "fbgemm" if fbgemm and (small or not _compiles(kind)) else "numba"
+    if engine == "numba":
+        if not _compiles(kind):
+            raise ModelError(
+                f"{kind} weights cannot be packed on this machine: use dtype float32, or install "
+                'numba: pip install "beautifulprompt[fast]"'
+            )
+        _replace(network, _NUMBA[kind], kept, rounded or {})
+        network.fast_advance = CompiledAdvance(network) if CompiledAdvance.fits(network) else None
+        return network
+    if not fbgemm:
+        raise ModelError(f"this PyTorch has no FBGEMM for {kind} weights: use engine numba")
+    unpacked = None
+    if small and compiled.installed() and CompiledAdvance.fits(network):
+        unpacked = Bloom.from_tensors(network.config, list(network.named_parameters()))
+    before = torch.backends.quantized.engine
     # The "x86" engine would hand some processors to oneDNN, which lacks these products.
     torch.backends.quantized.engine = "fbgemm"
     try:
-        for name, module in list(network.named_modules()):
-            owner, _, leaf = name.rpartition(".")
-            if isinstance(module, nn.Linear):
-                layer = make(rounded.get(name, module.weight), module.bias)
-                setattr(network.get_submodule(owner), leaf, layer)
-            elif isinstance(module, nn.LayerNorm):
-                module.float()
-        table = rounded.get(_HEAD, network.word_embeddings.weight)
-        network.head = make(table, None) if kept is None else TrimmedHead(table, kept, make)
+        _replace(network, _FBGEMM[kind], kept, rounded or {})
     finally:
-        torch.backends.quantized.engine = engine
-    network.fast_advance = LateTrace(network)
+        torch.backends.quantized.engine = before
+    network.fast_advance = LateAdvance(network, unpacked, kind)
     return network
+
+
+def _replace(
+    network: Bloom, make: Callable, kept: Tensor | None, rounded: Mapping[str, Rounded]
+) -> None:
+    for name, module in list(network.named_modules()):
+        owner, _, leaf = name.rpartition(".")
+        if isinstance(module, nn.Linear):
+            layer = make(rounded.get(name, module.weight), module.bias)
+            setattr(network.get_submodule(owner), leaf, layer)
+        elif isinstance(module, nn.LayerNorm):
+            module.float()
+    table = rounded.get(_HEAD, network.word_embeddings.weight)
+    network.head = make(table, None) if kept is None else TrimmedHead(table, kept, make)
 
 
 def round_all(network: Bloom) -> Iterator[tuple[str, Rounded]]:
@@ -174,28 +216,45 @@ def round_all(network: Bloom) -> Iterator[tuple[str, Rounded]]:
             yield name, Rounded.of(module.weight)
 
 
-class LateTrace:
-    """`Bloom.advance`, from a certain call on through a TorchScript trace of it.
+class LateAdvance:
+    """`Bloom.advance`, traced or compiled once a network has been used for a while.
 
-    Python's part of a step of a small network is as long as the arithmetic; a trace drops it and
-    gives the same numbers. Making one takes as long as it saves in about a hundred steps, so a
-    network that writes a single prompt never pays for it.
+    Python's part of a step of a small network is as long as the arithmetic. A TorchScript trace
+    drops it and gives the same numbers; making one takes as long as it saves in about a hundred
+    steps, so a network that writes a single prompt never pays for it. What numba compiles is
+    faster still, but takes a second to load, and several when it is compiled for the first time
+    on a machine: that is done in a thread, for networks in steady use.
     """
 
-    after = 128
+    traced_after = 128
+    compiled_after = 1024
 
-    def __init__(self, network: Bloom) -> None:
+    def __init__(self, network: Bloom, unpacked: Bloom | None, kind: str) -> None:
+        """Of a network of FBGEMM's layers.
+
+        Args:
+            unpacked: the same network before it was packed, to be compiled; None for never.
+        """
         # The same layers in another object: the network itself holds us, and would live on in a
         # cycle with its trace until somebody collects it.
         self._network = copy.copy(network)
+        self._unpacked, self._kind = unpacked, kind
         self._calls = 0
         self._advance = self._network.advance
+        self.compiling: threading.Thread | None = None
 
     def __call__(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
         self._calls += 1
-        if self._calls == self.after:
+        if self._calls == self.traced_after:
             self._trace()
+        if self._calls == self.compiled_after and self._unpacked is not None:
+            self.compiling = threading.Thread(target=self._compile)
+            self.compiling.start()
         return self._advance(ids, bias, kv)
+
+    def _compile(self) -> None:
+        with contextlib.suppress(ModelError):  # `_compiles` has said why; it goes on as it is
+            self._advance = pack(self._unpacked, self._kind, engine="numba").fast_advance
 
     def _trace(self) -> None:
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
@@ -217,6 +276,38 @@ class _Advance(nn.Module):
 
     def forward(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
         return self.network.advance(ids, bias, kv)
+
+
+@functools.cache
+def _compiles(kind: str) -> bool:
+    """Whether numba is there and what it makes of our kernels is right: hosts bring old versions,
+    and some that do not fit their numpy. Compiling takes seconds, once on a machine."""
+    if not compiled.installed():
+        return False
+    try:
+        config = BloomConfig(vocab_size=40, hidden_size=96, n_layer=2, n_head=2)
+        with torch.device("meta"):
+            shapes = {name: p.shape for name, p in Bloom(config).named_parameters()}
+        tensors = {
+            name: torch.arange(shape.numel()).add(i).mul(1.7).sin().mul(0.3).view(shape)
+            for i, (name, shape) in enumerate(shapes.items())
+        }
+        plain, packed = (Bloom.from_tensors(config, tensors.items()) for _ in range(2))
+        _replace(packed, _NUMBA[kind], None, {})
+        packed.fast_advance = CompiledAdvance(packed)
+        with torch.inference_mode():
+            found = []
+            for network in (plain, packed):
+                _, cache = network.prefill([[1, 2, 3], [4]], room=1)
+                found.append(network.step(torch.tensor([5, 6]), cache))
+        off = (found[0] - found[1]).norm() / found[0].norm()
+        if not off < {"float16": 0.002, "int8": 0.03}[kind]:
+            raise ArithmeticError(f"off by {off:.1%}")
+    except Exception as error:  # numba, llvmlite and LLVM have many kinds
+        message = str(error).strip().splitlines() or [type(error).__name__]
+        logging.getLogger(__name__).warning("numba is not used for decoding: %s", message[0])
+        return False
+    return True
 
 
 def _can(operation: str) -> bool:

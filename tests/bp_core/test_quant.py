@@ -101,7 +101,7 @@ def test_seeds_hold_for_packed_networks(bloom, kind):
 @pytest.mark.parametrize("kind", quant.KINDS)
 def test_a_network_that_goes_on_is_traced_and_writes_the_same(bloom, kind):
     network = quant.pack(bloom(), kind)
-    network.fast_advance.after = 20  # in the midst of the first decoding
+    network.fast_advance.traced_after = 20  # in the midst of the first decoding
     first = generate(network, PROMPTS, eos=3, n=4, seed=7)
     assert isinstance(network.fast_advance._advance, torch.jit.ScriptModule)
     again = generate(network, PROMPTS, eos=3, n=4, seed=7)
@@ -113,7 +113,7 @@ def test_a_network_that_goes_on_is_traced_and_writes_the_same(bloom, kind):
 def test_a_traced_network_ends_with_its_last_user(bloom):
     """Without waiting for a collection of cycles."""
     network = quant.pack(bloom(), "float16")
-    network.fast_advance.after = 5
+    network.fast_advance.traced_after = 5
     gc.disable()
     try:
         generate(network, PROMPTS, eos=3)
@@ -127,7 +127,7 @@ def test_a_traced_network_ends_with_its_last_user(bloom):
 
 def test_a_network_that_cannot_be_traced_goes_on_untraced(bloom, monkeypatch):
     network = quant.pack(bloom(), "float16")
-    network.fast_advance.after = 5
+    network.fast_advance.traced_after = 5
     monkeypatch.setattr(torch.jit, "trace", lambda *a, **k: 1 / 0)
     one = generate(network, PROMPTS, eos=3)
     network.fast_advance = None
@@ -150,6 +150,7 @@ def test_loading_packs_for_the_cpu(model_folder):
 
 def test_machines_without_the_kernels(bloom, model_folder, monkeypatch):
     monkeypatch.setattr(quant, "_can", lambda operation: False)
+    monkeypatch.setattr(quant, "_compiles", lambda kind: False)
     assert load(model_folder).network.head is None
     with pytest.raises(ModelError, match="use dtype float32"):
         load(model_folder, dtype="int8")

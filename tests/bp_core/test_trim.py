@@ -42,7 +42,7 @@ def test_the_kept_tokens_and_a_prompts_own_have_the_whole_heads_logits(bloom):
 @pytest.mark.parametrize("kind", quant.KINDS)
 def test_only_allowed_tokens_are_written(bloom, kind):
     network = quant.pack(bloom(), kind, kept=KEPT)
-    network.fast_advance.after = 10
+    network.fast_advance.traced_after = 10
     params = SamplingParams(temperature=3, top_k=0, top_p=1, repetition_penalty=1.1)
     for prompt, each in zip(
         PROMPTS, generate(network, PROMPTS, eos=-5, n=8, params=params), strict=True

@@ -1,0 +1,588 @@
+"""The products and the decode step of packed networks, compiled by numba for this processor.
+
+Imported only where numba is installed (see `compiled`). Weights lie in tiles of 4 outputs by 16 or
+32 inputs, one tile row after another, so that a product reads memory in one stream, which is what a
+processor fetches ahead of; four streams, a row each, reach half of that. What an output's sum is
+made of, and in which order, is the same however many rows there are: a candidate does not depend
+on its neighbours.
+
+`linear` and `advance` may be run by several threads at once, all with the same arguments: they
+share out the work in chunks, so a thread that the system takes away delays one chunk, and one that
+comes late finds nothing left to do. Arguments named as addresses are numbers: arrays of arrays, or
+of types that numba lacks, would cost more to pass than a small step takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+OUTPUTS = 4  # of a tile
+
+_features = llvm.get_host_cpu_features()
+_wide, _avx2 = _features.get("avx512bw"), _features.get("avx2")
+# Numbers of a sum that are added up at once, and rows that are multiplied at once: all their sums
+# are to stay in registers.
+_LANES, _ROWS = (16, 4) if _wide else (8, 2)
+# Products of 16-bit integers, added in pairs; None to multiply 8-bit weights as float32.
+_PAIRS = "llvm.x86.avx512.pmaddw.d.512" if _wide else "llvm.x86.avx2.pmadd.wd" if _avx2 else None
+# Activations of this size and 8-bit weights, so many of them, fit a sum of 32 bits.
+_LARGEST, _CHUNK = 8191, 2048
+
+# Activations that stay in the second cache while weights pass by.
+_BLOCK = 65536
+_SPINS = 2000  # looks at a counter before other threads of this core get their turn
+
+_FLOAT, _INDEX, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
+_FOUR = ir.VectorType(_FLOAT, OUTPUTS)
+_FASTER = {"nsz", "arcp", "contract", "reassoc"}  # sums may be reordered; inf and NaN stay
+
+if sys.platform == "win32":
+    _yield = ctypes.windll.kernel32.SwitchToThread
+else:
+    _yield = ctypes.CDLL(None).sched_yield
+llvm.add_symbol("beautifulprompt_yield", ctypes.cast(_yield, ctypes.c_void_p).value)
+_let_others = types.ExternalFunction("beautifulprompt_yield", types.int32())
+
+
+def _dot(rows: int):
+    """An intrinsic that multiplies one tile row, 4 outputs, with `rows` rows of activations.
+
+    kind is HALF or INT8, width and size the inputs and outputs of a row; the others are addresses:
+    of W in tiles, of activations as `_inputs` leaves them and each row's factor, of each output's
+    scale and bias, and of y, of which y[: rows, output : output + 4] is written.
+    """
+
+    @intrinsic
+    def dot(typing, kind, weight, output, x, factors, width, scale, bias, y, size):
+        def generate(context, builder, signature, args):
+            _, weight, output, x, factors, width, scale, bias, y, size = args
+            tile = _Int8Tile if kind == types.int8 else _HalfTile
+            if kind == types.int8 and _PAIRS is None:
+                tile = _Int8AsFloatTile
+            start = builder.mul(output, width)
+            weight = builder.gep(builder.inttoptr(weight, tile.weight.as_pointer()), [start])
+            x = builder.inttoptr(x, tile.activation.as_pointer())
+            y, scale, bias, factors = (
+                builder.inttoptr(address, _FLOAT.as_pointer())
+                for address in (y, scale, bias, factors)
+            )
+            places = [builder.gep(x, [builder.mul(width, _INDEX(r))]) for r in range(rows)]
+            sums = _sums(builder, tile, weight, places, width)
+            scale, bias = (_load(builder, each, output, _FOUR, 4) for each in (scale, bias))
+            for row in range(rows):
+                total = _sum_lanes(builder, sums[row * OUTPUTS : (row + 1) * OUTPUTS])
+                factor = builder.load(builder.gep(factors, [_INDEX(row)]))
+                factor = builder.insert_element(ir.Constant(_FOUR, ir.Undefined), factor, _LANE(0))
+                factor = builder.shuffle_vector(factor, factor, _mask([0] * OUTPUTS))
+                total = builder.fmul(total, builder.fmul(scale, factor))
+                total = builder.fadd(total, bias)
+                place = builder.add(builder.mul(size, _INDEX(row)), output)
+                place = builder.bitcast(builder.gep(y, [place]), _FOUR.as_pointer())
+                builder.store(total, place).align = 4
+            return context.get_dummy_value()
+
+        arguments = kind, weight, output, x, factors, width, scale, bias, y, size
+        return types.void(*arguments), generate
+
+    return dot
+
+
+class _HalfTile:
+    """float16 weights times float32 activations."""
+
+    inputs = 16  # of a tile
+    weight, activation = ir.HalfType(), _FLOAT
+    sum = ir.VectorType(_FLOAT, _LANES)
+    chunk = None  # inputs that one sum has room for
+
+    @classmethod
+    def weights(cls, builder, place):
+        """One output's weights of a tile, in vectors."""
+        stored = ir.VectorType(cls.weight, _LANES)
+        parts = range(0, cls.inputs, _LANES)
+        loaded = [_load(builder, place, _INDEX(part), stored, 1) for part in parts]
+        return [builder.fpext(each, cls.sum) for each in loaded]
+
+    @classmethod
+    def activations(cls, builder, place, at):
+        return [
+            _load(builder, place, builder.add(at, _INDEX(part)), cls.sum, 4)
+            for part in range(0, cls.inputs, _LANES)
+        ]
+
+    @classmethod
+    def add(cls, builder, total, weights, activations):
+        product = builder.fmul(weights, activations, flags=("contract",))
+        return builder.fadd(total, product, flags=("contract",))
+
+    @classmethod
+    def floats(cls, builder, total):
+        return total
+
+
+class _Int8AsFloatTile(_HalfTile):
+    """8-bit weights times float32 activations, where we know of no integer products."""
+
+    inputs = 32
+    weight = ir.IntType(8)
+
+    @classmethod
+    def weights(cls, builder, place):
+        stored = ir.VectorType(cls.weight, _LANES)
+        parts = range(0, cls.inputs, _LANES)
+        loaded = [_load(builder, place, _INDEX(part), stored, 1) for part in parts]
+        return [builder.sitofp(each, cls.sum) for each in loaded]
+
+
+class _Int8Tile:
+    """8-bit weights times 14-bit activations, in integers: twice as fast as float32, and exact."""
+
+    inputs = 32
+    weight, activation = ir.IntType(8), ir.IntType(16)
+    sum = ir.VectorType(ir.IntType(32), _LANES)
+    chunk = _CHUNK
+    _wide = ir.VectorType(ir.IntType(16), 2 * _LANES)
+
+    @classmethod
+    def weights(cls, builder, place):
+        stored = ir.VectorType(cls.weight, 2 * _LANES)
+        parts = range(0, cls.inputs, 2 * _LANES)
+        loaded = [_load(builder, place, _INDEX(part), stored, 1) for part in parts]
+        return [builder.sext(each, cls._wide) for each in loaded]
+
+    @classmethod
+    def activations(cls, builder, place, at):
+        return [
+            _load(builder, place, builder.add(at, _INDEX(part)), cls._wide, 2)
+            for part in range(0, cls.inputs, 2 * _LANES)
+        ]
+
+    @classmethod
+    def add(cls, builder, total, weights, activations):
+        kind = ir.FunctionType(cls.sum, [cls._wide, cls._wide])
+        pairs = builder.module.globals.get(_PAIRS) or ir.Function(builder.module, kind, _PAIRS)
+        # Where the processor adds these in the same instruction, LLVM makes it one.
+        return builder.add(total, builder.call(pairs, [weights, activations]))
+
+    @classmethod
+    def floats(cls, builder, total):
+        return builder.sitofp(total, ir.VectorType(_FLOAT, _LANES))
+
+
+def _sums(builder: ir.IRBuilder, tile, weight, places: list, width) -> list:
+    """Loops over the inputs of one tile row; a vector of float32 sums for each row and output."""
+    count = len(places) * OUTPUTS
+    floats = ir.VectorType(_FLOAT, _LANES)
+    before = builder.block
+    outer, inner, after_inner, after = (builder.append_basic_block() for _ in range(4))
+    builder.branch(outer)
+
+    builder.position_at_end(outer)
+    start = builder.phi(_INDEX)
+    start.add_incoming(_INDEX(0), before)
+    totals = [builder.phi(floats) for _ in range(count)]
+    end = width
+    if tile.chunk is not None:
+        end = builder.add(start, _INDEX(tile.chunk))
+        end = builder.select(builder.icmp_signed("<", end, width), end, width)
+    builder.branch(inner)
+
+    builder.position_at_end(inner)
+    at = builder.phi(_INDEX)
+    at.add_incoming(start, outer)
+    parts = [builder.phi(tile.sum) for _ in range(count)]
+    first = builder.gep(weight, [builder.mul(at, _INDEX(OUTPUTS))])
+    _fetch_ahead(builder, builder.gep(first, [builder.mul(width, _INDEX(OUTPUTS))]))
+    weights = [
+        tile.weights(builder, builder.gep(first, [_INDEX(i * tile.inputs)])) for i in range(OUTPUTS)
+    ]
+    added = []
+    for row, place in enumerate(places):
+        activations = tile.activations(builder, place, at)
+        for i in range(OUTPUTS):
+            total = parts[row * OUTPUTS + i]
+            for one, other in zip(weights[i], activations, strict=True):
+                total = tile.add(builder, total, one, other)
+            added.append(total)
+    following = builder.add(at, _INDEX(tile.inputs))
+    at.add_incoming(following, inner)
+    for part, now in zip(parts, added, strict=True):
+        part.add_incoming(ir.Constant(tile.sum, None), outer)
+        part.add_incoming(now, inner)
+    builder.cbranch(builder.icmp_signed("<", following, end), inner, after_inner)
+
+    builder.position_at_end(after_inner)
+    sums = []
+    for total, now in zip(totals, added, strict=True):
+        sums.append(builder.fadd(total, tile.floats(builder, now)))
+        total.add_incoming(ir.Constant(floats, None), before)
+        total.add_incoming(sums[-1], after_inner)
+    start.add_incoming(end, after_inner)
+    builder.cbranch(builder.icmp_signed("<", end, width), outer, after)
+    builder.position_at_end(after)
+    return sums
+
+
+def _fetch_ahead(builder: ir.IRBuilder, place) -> None:
+    """Ask for the 128 bytes at a place, which the processor may yet have to fetch from memory."""
+    address = builder.bitcast(place, ir.IntType(8).as_pointer())
+    name = "llvm.prefetch.p0"
+    kind = ir.FunctionType(ir.VoidType(), [address.type, _LANE, _LANE, _LANE])
+    prefetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    for line in (0, 64):
+        line = builder.gep(address, [_INDEX(line)])
+        builder.call(prefetch, [line, _LANE(0), _LANE(2), _LANE(1)])
+
+
+def _load(builder: ir.IRBuilder, start, index, kind, align: int):
+    loaded = builder.load(builder.bitcast(builder.gep(start, [index]), kind.as_pointer()))
+    loaded.align = align
+    return loaded
+
+
+def _mask(lanes: list[int]):
+    return ir.Constant(ir.VectorType(_LANE, len(lanes)), lanes)
+
+
+def _sum_lanes(builder: ir.IRBuilder, vectors: list):
+    """The sums of four vectors' lanes as one vector: halves are added to halves."""
+    width = _LANES  # of each sum's part of a vector
+    while width > 1:
+        width //= 2
+        joined = []
+        for i in range(0, len(vectors), 2):
+            first, second = vectors[i], vectors[min(i + 1, len(vectors) - 1)]
+            length = first.type.count + (second.type.count if len(vectors) > 1 else 0)
+            low = [j for j in range(length) if j // width % 2 == 0]
+            high = [j + width for j in low]
+            halves = [builder.shuffle_vector(first, second, _mask(half)) for half in (low, high)]
+            joined.append(builder.fadd(*halves))
+        vectors = joined
+    return vectors[0]
+
+
+_dot_1, _dot_most = _dot(1), _dot(_ROWS)
+
+# Weights' kinds, as `linear` and `advance` take them: of the weights' type (float16 stands as
+# uint16), 1 where products are of integers.
+HALF, INT8 = np.uint16(0), np.int8(_PAIRS is not None)
+TILES = {HALF.dtype: (OUTPUTS, _HalfTile.inputs), INT8.dtype: (OUTPUTS, _Int8Tile.inputs)}
+
+
+@intrinsic
+def _claim(typing, counters, index):
+    """Add one to a counter that threads share; what it was before."""
+
+    def generate(context, builder, signature, args):
+        place = _element(context, builder, signature, args)
+        return builder.atomic_rmw("add", place, _INDEX(1), "seq_cst")
+
+    return types.int64(counters, index), generate
+
+
+@intrinsic
+def _look(typing, counters, index):
+    """A counter that threads share, and all that they wrote before they raised it."""
+
+    def generate(context, builder, signature, args):
+        place = _element(context, builder, signature, args)
+        return builder.load_atomic(place, "acquire", 8)
+
+    return types.int64(counters, index), generate
+
+
+def _element(context, builder, signature, args):
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.gep(array.data, [args[1]])
+
+
+@intrinsic
+def _as_float(typing, bits):
+    """The float32 of an int32's bits."""
+
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], _FLOAT)
+
+    return types.float32(types.int32), generate
+
+
+def _compiled(function):
+    """Compiled at its first call, and kept on the disk for the next process."""
+    options = {"nogil": True, "fastmath": _FASTER, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that can be written to
+        return njit(**options)(function)
+
+
+@_compiled
+def _exp(x):
+    """e to the x within 2e-7 of it, in operations that a loop can do for many at once (Cephes)."""
+    x = min(max(x, np.float32(-87.0)), np.float32(88.0))
+    whole = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    x = x - whole * np.float32(0.693359375)
+    x = x - whole * np.float32(-2.12194440e-4)
+    y = np.float32(1.9875691500e-4)
+    y = y * x + np.float32(1.3981999507e-3)
+    y = y * x + np.float32(8.3334519073e-3)
+    y = y * x + np.float32(4.1665795894e-2)
+    y = y * x + np.float32(1.6666665459e-1)
+    y = y * x + np.float32(5.0000001201e-1)
+    y = y * x * x + x + np.float32(1.0)
+    return y * _as_float((np.int32(whole) + np.int32(127)) << np.int32(23))
+
+
+@_compiled
+def _normalise(x, weight, bias, epsilon, out):
+    """Layer norm of each row of x (n, hidden) into out."""
+    n, hidden = x.shape
+    for row in range(n):
+        total = np.float32(0.0)
+        for i in range(hidden):
+            total += x[row, i]
+        mean = total / np.float32(hidden)
+        total = np.float32(0.0)
+        for i in range(hidden):
+            total += (x[row, i] - mean) * (x[row, i] - mean)
+        factor = np.float32(1.0) / math.sqrt(total / np.float32(hidden) + np.float32(epsilon))
+        for i in range(hidden):
+            out[row, i] = (x[row, i] - mean) * factor * weight[i] + bias[i]
+
+
+@_compiled
+def _inputs(kind, x, integers, factors):
+    """Make x (n, inputs) ready for `_multiply`; the address of what is ready.
+
+    Args:
+        integers: (n, inputs) int16, for products in integers.
+        factors: (n,) float32, what the products are to be multiplied by.
+    """
+    n, width = x.shape
+    if kind == 0:
+        factors[:] = np.float32(1.0)
+        return x.ctypes.data
+    for row in range(n):
+        largest = np.float32(1e-12)
+        for i in range(width):
+            largest = max(largest, abs(x[row, i]))
+        factors[row] = largest / np.float32(_LARGEST)
+        inverse = np.float32(_LARGEST) / largest
+        for i in range(width):
+            integers[row, i] = np.int16(np.rint(x[row, i] * inverse))
+    return integers.ctypes.data
+
+
+@_compiled
+def _multiply(kind, weight, scale, bias, x, width, factors, y, first, last):
+    """y[:, first:last] = x Wᵀ scale + bias; first and last are multiples of 4.
+
+    Args:
+        weight: address of W in tiles.
+        x: address of what `_inputs` made ready of `width` inputs a row, and their factors.
+    """
+    n, size = y.shape
+    bytes_of_x = 4 if kind == 0 else 2
+    block = max(_ROWS, _BLOCK // width // _ROWS * _ROWS)
+    to_scale, to_bias = scale.ctypes.data, bias.ctypes.data
+    for start in range(0, n, block):
+        end = min(n, start + block)
+        for output in range(first, last, OUTPUTS):
+            row = start
+            while row < end:
+                to_x, to_y = x + row * width * bytes_of_x, y.ctypes.data + row * size * 4
+                to_factor = factors.ctypes.data + row * 4
+                if row + _ROWS <= end:
+                    _dot_most(kind, weight, output, to_x, to_factor, width, to_scale, to_bias,
+                              to_y, size)  # fmt: skip
+                    row += _ROWS
+                else:
+                    _dot_1(kind, weight, output, to_x, to_factor, width, to_scale, to_bias,
+                           to_y, size)  # fmt: skip
+                    row += 1
+
+
+@_compiled
+def _attend(qkv, head, dim, keys, offset, of_row, of_token, of_values, length, bias, out, scores):
+    """One head of every row: the last token's query over all keys so far, which it joins.
+
+    Args:
+        qkv: (n, 3 hidden), laid out (n_head, 3, dim).
+        keys: the whole cache, flat; this head's keys of row 0 begin at `offset`, its values
+            `of_values` behind, the next row's `of_row`, the next token's `of_token`.
+        bias: (1 or n, n_head, length).
+        out: (n, hidden).
+        scores: (length,) to work in.
+    """
+    n = len(qkv)
+    shrink = np.float32(1.0 / math.sqrt(dim))
+    for row in range(n):
+        query = qkv[row, head * 3 * dim : (head * 3 + 1) * dim]
+        start = offset + row * of_row
+        new = start + (length - 1) * of_token
+        for i in range(dim):
+            keys[new + i] = qkv[row, (head * 3 + 1) * dim + i]
+            keys[new + of_values + i] = qkv[row, (head * 3 + 2) * dim + i]
+        shift = bias[row if len(bias) > 1 else 0, head]
+        largest = np.float32(-np.inf)
+        for token in range(length):
+            key = keys[start + token * of_token : start + token * of_token + dim]
+            total = np.float32(0.0)
+            for i in range(dim):
+                total += query[i] * key[i]
+            scores[token] = total * shrink + shift[token]
+            largest = max(largest, scores[token])
+        total = np.float32(0.0)
+        for token in range(length):
+            scores[token] = _exp(scores[token] - largest)
+            total += scores[token]
+        target = out[row, head * dim : (head + 1) * dim]
+        target[:] = np.float32(0.0)
+        for token in range(length):
+            at = start + of_values + token * of_token
+            value = keys[at : at + dim]
+            share = scores[token] / total
+            for i in range(dim):
+                target[i] += share * value[i]
+
+
+@_compiled
+def _gelu(y, first, last):
+    """The tanh approximation, in place: x sigmoid(2u), which is x (1 + tanh u) / 2."""
+    for row in range(len(y)):
+        part = y[row, first:last]
+        for i in range(last - first):
+            x = part[i]
+            u = np.float32(0.79788456) * x * (np.float32(1.0) + np.float32(0.044715) * x * x)
+            part[i] = x / (np.float32(1.0) + _exp(np.float32(-2.0) * u))
+
+
+@_compiled
+def _wait(counters, stage, chunks):
+    """Until all chunks of a stage are done."""
+    spins = 0
+    while _look(counters, 2 * stage + 1) < chunks:
+        spins += 1
+        if spins > _SPINS:
+            _let_others()
+            spins = 0
+
+
+@_compiled
+def _lines(n, width):
+    """An empty array (n, width) float32 that begins where a line of the cache does."""
+    data = np.empty(n * width + 16, np.float32)
+    first = -(data.ctypes.data // 4) % 16
+    return data[first : first + n * width].reshape(n, width)
+
+
+@_compiled
+def _share(kind, weight, scale, bias, ready, width, factors, y, then, x, threads, counters, stage):
+    """One product, `_multiply`'s, shared by threads; returns when all of it is done.
+
+    Args:
+        then: what to do with y: 0 nothing, 1 add it to x (n, outputs), 2 GELU.
+        counters: of all stages, two each.
+    """
+    outputs = y.shape[1]
+    portions = 1 if threads == 1 else 4 * threads
+    size = -(-outputs // (portions * OUTPUTS)) * OUTPUTS
+    chunks = -(-outputs // size)
+    while True:
+        chunk = _claim(counters, 2 * stage)
+        if chunk >= chunks:
+            break
+        first, last = chunk * size, min(outputs, (chunk + 1) * size)
+        _multiply(kind, weight, scale, bias, ready, width, factors, y, first, last)
+        if then == 1:
+            x[:, first:last] += y[:, first:last]
+        elif then == 2:
+            _gelu(y, first, last)
+        _claim(counters, 2 * stage + 1)
+    _wait(counters, stage, chunks)
+
+
+@_compiled
+def linear(kind, weight, scale, bias, x, y, threads, counters):
+    """y (n, outputs) = x (n, inputs) Wᵀ scale + bias.
+
+    Args:
+        kind: HALF or INT8.
+        weight: address of W in tiles.
+        threads: how many share the work.
+        counters: (2,) int64 zeros.
+    """
+    n, width = x.shape
+    integers, factors = _lines(n, width // 2).view(np.int16), np.empty(n, np.float32)
+    ready = _inputs(kind, x, integers, factors)
+    _share(kind, weight, scale, bias, ready, width, factors, y, 0, y, threads, counters, 0)
+
+
+@_compiled
+def advance(
+    kind, weights, scales, biases, norms, last_norm, epsilon,
+    x, keys, strides, bias, qkv, context, inner, out, threads, counters,
+):  # fmt: skip
+    """One token a row through all layers: `Bloom.advance` for single tokens.
+
+    Args:
+        kind: HALF or INT8.
+        weights: (n_layer, 4) addresses of query_key_value, dense, dense_h_to_4h, dense_4h_to_h.
+        scales, biases: (n_layer, 9 hidden), of the four one after another.
+        norms: (n_layer, 4, hidden) weight and bias of the two layer norms.
+        last_norm: (2, hidden), of the norm behind all layers.
+        x: (n, hidden) the embedded tokens; overwritten.
+        keys: the cache's storage, flat; its place for the new tokens is filled.
+        strides: (7,) where the cache begins, its strides (layer, row, head, key or value, token),
+            and its length, the new tokens included.
+        bias: (1 or n, n_head, length) ALiBi and mask.
+        qkv, context, inner: (n, 3 hidden), (n, hidden), (n, 4 hidden) to work in, shared.
+        out: (n, hidden), the normed output.
+        counters: (8 n_layer,) int64 zeros.
+    """
+    n, hidden = x.shape
+    n_head = bias.shape[1]
+    dim = hidden // n_head
+    start, of_layer, of_row, of_head, of_values, of_token, length = strides
+    # What follows is each thread's own.
+    normed, scores = _lines(n, hidden), np.empty(length, np.float32)
+    integers, factors = _lines(n, hidden // 2).view(np.int16), np.empty(n, np.float32)
+    more_integers = _lines(n, 2 * hidden).view(np.int16)
+    a, b, c = 3 * hidden, 4 * hidden, 8 * hidden
+    for layer in range(len(weights)):
+        weight, scale, shift = weights[layer], scales[layer], biases[layer]
+        stage = 4 * layer
+
+        _normalise(x, norms[layer, 0], norms[layer, 1], epsilon, normed)
+        ready = _inputs(kind, normed, integers, factors)
+        while True:
+            head = _claim(counters, 2 * stage)
+            if head >= n_head:
+                break
+            _multiply(kind, weight[0], scale[:a], shift[:a], ready, hidden, factors, qkv,
+                      head * 3 * dim, (head + 1) * 3 * dim)  # fmt: skip
+            _attend(qkv, head, dim, keys, start + layer * of_layer + head * of_head, of_row,
+                    of_token, of_values, length, bias, context, scores)  # fmt: skip
+            _claim(counters, 2 * stage + 1)
+        _wait(counters, stage, n_head)
+
+        ready = _inputs(kind, context, integers, factors)
+        _share(kind, weight[1], scale[a:b], shift[a:b], ready, hidden, factors, out, 1, x,
+               threads, counters, stage + 1)  # fmt: skip
+
+        _normalise(x, norms[layer, 2], norms[layer, 3], epsilon, normed)
+        ready = _inputs(kind, normed, integers, factors)
+        _share(kind, weight[2], scale[b:c], shift[b:c], ready, hidden, factors, inner, 2, x,
+               threads, counters, stage + 2)  # fmt: skip
+
+        ready = _inputs(kind, inner, more_integers, factors)
+        _share(kind, weight[3], scale[c:], shift[c:], ready, 4 * hidden, factors, out, 1, x,
+               threads, counters, stage + 3)  # fmt: skip
+    _normalise(x, last_norm[0], last_norm[1], epsilon, out)

@@ -1,0 +1,206 @@
+"""compiled.py and kernels.py: products and steps by numba against PyTorch's, row by row."""
+
+import threading
+
+import pytest
+import torch
+
+pytest.importorskip("numba")
+
+from bp_core import compiled, quant
+from bp_core.compiled import CompiledAdvance, TiledLinear
+from bp_core.errors import ModelError
+from bp_core.generate import generate
+from bp_core.sampling import SamplingParams
+
+PROMPTS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A numba that is installed and cannot be used, as where numpy is too new for it."""
+
+    def fail(*args):
+        raise ImportError("Numba needs NumPy 2.2 or less.\nGot 2.9")
+
+    monkeypatch.setattr(quant, "CompiledAdvance", type("Broken", (), {"__init__": fail}))
+    monkeypatch.setattr(quant.CompiledAdvance, "fits", lambda network: True, raising=False)
+    quant._compiles.cache_clear()
+    yield
+    quant._compiles.cache_clear()
+
+
+def layer(kind, outputs, inputs, with_bias=True):
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(outputs, inputs, generator=generator)
+    bias = torch.randn(outputs, generator=generator) if with_bias else None
+    if kind == "float16":
+        weight = weight.half()
+        return TiledLinear(weight, None, bias), weight.float(), bias
+    rounded = quant.Rounded.of(weight)
+    tiled = TiledLinear(rounded.levels, rounded.scales, bias)
+    return tiled, rounded.levels * rounded.scales[:, None], bias
+
+
+def rows(count, inputs):
+    x = torch.randn(count, inputs, generator=torch.Generator().manual_seed(1))
+    return x * torch.logspace(-3, 3, count)[:, None]
+
+
+@pytest.mark.parametrize("kind", quant.KINDS)
+@pytest.mark.parametrize(
+    ("outputs", "inputs"), [(48, 96), (37, 45), (1, 1), (4, 2048 + 32), (8, 3 * 2048)]
+)
+@pytest.mark.parametrize("count", [1, 4, 7, 50])
+def test_products_are_pytorchs(kind, outputs, inputs, count):
+    tiled, weight, bias = layer(kind, outputs, inputs)
+    x = rows(count, inputs)
+    expected = torch.nn.functional.linear(x.double(), weight.double(), bias.double())
+    # A row's error is to its own size, and what integers of 14 bits can lose.
+    error = {"float16": 3e-6, "int8": 3e-4}[kind]
+    scale = (x.norm(dim=1) * weight.norm(dim=1).max() + 1)[:, None]
+    assert ((tiled(x) - expected).abs() / scale).max() < error
+
+
+@pytest.mark.parametrize("kind", quant.KINDS)
+def test_shapes_and_no_bias(kind):
+    tiled, weight, _ = layer(kind, 20, 32, with_bias=False)
+    x = rows(6, 32).view(2, 3, 32)
+    assert tiled(x).shape == (2, 3, 20)
+    torch.testing.assert_close(tiled(x), x @ weight.T, rtol=0.01, atol=0.01)
+    assert not tiled(x * 0).any()
+
+
+@pytest.mark.parametrize("kind", quant.KINDS)
+def test_rows_do_not_know_each_other(kind, threads):
+    """Nor how many threads there are."""
+    tiled, _, _ = layer(kind, 200, 96)
+    x = rows(11, 96)
+    threads(1)
+    together = tiled(x)
+    assert all(torch.equal(tiled(x[i : i + 1])[0], together[i]) for i in range(11))
+    threads(4)
+    assert torch.equal(tiled(x), together)
+
+
+@pytest.mark.parametrize("kind", quant.KINDS)
+def test_a_compiled_network_is_near_the_plain_one(bloom, kind, threads):
+    """Prompts of several lengths, so with padding; one thread and four."""
+    plain, packed = bloom(6, 16), quant.pack(bloom(6, 16), kind, engine="numba")
+    assert isinstance(packed.fast_advance, CompiledAdvance)
+    for count in (1, 4):
+        threads(count)
+        with torch.inference_mode():
+            found = []
+            for network in (plain, packed):
+                first, cache = network.prefill(PROMPTS, room=3)
+                steps = [network.step(torch.tensor([i, 7, 8]), cache) for i in (4, 5, 6)]
+                found.append(torch.stack([first, *steps]))
+        off = (found[0] - found[1]).norm() / found[0].norm()
+        assert off < {"float16": 1e-3, "int8": 0.05}[kind]
+
+
+def test_greedy_text_of_half_precision_weights_is_unchanged(bloom):
+    params = SamplingParams(temperature=0, max_new_tokens=40)
+    plain = generate(bloom(6, 16).half().float(), PROMPTS, eos=3, n=1, params=params)
+    packed = quant.pack(bloom(6, 16).half(), "float16", engine="numba")
+    found = generate(packed, PROMPTS, eos=3, n=1, params=params)
+    assert [one.tokens for [one] in found] == [one.tokens for [one] in plain]
+
+
+@pytest.mark.parametrize("kind", quant.KINDS)
+def test_seeds_hold(bloom, kind):
+    network = quant.pack(bloom(6, 16), kind, engine="numba")
+    many = generate(network, PROMPTS, eos=3, n=8, seed=7)
+    few = generate(network, PROMPTS[1:2], eos=3, n=4, seed=7)
+    assert [one.tokens for one in few[0]] == [one.tokens for one in many[1][:4]]
+
+
+def test_a_network_of_another_shape_is_packed_and_not_compiled(bloom):
+    network = quant.pack(bloom(5, 16), "int8", engine="numba")
+    assert network.fast_advance is None
+    ids = torch.tensor([[5, 6, 7]])
+    assert (network(ids) - bloom(5, 16)(ids)).norm() < 0.05 * bloom(5, 16)(ids).norm()
+
+
+def test_several_callers_at_once(bloom, threads):
+    threads(3)
+    network = quant.pack(bloom(6, 16), "int8", engine="numba")
+    expected = generate(network, PROMPTS, eos=3, n=4, seed=7)
+    found = []
+    callers = [
+        threading.Thread(
+            target=lambda: found.append(generate(network, PROMPTS, eos=3, n=4, seed=7))
+        )
+        for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [expected] * 4
+
+
+def test_a_network_in_steady_use_is_compiled_and_writes_the_same(bloom):
+    network = quant.pack(bloom(6, 16), "float16", engine="fbgemm")
+    network.fast_advance.traced_after, network.fast_advance.compiled_after = 10, 20
+    params = SamplingParams(temperature=0, max_new_tokens=40)
+    first = generate(network, PROMPTS, eos=3, n=1, params=params)
+    network.fast_advance.compiling.join(timeout=120)
+    assert isinstance(network.fast_advance._advance, CompiledAdvance)
+    second = generate(network, PROMPTS, eos=3, n=1, params=params)
+    assert [one.tokens for [one] in first] == [one.tokens for [one] in second]
+
+
+def test_the_best_engine(bloom, monkeypatch):
+    """Small networks begin with what needs no compiling; large ones are compiled at once."""
+    assert isinstance(quant.pack(bloom(6, 16), "float16").head, quant.HalfLinear)
+    monkeypatch.setattr(quant, "_WORTH_8_BITS", 1)
+    assert isinstance(quant.pack(bloom(6, 16), "int8").head, TiledLinear)
+    monkeypatch.setattr(quant, "_can", lambda operation: False)
+    assert quant.best_kind(6_000_000) == "int8"
+    monkeypatch.setattr(quant, "_WORTH_8_BITS", 10**9)
+    assert isinstance(quant.pack(bloom(6, 16), "float16").head, TiledLinear)
+    with pytest.raises(ModelError, match="no FBGEMM"):
+        quant.pack(bloom(6, 16), "float16", engine="fbgemm")
+
+
+def test_a_numba_that_does_not_work_is_passed_over(bloom, broken, monkeypatch, caplog):
+    monkeypatch.setattr(quant, "_WORTH_8_BITS", 1)
+    assert isinstance(quant.pack(bloom(6, 16), "int8").head, quant.Int8Linear)
+    assert caplog.messages == ["numba is not used for decoding: Numba needs NumPy 2.2 or less."]
+    with pytest.raises(ModelError, match="use dtype float32, or install numba"):
+        quant.pack(bloom(6, 16), "int8", engine="numba")
+
+
+def test_a_network_in_steady_use_survives_such_a_numba(bloom, broken):
+    network = quant.pack(bloom(6, 16), "float16")
+    network.fast_advance.compiled_after = 5
+    before = generate(network, PROMPTS, eos=3, seed=7)
+    network.fast_advance.compiling.join(timeout=120)
+    assert generate(network, PROMPTS, eos=3, seed=7) == before
+
+
+def test_results_that_are_wrong_are_not_used(monkeypatch, caplog):
+    quant._compiles.cache_clear()
+    monkeypatch.setattr(CompiledAdvance, "__call__", lambda self, ids, bias, kv: torch.ones(2, 96))
+    assert not quant._compiles("int8")
+    assert "off by" in caplog.text
+    quant._compiles.cache_clear()
+
+
+def test_without_numba(bloom, monkeypatch):
+    monkeypatch.setattr(compiled, "installed", lambda: False)
+    quant._compiles.cache_clear()
+    monkeypatch.setattr(quant, "_WORTH_8_BITS", 1)
+    assert isinstance(quant.pack(bloom(6, 16), "int8").head, quant.Int8Linear)
+    with pytest.raises(ModelError, match=r"beautifulprompt\[fast\]"):
+        quant.pack(bloom(6, 16), "int8", engine="numba")
+    quant._compiles.cache_clear()
