@@ -18,6 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from .bloom import Bloom
+from .generate import OnToken, Start, decode
+from .sampling import Sampler, SamplingParams
+
+# The tokens that a nucleus is drawn from are found by insertion, which is fast for some hundreds.
+_MOST = 256
+_SMALL = 2**26  # bytes
 
 
 def installed() -> bool:
@@ -38,11 +44,6 @@ def _together(function: Callable, threads: int, *args) -> None:
         # One that has not begun by now is not needed any more.
         if not other.cancel():
             other.result()
-
-
-def _counters(stages: int):
-    """What threads count the chunks of each stage with: taken, and done."""
-    return torch.zeros(2 * stages, dtype=torch.long).numpy()
 
 
 class TiledLinear(nn.Module):
@@ -66,22 +67,23 @@ class TiledLinear(nn.Module):
         from . import kernels
 
         super().__init__()
-        self._kernel = kernels.linear
+        self._kernel, self._zeros = kernels.linear, kernels.np.zeros
         self.kind = kernels.INT8 if weight.dtype == torch.int8 else kernels.HALF
         self.outputs, self.inputs = weight.shape
         tile = kernels.TILES[self.kind.dtype]
-        filled, self._width = (
+        self._filled, self._width = (
             -(-have // full) * full for have, full in zip(weight.shape, tile, strict=True)
         )
-        if weight.shape != (filled, self._width):
-            missing = 0, self._width - self.inputs, 0, filled - self.outputs
+        if weight.shape != (self._filled, self._width):
+            missing = 0, self._width - self.inputs, 0, self._filled - self.outputs
             weight = nn.functional.pad(weight, missing)
-        tiles = weight.view(filled // tile[0], tile[0], self._width // tile[1], tile[1])
+        tiles = weight.view(self._filled // tile[0], tile[0], self._width // tile[1], tile[1])
         self.tiles = tiles.transpose(1, 2).contiguous()
-        self.scale, self.bias = torch.zeros(2, filled).unbind()
+        self.scale, self.bias = torch.zeros(2, self._filled).unbind()
         self.scale[: self.outputs] = 1.0 if scales is None else scales
         if bias is not None:
             self.bias[: self.outputs] = bias
+        self._constant = self.scale.numpy(), self.bias.numpy()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs), float32."""
@@ -89,13 +91,24 @@ class TiledLinear(nn.Module):
         if self._width != self.inputs:
             rows = nn.functional.pad(rows, (0, self._width - self.inputs))
         rows = rows.contiguous()
-        y = torch.empty(len(rows), len(self.scale))
+        y = torch.empty(len(rows), self._filled)
         threads = torch.get_num_threads()
         _together(
-            self._kernel, threads, self.kind, self.tiles.data_ptr(), self.scale.numpy(),
-            self.bias.numpy(), rows.numpy(), y.numpy(), threads, _counters(1),
+            self._kernel, threads, self.kind, self.tiles.data_ptr(), *self._constant,
+            rows.numpy(), y.numpy(), threads, self._zeros(2, int),
         )  # fmt: skip
         return y[:, : self.outputs].view(*x.shape[:-1], self.outputs)
+
+
+def _lay_together(layers: list[TiledLinear]) -> None:
+    """Move the tiles of a small network into one piece, in the order of their use: what a product
+    asks for ahead of its end is then the next one's, and not in vain."""
+    tiles = [layer.tiles for layer in layers]
+    if sum(each.nbytes for each in tiles) > _SMALL:
+        return
+    parts = torch.cat([each.flatten() for each in tiles]).split([each.numel() for each in tiles])
+    for layer, part, each in zip(layers, parts, tiles, strict=True):
+        layer.tiles = part.view(each.shape)
 
 
 class CompiledAdvance:
@@ -112,7 +125,8 @@ class CompiledAdvance:
         from . import kernels
 
         c = network.config
-        self._kernel, self._embed = kernels.advance, network.embed
+        self._kernel, self._zeros = kernels.advance, kernels.np.zeros
+        self._embed = network.embed
         layers = [
             (
                 block.self_attention.query_key_value, block.self_attention.dense,
@@ -121,6 +135,7 @@ class CompiledAdvance:
             for block in network.h
         ]  # fmt: skip
         norms = [(b.input_layernorm, b.post_attention_layernorm) for b in network.h]
+        _lay_together([layer for four in layers for layer in four])
         self._layers = layers  # whose weights are known by their addresses only
         self._hidden = c.hidden_size
         self._constant = (
@@ -135,20 +150,82 @@ class CompiledAdvance:
             c.layer_norm_epsilon,
         )  # fmt: skip
 
-    def __call__(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
-        """(n, 1) ids to the normed output (n, hidden); the cache's last place is filled."""
+    def __call__(self, ids: Tensor, bias: Tensor, kv: Tensor, rows: Tensor | None = None) -> Tensor:
+        """(n, 1) ids to the normed output (n, hidden); the cache's last place is filled.
+
+        Args:
+            rows: (n,) which rows of the cache these are; None for all, in order.
+        """
         n, hidden = len(ids), self._hidden
+        rows = torch.arange(n) if rows is None else rows
         x = self._embed(ids)[:, 0].contiguous()
         layer, row, head, value, token, _ = kv.stride()
         strides = kv.storage_offset(), layer, row, head, value, token, kv.shape[4]
         flat = kv.as_strided((kv.untyped_storage().nbytes() // 4,), (1,), 0)
-        out = torch.empty(n, hidden)
+        work, out = torch.empty(8 * n * hidden), torch.empty(n, hidden)
         threads = torch.get_num_threads()
         _together(
-            self._kernel, threads, *self._constant, x.numpy(), flat.numpy(),
-            torch.tensor(strides).numpy(), bias[:, :, 0].contiguous().numpy(),
-            torch.empty(n, 3 * hidden).numpy(), torch.empty(n, hidden).numpy(),
-            torch.empty(n, 4 * hidden).numpy(), out.numpy(), threads,
-            _counters(4 * len(self._layers)),
+            self._kernel, threads, *self._constant, x.numpy(), rows.numpy(), flat.numpy(), strides,
+            bias[:, :, 0].contiguous().numpy(), work.numpy(), out.numpy(), threads,
+            self._zeros(8 * len(self._layers), int),
         )  # fmt: skip
         return out
+
+
+class CompiledDecoder:
+    """Runs `generate`'s inner loop with the choice of tokens compiled, too.
+
+    Rows that have ended are left out of the next step at once: nothing is copied for that.
+    """
+
+    def __init__(self, advance: CompiledAdvance) -> None:
+        from . import kernels
+
+        self._advance = advance
+        self._choose, self._zeros = kernels.choose, kernels.np.zeros
+
+    def __call__(
+        self,
+        network: Bloom,
+        start: Start,
+        params: SamplingParams,
+        blocked: tuple[tuple[int, ...], ...],
+        eos: int,
+        on_token: OnToken | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities."""
+        logits, cache, history, recent, chance, recall = start
+        top_k = params.top_k if params.temperature else 1
+        if not 0 < top_k <= _MOST or cache.own is not None:
+            return decode(network, start, params, blocked, eos, on_token)
+        total, steps = chance.shape
+        length = history.shape[1] - steps
+        sampler = Sampler(params, blocked)
+        tokens, logprobs = torch.full((total, steps), -1), torch.zeros(total, steps)
+        none = torch.zeros(total, 0, dtype=torch.long)
+        reminders = (recall.ids, recall.extra, recall.said) if recall else (none, logprobs, none[0])
+        limits = eos, params.min_new_tokens, float(params.temperature), top_k, params.top_p
+        fixed = (
+            float(params.repetition_penalty),
+            *(each.numpy() for each in (sampler.single, sampler.heads, sampler.lasts, *reminders)),
+            history.numpy(), length, recent.contiguous().numpy(), chance.contiguous().numpy(),
+            tokens.numpy(), logprobs.numpy(),
+        )  # fmt: skip
+        rows = torch.arange(total)
+        for step in range(steps):
+            logits = logits.contiguous()
+            threads = min(torch.get_num_threads(), len(rows))
+            _together(
+                self._choose, threads, logits.numpy(), rows.numpy(), step, *limits, *fixed,
+                self._zeros(2, int),
+            )  # fmt: skip
+            ids = tokens[:, step]
+            if on_token is not None:
+                on_token(step, ids.clone())
+            rows = rows[ids[rows] != eos]
+            if step + 1 == steps or not len(rows):
+                break
+            kv = cache.grow(1)
+            hidden = self._advance(ids[rows][:, None], cache.last_bias(), kv, rows)
+            logits = network.logits(hidden)
+        return tokens, logprobs

@@ -37,7 +37,7 @@ class Network(Protocol):
 
     device: torch.device
     vocab_size: int
-    decoder: Callable[..., tuple[Tensor, Tensor]] | None  # called instead of `_decode`
+    decoder: Callable[..., tuple[Tensor, Tensor]] | None  # called instead of `decode`
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, Cache]:
         """Logits (n, vocab_size) after each prompt, and a cache with room for more tokens."""
@@ -148,13 +148,13 @@ def generate(
     if wanted is not None and params.recall:
         recall = Recall.of([wanted[i] for i in owner], params.recall, device)
     start = Start(logits, cache, history.to(device), recent.to(device), chance, recall)
-    decode = network.decoder or _decode
-    found = decode(network, start, params, blocked, eos, on_token)
+    run = network.decoder or decode
+    found = run(network, start, params, blocked, eos, on_token)
     candidates = iter(zip(*(each.tolist() for each in found), strict=True))
     return [[_generation(*next(candidates), eos) for _ in wanted] for wanted in draws]
 
 
-def _decode(
+def decode(
     network: Network,
     start: Start,
     params: SamplingParams,

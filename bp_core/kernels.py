@@ -36,8 +36,13 @@ _PAIRS = "llvm.x86.avx512.pmaddw.d.512" if _wide else "llvm.x86.avx2.pmadd.wd" i
 # Activations of this size and 8-bit weights, so many of them, fit a sum of 32 bits.
 _LARGEST, _CHUNK = 8191, 2048
 
+_AHEAD = 3  # as `recall` has it
+_SCANNED = 64  # logits that are looked at together
+
 # Activations that stay in the second cache while weights pass by.
 _BLOCK = 65536
+# How far ahead weights are asked for: reading them takes longer than multiplying with some.
+_BYTES_AHEAD = 8192
 _SPINS = 2000  # looks at a counter before other threads of this core get their turn
 
 _FLOAT, _INDEX, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
@@ -200,7 +205,7 @@ def _sums(builder: ir.IRBuilder, tile, weight, places: list, width) -> list:
     at.add_incoming(start, outer)
     parts = [builder.phi(tile.sum) for _ in range(count)]
     first = builder.gep(weight, [builder.mul(at, _INDEX(OUTPUTS))])
-    _fetch_ahead(builder, builder.gep(first, [builder.mul(width, _INDEX(OUTPUTS))]))
+    _fetch_ahead(builder, first)
     weights = [
         tile.weights(builder, builder.gep(first, [_INDEX(i * tile.inputs)])) for i in range(OUTPUTS)
     ]
@@ -232,13 +237,13 @@ def _sums(builder: ir.IRBuilder, tile, weight, places: list, width) -> list:
 
 
 def _fetch_ahead(builder: ir.IRBuilder, place) -> None:
-    """Ask for the 128 bytes at a place, which the processor may yet have to fetch from memory."""
+    """Ask for 128 bytes that come some time after a place, and may be in no cache yet."""
     address = builder.bitcast(place, ir.IntType(8).as_pointer())
     name = "llvm.prefetch.p0"
     kind = ir.FunctionType(ir.VoidType(), [address.type, _LANE, _LANE, _LANE])
     prefetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     for line in (0, 64):
-        line = builder.gep(address, [_INDEX(line)])
+        line = builder.gep(address, [_INDEX(_BYTES_AHEAD + line)])
         builder.call(prefetch, [line, _LANE(0), _LANE(2), _LANE(1)])
 
 
@@ -410,14 +415,17 @@ def _multiply(kind, weight, scale, bias, x, width, factors, y, first, last):
 
 
 @_compiled
-def _attend(qkv, head, dim, keys, offset, of_row, of_token, of_values, length, bias, out, scores):
+def _attend(
+    qkv, rows, head, dim, keys, offset, of_row, of_token, of_values, length, bias, out, scores
+):
     """One head of every row: the last token's query over all keys so far, which it joins.
 
     Args:
         qkv: (n, 3 hidden), laid out (n_head, 3, dim).
+        rows: (n,) where each stands in the cache.
         keys: the whole cache, flat; this head's keys of row 0 begin at `offset`, its values
             `of_values` behind, the next row's `of_row`, the next token's `of_token`.
-        bias: (1 or n, n_head, length).
+        bias: (1 or the cache's rows, n_head, length).
         out: (n, hidden).
         scores: (length,) to work in.
     """
@@ -425,12 +433,12 @@ def _attend(qkv, head, dim, keys, offset, of_row, of_token, of_values, length, b
     shrink = np.float32(1.0 / math.sqrt(dim))
     for row in range(n):
         query = qkv[row, head * 3 * dim : (head * 3 + 1) * dim]
-        start = offset + row * of_row
+        start = offset + rows[row] * of_row
         new = start + (length - 1) * of_token
         for i in range(dim):
             keys[new + i] = qkv[row, (head * 3 + 1) * dim + i]
             keys[new + of_values + i] = qkv[row, (head * 3 + 2) * dim + i]
-        shift = bias[row if len(bias) > 1 else 0, head]
+        shift = bias[rows[row] if len(bias) > 1 else 0, head]
         largest = np.float32(-np.inf)
         for token in range(length):
             key = keys[start + token * of_token : start + token * of_token + dim]
@@ -528,7 +536,7 @@ def linear(kind, weight, scale, bias, x, y, threads, counters):
 @_compiled
 def advance(
     kind, weights, scales, biases, norms, last_norm, epsilon,
-    x, keys, strides, bias, qkv, context, inner, out, threads, counters,
+    x, rows, keys, strides, bias, work, out, threads, counters,
 ):  # fmt: skip
     """One token a row through all layers: `Bloom.advance` for single tokens.
 
@@ -539,11 +547,12 @@ def advance(
         norms: (n_layer, 4, hidden) weight and bias of the two layer norms.
         last_norm: (2, hidden), of the norm behind all layers.
         x: (n, hidden) the embedded tokens; overwritten.
+        rows: (n,) which rows of the cache these are.
         keys: the cache's storage, flat; its place for the new tokens is filled.
-        strides: (7,) where the cache begins, its strides (layer, row, head, key or value, token),
-            and its length, the new tokens included.
-        bias: (1 or n, n_head, length) ALiBi and mask.
-        qkv, context, inner: (n, 3 hidden), (n, hidden), (n, 4 hidden) to work in, shared.
+        strides: where the cache begins, its strides (layer, row, head, key or value, token), and
+            its length, the new tokens included.
+        bias: (1 or the cache's rows, n_head, length) ALiBi and mask.
+        work: (8 n hidden,) to work in, shared.
         out: (n, hidden), the normed output.
         counters: (8 n_layer,) int64 zeros.
     """
@@ -551,11 +560,14 @@ def advance(
     n_head = bias.shape[1]
     dim = hidden // n_head
     start, of_layer, of_row, of_head, of_values, of_token, length = strides
+    a, b, c = 3 * hidden, 4 * hidden, 8 * hidden
+    qkv = work[: n * a].reshape(n, a)
+    context = work[n * a : n * b].reshape(n, hidden)
+    inner = work[n * b :].reshape(n, b)
     # What follows is each thread's own.
     normed, scores = _lines(n, hidden), np.empty(length, np.float32)
     integers, factors = _lines(n, hidden // 2).view(np.int16), np.empty(n, np.float32)
     more_integers = _lines(n, 2 * hidden).view(np.int16)
-    a, b, c = 3 * hidden, 4 * hidden, 8 * hidden
     for layer in range(len(weights)):
         weight, scale, shift = weights[layer], scales[layer], biases[layer]
         stage = 4 * layer
@@ -568,7 +580,7 @@ def advance(
                 break
             _multiply(kind, weight[0], scale[:a], shift[:a], ready, hidden, factors, qkv,
                       head * 3 * dim, (head + 1) * 3 * dim)  # fmt: skip
-            _attend(qkv, head, dim, keys, start + layer * of_layer + head * of_head, of_row,
+            _attend(qkv, rows, head, dim, keys, start + layer * of_layer + head * of_head, of_row,
                     of_token, of_values, length, bias, context, scores)  # fmt: skip
             _claim(counters, 2 * stage + 1)
         _wait(counters, stage, n_head)
@@ -586,3 +598,153 @@ def advance(
         _share(kind, weight[3], scale[c:], shift[c:], ready, 4 * hidden, factors, out, 1, x,
                threads, counters, stage + 3)  # fmt: skip
     _normalise(x, last_norm[0], last_norm[1], epsilon, out)
+
+
+@_compiled
+def _largest(scores):
+    lanes = np.full(_SCANNED, -np.inf, np.float32)
+    whole = len(scores) // _SCANNED * _SCANNED
+    for start in range(0, whole, _SCANNED):
+        part = scores[start : start + _SCANNED]
+        for i in range(_SCANNED):
+            lanes[i] = part[i] if part[i] > lanes[i] else lanes[i]
+    largest = np.float32(-np.inf)
+    for i in range(_SCANNED):
+        largest = max(largest, lanes[i])
+    for i in range(whole, len(scores)):
+        largest = max(largest, scores[i])
+    return largest
+
+
+@_compiled
+def _draw(scores, temperature, top_p, uniform, best, which):
+    """Invert the CDF over the tokens that top-k and top-p leave, most likely first.
+
+    Args:
+        best, which: (top_k,) to work in; top_k at least 1.
+    """
+    kept, size = 0, len(scores)
+    for start in range(0, size, _SCANNED):
+        part = scores[start : min(size, start + _SCANNED)]
+        if kept == len(best):
+            better = 0
+            for i in range(len(part)):  # in a loop that compares many at once
+                better += part[i] > best[kept - 1]
+            if not better:
+                continue
+        for i in range(len(part)):
+            score = part[i]
+            if kept < len(best):
+                at = kept
+                kept += 1
+            elif score > best[kept - 1]:
+                at = kept - 1
+            else:
+                continue
+            while at > 0 and best[at - 1] < score:
+                best[at], which[at] = best[at - 1], which[at - 1]
+                at -= 1
+            best[at], which[at] = score, start + i
+    if temperature == 0.0:
+        return which[0]
+    total = np.float32(0.0)
+    largest = best[0]
+    for i in range(kept):
+        share = np.float32(0.0)
+        if best[i] > -np.inf:
+            share = _exp(np.float32((best[i] - largest) / temperature))
+        total += share
+        best[i] = total
+    # The nucleus ends with the first token at which the sum reaches top_p: its mass is there.
+    last = 0
+    while last < kept - 1 and best[last] / total < top_p:
+        last += 1
+    target = np.float32(uniform * (best[last] / total))
+    at = 0
+    while at < last and best[at] / total < target:
+        at += 1
+    return which[at]
+
+
+@_compiled
+def choose(
+    logits, rows, step, end, least, temperature, top_k, top_p, penalty, single, heads, lasts,
+    leaned, extra, said, history, length, recent, chance, tokens, logprobs, counters,
+):  # fmt: skip
+    """The next token of each row, as `generate.decode` and `sampling.Sampler` choose it.
+
+    Args:
+        logits: (n, vocab_size) float32; overwritten.
+        rows: (n,) int64, which rows of all that follows these are.
+        step: how many tokens were written before.
+        end, least: the end token, and how many others come before it.
+        temperature: 0 for the likeliest token.
+        top_k: at least 1; more than some hundreds take long.
+        single: (s,) tokens that must not come; heads, lasts: (b, window), (b,) sequences that must
+            not, as `Sampler` keeps them.
+        leaned, extra, said: a `Recall`'s; leaned has no columns when there is none.
+        history, recent, chance: as of `generate.Start`; length of history are filled.
+        tokens, logprobs: (rows, steps), of which a column is written.
+        counters: (2,) int64 zeros.
+    """
+    n, size = logits.shape
+    words = length + step
+    best, which = np.empty(top_k, np.float32), np.empty(top_k, np.int64)
+    # Logits that are overwritten, oldest first: the chosen token's own may be among them.
+    touched, before = np.empty(words + 2, np.int64), np.empty(words + 2, np.float32)
+    while True:
+        index = _claim(counters, 0)
+        if index >= n:
+            break
+        scores, row = logits[index], rows[index]
+        largest = _largest(scores)
+        total = np.float32(0.0)
+        for i in range(size):
+            total += _exp(scores[i] - largest)
+        normaliser = largest + np.float32(np.log(total))
+
+        count = 0
+        if step < least and end >= 0:
+            touched[count], before[count] = end, scores[end]
+            scores[end] = -np.inf
+            count += 1
+        if leaned.shape[1]:
+            word = max(leaned[row, said[row]], 0)
+            touched[count], before[count] = word, scores[word]
+            scores[word] += extra[row, said[row]]
+            count += 1
+        if penalty != 1.0:
+            for i in range(words):
+                word = history[row, i]
+                touched[count + i], before[count + i] = word, scores[word]
+            for i in range(count, count + words):
+                score = before[i]
+                score = score * penalty if score < 0.0 else score / penalty
+                scores[touched[i]] = np.float32(score)
+            count += words
+        for word in single:
+            scores[word] = -np.inf
+        for i in range(len(lasts)):
+            fits = True
+            for j in range(heads.shape[1]):
+                fits = fits and (heads[i, j] == -2 or heads[i, j] == recent[row, j])
+            if fits:
+                scores[lasts[i]] = -np.inf
+
+        chosen = _draw(scores, temperature, top_p, chance[row, step], best, which)
+        own = scores[chosen]
+        for i in range(count):
+            if touched[i] == chosen:
+                own = before[i]
+                break
+        tokens[row, step], logprobs[row, step] = chosen, own - normaliser
+        history[row, words] = chosen
+        for j in range(recent.shape[1]):
+            recent[row, j] = recent[row, j + 1] if j + 1 < recent.shape[1] else chosen
+        if leaned.shape[1]:
+            for ahead in range(_AHEAD):
+                if leaned[row, said[row] + ahead] == chosen:
+                    said[row] += ahead + 1
+                    break
+        _claim(counters, 1)
+    _wait(counters, 0, n)

@@ -143,7 +143,8 @@ def load(
     tokenizer = read_tokenizer(folder)
     if config.get("model_type") == "bloom":
         network = _bloom(folder, device, dtype, prompt_tokens(tokenizer) if trim else None)
-        network.decoder = GraphDecoder() if graph and device.type == "cuda" else None
+        if graph and device.type == "cuda":
+            network.decoder = GraphDecoder()
     else:
         from . import hf
 

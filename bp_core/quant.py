@@ -15,6 +15,7 @@ import functools
 import logging
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from . import compiled
 from .bloom import Bloom, BloomConfig
-from .compiled import CompiledAdvance, TiledLinear
+from .compiled import CompiledAdvance, CompiledDecoder, TiledLinear
 from .errors import ModelError
 from .trim import TrimmedHead
 
@@ -177,7 +178,9 @@ def pack(
                 'numba: pip install "beautifulprompt[fast]"'
             )
         _replace(network, _NUMBA[kind], kept, rounded or {})
-        network.fast_advance = CompiledAdvance(network) if CompiledAdvance.fits(network) else None
+        if CompiledAdvance.fits(network):
+            network.fast_advance = CompiledAdvance(network)
+            network.decoder = CompiledDecoder(network.fast_advance)
         return network
     if not fbgemm:
         raise ModelError(f"this PyTorch has no FBGEMM for {kind} weights: use engine numba")
@@ -237,7 +240,7 @@ class LateAdvance:
         """
         # The same layers in another object: the network itself holds us, and would live on in a
         # cycle with its trace until somebody collects it.
-        self._network = copy.copy(network)
+        self._network, self._owner = copy.copy(network), weakref.ref(network)
         self._unpacked, self._kind = unpacked, kind
         self._calls = 0
         self._advance = self._network.advance
@@ -254,7 +257,9 @@ class LateAdvance:
 
     def _compile(self) -> None:
         with contextlib.suppress(ModelError):  # `_compiles` has said why; it goes on as it is
-            self._advance = pack(self._unpacked, self._kind, engine="numba").fast_advance
+            decoder = pack(self._unpacked, self._kind, engine="numba").decoder
+            if (network := self._owner()) is not None:
+                network.decoder = decoder
 
     def _trace(self) -> None:
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():

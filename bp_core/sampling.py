@@ -115,20 +115,24 @@ class Sampler:
         Args:
             blocked: token sequences that must not appear; the token that would complete one gets
                 no probability. A sequence may begin in the prompt.
+
+        Attributes:
+            single: (s,) ids that must not appear at all.
+            heads, lasts: (b, window) and (b,) the longer sequences; -2 in a head fits any token.
         """
         self.params = params
         blocked = sorted({tuple(sequence) for sequence in blocked if len(sequence)})
         single = [s[0] for s in blocked if len(s) == 1]
         longer = [s for s in blocked if len(s) > 1]
         self._limit = torch.full((1, 1), float(params.top_p), device=device)
-        self._single = torch.tensor(single, device=device) if single else None
         self.window = window(longer)
-        if longer:
-            # -2 fits any token, and -1, a place before the prompt, fits no token.
-            heads = [[-2] * (self.window + 1 - len(s)) + list(s[:-1]) for s in longer]
-            self._heads = torch.tensor(heads, device=device)
-            self._any = self._heads == -2
-            self._lasts = torch.tensor([s[-1] for s in longer], device=device)
+        # -2 fits any token, and -1, a place before the prompt, fits no token.
+        heads = [[-2] * (self.window + 1 - len(s)) + list(s[:-1]) for s in longer]
+        self.single = torch.tensor(single, dtype=torch.long, device=device)
+        self.heads = torch.tensor(heads, dtype=torch.long, device=device)
+        self.heads = self.heads.view(len(longer), self.window)
+        self.lasts = torch.tensor([s[-1] for s in longer], dtype=torch.long, device=device)
+        self._any = self.heads == -2
 
     def __call__(self, logits: Tensor, history: Tensor, recent: Tensor, uniform: Tensor) -> Tensor:
         """The next token of each row: (n,) ids.
@@ -147,13 +151,13 @@ class Sampler:
                 scores < 0, scores * params.repetition_penalty, scores / params.repetition_penalty
             )
             logits.scatter_(1, history, scores)
-        if self._single is not None:
-            logits.index_fill_(1, self._single, -torch.inf)
+        if len(self.single):
+            logits.index_fill_(1, self.single, -torch.inf)
         if self.window:
-            complete = ((recent[:, None] == self._heads) | self._any).all(2)  # (n, sequences)
+            complete = ((recent[:, None] == self.heads) | self._any).all(2)  # (n, sequences)
             penalty = torch.zeros_like(complete, dtype=logits.dtype)
             penalty.masked_fill_(complete, -torch.inf)
-            logits.scatter_add_(1, self._lasts.expand_as(penalty), penalty)
+            logits.scatter_add_(1, self.lasts.expand_as(penalty), penalty)
         if params.temperature == 0:
             return logits.argmax(1)
         return self._draw(logits, uniform)

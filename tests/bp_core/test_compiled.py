@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("numba")
 
 from bp_core import compiled, quant
-from bp_core.compiled import CompiledAdvance, TiledLinear
+from bp_core.compiled import CompiledAdvance, CompiledDecoder, TiledLinear
 from bp_core.errors import ModelError
 from bp_core.generate import generate
 from bp_core.sampling import SamplingParams
@@ -115,6 +115,56 @@ def test_greedy_text_of_half_precision_weights_is_unchanged(bloom):
     assert [one.tokens for [one] in found] == [one.tokens for [one] in plain]
 
 
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ({}, {}),
+        ({}, {"temperature": 0}),
+        ({}, {"temperature": 0, "repetition_penalty": 1.0}),
+        ({}, {"top_k": 3, "temperature": 0.7}),
+        ({}, {"top_p": 0.3, "repetition_penalty": 1.5}),
+        ({}, {"min_new_tokens": 12}),
+        ({"blocked": [(7,), (8,), (9, 10), (11, 12, 13), (5, 14)]}, {"top_k": 12}),
+        ({"blocked": [(7,)]}, {"penalise_prompt": False}),
+        ({"wanted": [[[20, 21], [22]], [[30]], [[31, 32, 33], [34]]]}, {"recall": 4.0}),
+        ({}, {"top_k": 0}),
+        ({}, {"top_k": 300, "top_p": 1.0}),
+    ],
+)
+def test_tokens_are_chosen_as_by_the_sampler(bloom, threads, options, settings):
+    """Rows end at different steps, which the compiled loop leaves out at once."""
+    threads(2)
+    network = quant.pack(bloom(6, 16), "float16", engine="numba")
+    params = SamplingParams(**{"max_new_tokens": 30, "top_k": 50, **settings})
+    seen = [[], []]
+    found = []
+    for heard in seen:
+        found.append(
+            generate(network, PROMPTS, eos=3, n=8, seed=3, params=params, **options,
+                     on_token=lambda step, ids, heard=heard: heard.append((step, ids.tolist())))
+        )  # fmt: skip
+        network.decoder = None
+    ends = {len(one.tokens) for each in found[1] for one in each}
+    assert settings.get("temperature") == 0 or len(ends) > 1
+    for one, other in zip(*(sum(each, []) for each in found)):
+        assert (one.tokens, one.finished) == (other.tokens, other.finished)
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    assert seen[0] == seen[1]
+
+
+def test_a_cancelled_decoding_leaves_the_next_as_it_is(bloom):
+    network = quant.pack(bloom(6, 16), "float16", engine="numba")
+    expected = generate(network, PROMPTS, eos=3, seed=7)
+
+    def stop(step, ids):
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(network, PROMPTS, eos=3, seed=7, on_token=stop)
+    assert generate(network, PROMPTS, eos=3, seed=7) == expected
+
+
 @pytest.mark.parametrize("kind", quant.KINDS)
 def test_seeds_hold(bloom, kind):
     network = quant.pack(bloom(6, 16), kind, engine="numba")
@@ -154,7 +204,7 @@ def test_a_network_in_steady_use_is_compiled_and_writes_the_same(bloom):
     params = SamplingParams(temperature=0, max_new_tokens=40)
     first = generate(network, PROMPTS, eos=3, n=1, params=params)
     network.fast_advance.compiling.join(timeout=120)
-    assert isinstance(network.fast_advance._advance, CompiledAdvance)
+    assert isinstance(network.decoder, CompiledDecoder)
     second = generate(network, PROMPTS, eos=3, n=1, params=params)
     assert [one.tokens for [one] in first] == [one.tokens for [one] in second]
 
