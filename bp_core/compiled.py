@@ -118,7 +118,7 @@ class CompiledAdvance:
     def fits(network: Bloom) -> bool:
         """Whether a network has the shape that the kernel counts on."""
         c = network.config
-        whole = c.hidden_size % 32 == 0 and c.head_dim % 4 == 0
+        whole = c.hidden_size % 32 == 0 and c.head_dim % 16 == 0
         return whole and not c.apply_residual_connection_post_layernorm
 
     def __init__(self, network: Bloom) -> None:

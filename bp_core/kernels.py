@@ -106,7 +106,7 @@ class _HalfTile:
     inputs = 16  # of a tile
     weight, activation = ir.HalfType(), _FLOAT
     sum = ir.VectorType(_FLOAT, _LANES)
-    chunk = None  # inputs that one sum has room for
+    chunk = 2**40  # inputs that one sum has room for
 
     @classmethod
     def weights(cls, builder, place):
@@ -125,8 +125,7 @@ class _HalfTile:
 
     @classmethod
     def add(cls, builder, total, weights, activations):
-        product = builder.fmul(weights, activations, flags=("contract",))
-        return builder.fadd(total, product, flags=("contract",))
+        return _multiply_add(builder, weights, activations, total)
 
     @classmethod
     def floats(cls, builder, total):
@@ -183,57 +182,61 @@ class _Int8Tile:
 
 
 def _sums(builder: ir.IRBuilder, tile, weight, places: list, width) -> list:
-    """Loops over the inputs of one tile row; a vector of float32 sums for each row and output."""
+    """The products of one tile row; a vector of float32 sums for each row and output."""
     count = len(places) * OUTPUTS
-    floats = ir.VectorType(_FLOAT, _LANES)
-    before = builder.block
-    outer, inner, after_inner, after = (builder.append_basic_block() for _ in range(4))
-    builder.branch(outer)
 
-    builder.position_at_end(outer)
-    start = builder.phi(_INDEX)
-    start.add_incoming(_INDEX(0), before)
-    totals = [builder.phi(floats) for _ in range(count)]
-    end = width
-    if tile.chunk is not None:
+    def multiply(at, totals):
+        first = builder.gep(weight, [builder.mul(at, _INDEX(OUTPUTS))])
+        _fetch_ahead(builder, first)
+        weights = [
+            tile.weights(builder, builder.gep(first, [_INDEX(i * tile.inputs)]))
+            for i in range(OUTPUTS)
+        ]
+        added = []
+        for row, place in enumerate(places):
+            activations = tile.activations(builder, place, at)
+            for i in range(OUTPUTS):
+                total = totals[row * OUTPUTS + i]
+                for one, other in zip(weights[i], activations, strict=True):
+                    total = tile.add(builder, total, one, other)
+                added.append(total)
+        return added
+
+    def chunk(start, totals):
         end = builder.add(start, _INDEX(tile.chunk))
         end = builder.select(builder.icmp_signed("<", end, width), end, width)
-    builder.branch(inner)
+        nothing = [ir.Constant(tile.sum, None)] * count
+        parts = _loop(builder, start, end, tile.inputs, nothing, multiply)
+        return [
+            builder.fadd(total, tile.floats(builder, part))
+            for total, part in zip(totals, parts, strict=True)
+        ]
 
-    builder.position_at_end(inner)
+    nothing = [ir.Constant(ir.VectorType(_FLOAT, _LANES), None)] * count
+    return _loop(builder, _INDEX(0), width, tile.chunk, nothing, chunk)
+
+
+def _loop(builder: ir.IRBuilder, first, end, step: int, start: list, body) -> list:
+    """`values = body(at, values)` for at = first, first + step, … before end, at least once."""
+    before, loop = builder.block, builder.append_basic_block()
+    builder.branch(loop)
+    builder.position_at_end(loop)
     at = builder.phi(_INDEX)
-    at.add_incoming(start, outer)
-    parts = [builder.phi(tile.sum) for _ in range(count)]
-    first = builder.gep(weight, [builder.mul(at, _INDEX(OUTPUTS))])
-    _fetch_ahead(builder, first)
-    weights = [
-        tile.weights(builder, builder.gep(first, [_INDEX(i * tile.inputs)])) for i in range(OUTPUTS)
-    ]
-    added = []
-    for row, place in enumerate(places):
-        activations = tile.activations(builder, place, at)
-        for i in range(OUTPUTS):
-            total = parts[row * OUTPUTS + i]
-            for one, other in zip(weights[i], activations, strict=True):
-                total = tile.add(builder, total, one, other)
-            added.append(total)
-    following = builder.add(at, _INDEX(tile.inputs))
-    at.add_incoming(following, inner)
-    for part, now in zip(parts, added, strict=True):
-        part.add_incoming(ir.Constant(tile.sum, None), outer)
-        part.add_incoming(now, inner)
-    builder.cbranch(builder.icmp_signed("<", following, end), inner, after_inner)
-
-    builder.position_at_end(after_inner)
-    sums = []
-    for total, now in zip(totals, added, strict=True):
-        sums.append(builder.fadd(total, tile.floats(builder, now)))
-        total.add_incoming(ir.Constant(floats, None), before)
-        total.add_incoming(sums[-1], after_inner)
-    start.add_incoming(end, after_inner)
-    builder.cbranch(builder.icmp_signed("<", end, width), outer, after)
+    values = [builder.phi(each.type) for each in start]
+    results = body(at, values)
+    following = builder.add(at, _INDEX(step))
+    last, after = builder.block, builder.append_basic_block()  # the body may have had its own loop
+    for phi, one, other in zip([at, *values], [first, *start], [following, *results], strict=True):
+        phi.add_incoming(one, before)
+        phi.add_incoming(other, last)
+    builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
     builder.position_at_end(after)
-    return sums
+    return results
+
+
+def _multiply_add(builder: ir.IRBuilder, one, other, total):
+    product = builder.fmul(one, other, flags=("contract",))
+    return builder.fadd(total, product, flags=("contract",))
 
 
 def _fetch_ahead(builder: ir.IRBuilder, place) -> None:
@@ -280,6 +283,59 @@ _dot_1, _dot_most = _dot(1), _dot(_ROWS)
 # uint16), 1 where products are of integers.
 HALF, INT8 = np.uint16(0), np.int8(_PAIRS is not None)
 TILES = {HALF.dtype: (OUTPUTS, _HalfTile.inputs), INT8.dtype: (OUTPUTS, _Int8Tile.inputs)}
+
+
+@intrinsic
+def _inner(typing, one, other, width):
+    """The inner product of two vectors of `width` float32 at addresses; a multiple of 16."""
+    lanes = ir.VectorType(_FLOAT, 16)
+
+    def generate(context, builder, signature, args):
+        one, other = (builder.inttoptr(each, _FLOAT.as_pointer()) for each in args[:2])
+        [total] = _loop(
+            builder, _INDEX(0), args[2], 16, [ir.Constant(lanes, None)],
+            lambda at, totals: [_multiply_add(
+                builder, _load(builder, one, at, lanes, 4), _load(builder, other, at, lanes, 4),
+                totals[0],
+            )],
+        )  # fmt: skip
+        while total.type.count > 1:
+            half = total.type.count // 2
+            low, high = list(range(half)), list(range(half, 2 * half))
+            total = builder.fadd(
+                *(builder.shuffle_vector(total, total, _mask(part)) for part in (low, high))
+            )
+        return builder.extract_element(total, _LANE(0))
+
+    return types.float32(one, other, width), generate
+
+
+@intrinsic
+def _mix(typing, shares, vectors, step, count, out):
+    """16 numbers of `out`: the sum of `count` vectors, `step` numbers apart, each times its share.
+
+    All but step and count are addresses of float32.
+    """
+    lanes = ir.VectorType(_FLOAT, 16)
+
+    def generate(context, builder, signature, args):
+        shares, vectors, step, count, out = args
+        shares, vectors, out = (
+            builder.inttoptr(each, _FLOAT.as_pointer()) for each in (shares, vectors, out)
+        )
+
+        def add(at, totals):
+            share = builder.load(builder.gep(shares, [at]))
+            share = builder.insert_element(ir.Constant(lanes, ir.Undefined), share, _LANE(0))
+            share = builder.shuffle_vector(share, share, _mask([0] * 16))
+            vector = _load(builder, vectors, builder.mul(at, step), lanes, 4)
+            return [_multiply_add(builder, share, vector, totals[0])]
+
+        [total] = _loop(builder, _INDEX(0), count, 1, [ir.Constant(lanes, None)], add)
+        builder.store(total, builder.bitcast(out, lanes.as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    return types.void(shares, vectors, step, count, out), generate
 
 
 @intrinsic
@@ -432,33 +488,29 @@ def _attend(
     n = len(qkv)
     shrink = np.float32(1.0 / math.sqrt(dim))
     for row in range(n):
-        query = qkv[row, head * 3 * dim : (head * 3 + 1) * dim]
         start = offset + rows[row] * of_row
         new = start + (length - 1) * of_token
         for i in range(dim):
             keys[new + i] = qkv[row, (head * 3 + 1) * dim + i]
             keys[new + of_values + i] = qkv[row, (head * 3 + 2) * dim + i]
         shift = bias[rows[row] if len(bias) > 1 else 0, head]
+        query = qkv.ctypes.data + (row * qkv.shape[1] + head * 3 * dim) * 4
+        key = keys.ctypes.data + start * 4
         largest = np.float32(-np.inf)
         for token in range(length):
-            key = keys[start + token * of_token : start + token * of_token + dim]
-            total = np.float32(0.0)
-            for i in range(dim):
-                total += query[i] * key[i]
-            scores[token] = total * shrink + shift[token]
-            largest = max(largest, scores[token])
+            score = _inner(query, key + token * of_token * 4, dim) * shrink + shift[token]
+            largest = max(largest, score)
+            scores[token] = score
         total = np.float32(0.0)
         for token in range(length):
             scores[token] = _exp(scores[token] - largest)
             total += scores[token]
-        target = out[row, head * dim : (head + 1) * dim]
-        target[:] = np.float32(0.0)
         for token in range(length):
-            at = start + of_values + token * of_token
-            value = keys[at : at + dim]
-            share = scores[token] / total
-            for i in range(dim):
-                target[i] += share * value[i]
+            scores[token] /= total
+        target = out.ctypes.data + (row * out.shape[1] + head * dim) * 4
+        for i in range(0, dim, 16):
+            value = key + (of_values + i) * 4
+            _mix(scores.ctypes.data, value, of_token, length, target + i * 4)
 
 
 @_compiled
