@@ -204,7 +204,7 @@ class CompiledDecoder:
         tokens, logprobs = torch.full((total, steps), -1), torch.zeros(total, steps)
         none = torch.zeros(total, 0, dtype=torch.long)
         reminders = (recall.ids, recall.extra, recall.said) if recall else (none, logprobs, none[0])
-        limits = eos, params.min_new_tokens, float(params.temperature), top_k, params.top_p
+        limits = eos, params.min_new_tokens, float(params.temperature), top_k, float(params.top_p)
         fixed = (
             float(params.repetition_penalty),
             *(each.numpy() for each in (sampler.single, sampler.heads, sampler.lasts, *reminders)),

@@ -15,19 +15,26 @@ of types that numba lacks, would cost more to pass than a small step takes.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import math
 import sys
+from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
+from numba import __version__ as _version
 from numba import njit, types
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 OUTPUTS = 4  # of a tile
 
-_features = llvm.get_host_cpu_features()
-_wide, _avx2 = _features.get("avx512bw"), _features.get("avx2")
+# What numba compiles for, which its settings may keep below what the processor has.
+_asked = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+_features = {name[1:] for name in _asked.split(",") if name.startswith("+")}
+_wide, _avx2 = "avx512bw" in _features, "avx2" in _features
 # Numbers of a sum that are added up at once, and rows that are multiplied at once: all their sums
 # are to stay in registers.
 _LANES, _ROWS = (16, 4) if _wide else (8, 2)
@@ -375,13 +382,8 @@ def _as_float(typing, bits):
     return types.float32(types.int32), generate
 
 
-def _compiled(function):
-    """Compiled at its first call, and kept on the disk for the next process."""
-    options = {"nogil": True, "fastmath": _FASTER, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that can be written to
-        return njit(**options)(function)
+# Compiled at the first call, and kept on the disk for the next process.
+_compiled = njit(nogil=True, cache=True, fastmath=_FASTER, error_model="numpy")
 
 
 @_compiled
@@ -800,3 +802,13 @@ def choose(
                     break
         _claim(counters, 1)
     _wait(counters, 0, n)
+
+
+def note(kind: str) -> Path:
+    """A file beside what numba keeps of this module, of this numba, processor and Python; for
+    `quant` to write there whether weights of a kind can be multiplied."""
+    stat = Path(__file__).stat()
+    parts = _version, llvm.get_host_cpu_name(), config.CPU_NAME, _asked, sys.version
+    parts = repr((kind, stat.st_mtime_ns, stat.st_size, llvm.llvm_version_info, *parts))
+    digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
+    return Path(linear.stats.cache_path) / f"kernels.{digest}.{kind}"

@@ -24,17 +24,24 @@ def threads():
 
 
 @pytest.fixture
-def broken(monkeypatch):
+def fresh(tmp_path, monkeypatch):
+    """Nothing is known of this machine's numba: `_compiles` finds out again."""
+    from bp_core import kernels
+
+    monkeypatch.setattr(kernels, "note", lambda kind: tmp_path / kind)
+    quant._compiles.cache_clear()
+    yield tmp_path
+    quant._compiles.cache_clear()
+
+
+@pytest.fixture
+def broken(fresh, monkeypatch):
     """A numba that is installed and cannot be used, as where numpy is too new for it."""
 
-    def fail(*args):
-        raise ImportError("Numba needs NumPy 2.2 or less.\nGot 2.9")
+    def fail(kind):
+        raise ImportError("Numba needs NumPy 2.2 or less. Got 2.9")
 
-    monkeypatch.setattr(quant, "CompiledAdvance", type("Broken", (), {"__init__": fail}))
-    monkeypatch.setattr(quant.CompiledAdvance, "fits", lambda network: True, raising=False)
-    quant._compiles.cache_clear()
-    yield
-    quant._compiles.cache_clear()
+    monkeypatch.setattr(quant, "_check_elsewhere", fail)
 
 
 def layer(kind, outputs, inputs, with_bias=True):
@@ -146,7 +153,7 @@ def test_tokens_are_chosen_as_by_the_sampler(bloom, threads, options, settings):
         network.decoder = None
     ends = {len(one.tokens) for each in found[1] for one in each}
     assert settings.get("temperature") == 0 or len(ends) > 1
-    for one, other in zip(*(sum(each, []) for each in found)):
+    for one, other in zip(*([one for each in texts for one in each] for texts in found)):
         assert (one.tokens, one.finished) == (other.tokens, other.finished)
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
     assert seen[0] == seen[1]
@@ -225,7 +232,9 @@ def test_the_best_engine(bloom, monkeypatch):
 def test_a_numba_that_does_not_work_is_passed_over(bloom, broken, monkeypatch, caplog):
     monkeypatch.setattr(quant, "_WORTH_8_BITS", 1)
     assert isinstance(quant.pack(bloom(6, 16), "int8").head, quant.Int8Linear)
-    assert caplog.messages == ["numba is not used for decoding: Numba needs NumPy 2.2 or less."]
+    assert caplog.messages == [
+        "numba is not used for decoding: Numba needs NumPy 2.2 or less. Got 2.9"
+    ]
     with pytest.raises(ModelError, match="use dtype float32, or install numba"):
         quant.pack(bloom(6, 16), "int8", engine="numba")
 
@@ -238,12 +247,27 @@ def test_a_network_in_steady_use_survives_such_a_numba(bloom, broken):
     assert generate(network, PROMPTS, eos=3, seed=7) == before
 
 
-def test_results_that_are_wrong_are_not_used(monkeypatch, caplog):
-    quant._compiles.cache_clear()
-    monkeypatch.setattr(CompiledAdvance, "__call__", lambda self, ids, bias, kv: torch.ones(2, 96))
+def test_what_compiles_is_found_out_in_another_process(fresh):
+    assert quant._compiles("int8")
+    assert (fresh / "int8").read_text() == ""
+
+
+def test_a_compiler_that_ends_its_process_does_not_end_ours(fresh, monkeypatch, caplog):
+    """LLVM does so; no other attempt is made until something changes."""
+    monkeypatch.setattr(quant.sys, "executable", "false")
     assert not quant._compiles("int8")
-    assert "off by" in caplog.text
+    monkeypatch.undo()
     quant._compiles.cache_clear()
+    monkeypatch.setattr("bp_core.kernels.note", lambda kind: fresh / kind)
+    monkeypatch.setattr(quant, "_check_elsewhere", lambda kind: 1 / 0)
+    assert not quant._compiles("int8")
+    assert caplog.text.count("compiling ended with status 1") == 2
+
+
+def test_results_that_are_wrong_are_found(monkeypatch):
+    monkeypatch.setattr(CompiledAdvance, "__call__", lambda self, *args: torch.ones(2, 96))
+    with pytest.raises(ArithmeticError, match="off by"):
+        quant.check_compiled("int8")
 
 
 def test_without_numba(bloom, monkeypatch):
