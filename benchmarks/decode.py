@@ -121,7 +121,6 @@ def read_weights(model: str, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor
 def our_decoder(network: Bloom, params: SamplingParams) -> Callable[[list[int], int, int], None]:
     if isinstance(network.fast_advance, quant.LateAdvance):
         network.fast_advance.traced_after = 1  # what a network that has run for a while does
-        network.fast_advance.compiled_after = -1
 
     def decode(prompt: list[int], n: int, new: int) -> None:
         generate(network, [prompt], eos=NO_END, n=n, params=params)

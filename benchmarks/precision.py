@@ -49,14 +49,15 @@ def main() -> None:
     print(f"| float32 | | | {reference[1]:.4f} |")
     kept = prompt_tokens(model.tokenizer)
     for kind in quant.KINDS:
-        for trimmed in (None, kept):
+        for engine, trimmed in (("fbgemm", None), ("fbgemm", kept), ("numba", None)):
             network, _ = load_bloom(model.path, dtype="as stored")
-            network = quant.pack(network, kind, trimmed)
+            network = quant.pack(network, kind, trimmed, engine=engine)
             found = write(model, network, prompts, greedy)
             same = sum(a[0].tokens == b[0].tokens for a, b in zip(expected, found, strict=True))
             likeliest, perplexity = judge(network, prompts, texts)
             agree = (likeliest == reference[0]).float().mean()
-            name = kind if trimmed is None else f"{kind}, {len(kept)} tokens kept"
+            name = f"{kind}, {engine}"
+            name += "" if trimmed is None else f", {len(kept)} tokens kept"
             print(f"| {name} | {same}/{len(prompts)} | {agree:.2%} | {perplexity:.4f} |")
 
 

@@ -172,9 +172,11 @@ def pack(
     if kind not in KINDS:
         raise ModelError(f"weights cannot be packed as {kind}: use {' or '.join(KINDS)}")
     fbgemm = _can(_FBGEMM[kind].operation)
-    small = sum(p.numel() for p in network.parameters()) < _WORTH_8_BITS
+    later = False
     if engine is None:
+        small = sum(p.numel() for p in network.parameters()) < _WORTH_8_BITS
         engine = "fbgemm" if fbgemm and (small or not _compiles(kind)) else "numba"
+        later = small and compiled.installed() and CompiledAdvance.fits(network)
     if engine == "numba":
         if not _compiles(kind):
             raise ModelError(
@@ -188,9 +190,7 @@ def pack(
         return network
     if not fbgemm:
         raise ModelError(f"this PyTorch has no FBGEMM for {kind} weights: use engine numba")
-    unpacked = None
-    if small and compiled.installed() and CompiledAdvance.fits(network):
-        unpacked = Bloom.from_tensors(network.config, list(network.named_parameters()))
+    unpacked = Bloom.from_tensors(network.config, network.named_parameters()) if later else None
     before = torch.backends.quantized.engine
     # The "x86" engine would hand some processors to oneDNN, which lacks these products.
     torch.backends.quantized.engine = "fbgemm"

@@ -206,7 +206,7 @@ def test_several_callers_at_once(bloom, threads):
 
 
 def test_a_network_in_steady_use_is_compiled_and_writes_the_same(bloom):
-    network = quant.pack(bloom(6, 16), "float16", engine="fbgemm")
+    network = quant.pack(bloom(6, 16), "float16")
     network.fast_advance.traced_after, network.fast_advance.compiled_after = 10, 20
     params = SamplingParams(temperature=0, max_new_tokens=40)
     first = generate(network, PROMPTS, eos=3, n=1, params=params)
