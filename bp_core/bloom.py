@@ -228,9 +228,11 @@ class Bloom(nn.Module):
         self.word_embeddings_layernorm = nn.LayerNorm(size, eps=eps)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(size, eps=eps)
-        # What `quant.pack` puts in place of the tied head and of `advance` in single steps.
+        # What `quant.pack` puts in place of the tied head, of `advance` in single steps, and of
+        # `advance` for prompts, which takes the last token's bias for all.
         self.head: nn.Module | None = None
         self.fast_advance: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+        self.fast_prefill: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
         # A `graph.GraphDecoder` that decodes instead of `generate`'s own loop.
         self.decoder: Callable[..., tuple[Tensor, Tensor]] | None = None
 
@@ -347,7 +349,11 @@ class Bloom(nn.Module):
         cache = KVCache(data, self._slopes(), pad)
         if isinstance(self.head, TrimmedHead):
             cache.own = self.head.own_tokens(prompts)
-        hidden = self.advance(ids, self.bias(length, pad), cache.grow(length))
+        kv = cache.grow(length)
+        if self.fast_prefill is not None:
+            hidden = self.fast_prefill(ids, cache.last_bias(), kv)
+        else:
+            hidden = self.advance(ids, self.bias(length, pad), kv)
         return self._next_logits(hidden, cache), cache
 
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:

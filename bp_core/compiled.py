@@ -112,7 +112,7 @@ def _lay_together(layers: list[TiledLinear]) -> None:
 
 
 class CompiledAdvance:
-    """`Bloom.advance` for single tokens of a network of `TiledLinear` layers, in one call."""
+    """`Bloom.advance` of a network of `TiledLinear` layers, in one call."""
 
     @staticmethod
     def fits(network: Bloom) -> bool:
@@ -151,25 +151,28 @@ class CompiledAdvance:
         )  # fmt: skip
 
     def __call__(self, ids: Tensor, bias: Tensor, kv: Tensor, rows: Tensor | None = None) -> Tensor:
-        """(n, 1) ids to the normed output (n, hidden); the cache's last place is filled.
+        """(n, T) ids to the last one's normed output (n, hidden); the cache's last T are filled.
 
         Args:
+            bias: of the last token, (1 or the cache's rows, n_head, 1, length).
             rows: (n,) which rows of the cache these are; None for all, in order.
         """
-        n, hidden = len(ids), self._hidden
+        (n, new), length, hidden = ids.shape, kv.shape[4], self._hidden
         rows = torch.arange(n) if rows is None else rows
-        x = self._embed(ids)[:, 0].contiguous()
+        lengths = torch.arange(length - new + 1, length + 1).repeat(n)
+        x = self._embed(ids).view(n * new, hidden)
         layer, row, head, value, token, _ = kv.stride()
-        strides = kv.storage_offset(), layer, row, head, value, token, kv.shape[4]
+        strides = kv.storage_offset(), layer, row, head, value, token
         flat = kv.as_strided((kv.untyped_storage().nbytes() // 4,), (1,), 0)
-        work, out = torch.empty(8 * n * hidden), torch.empty(n, hidden)
+        work, out = torch.empty(8 * n * new * hidden), torch.empty(n * new, hidden)
         threads = torch.get_num_threads()
         _together(
-            self._kernel, threads, *self._constant, x.numpy(), rows.numpy(), flat.numpy(), strides,
-            bias[:, :, 0].contiguous().numpy(), work.numpy(), out.numpy(), threads,
+            self._kernel, threads, *self._constant, x.numpy(),
+            rows.repeat_interleave(new).numpy(), lengths.numpy(), flat.numpy(), strides,
+            bias[:, :, -1].contiguous().numpy(), work.numpy(), out.numpy(), threads,
             self._zeros(8 * len(self._layers), int),
         )  # fmt: skip
-        return out
+        return out.view(n, new, hidden)[:, -1]
 
 
 class CompiledDecoder:
@@ -181,7 +184,7 @@ class CompiledDecoder:
     def __init__(self, advance: CompiledAdvance) -> None:
         from . import kernels
 
-        self._advance = advance
+        self.advance = advance
         self._choose, self._zeros = kernels.choose, kernels.np.zeros
 
     def __call__(
@@ -226,6 +229,6 @@ class CompiledDecoder:
             if step + 1 == steps or not len(rows):
                 break
             kv = cache.grow(1)
-            hidden = self._advance(ids[rows][:, None], cache.last_bias(), kv, rows)
+            hidden = self.advance(ids[rows][:, None], cache.last_bias(), kv, rows)
             logits = network.logits(hidden)
         return tokens, logprobs

@@ -474,30 +474,32 @@ def _multiply(kind, weight, scale, bias, x, width, factors, y, first, last):
 
 @_compiled
 def _attend(
-    qkv, rows, head, dim, keys, offset, of_row, of_token, of_values, length, bias, out, scores
+    qkv, rows, lengths, head, dim, keys, offset, of_row, of_token, of_values, bias, out, scores
 ):
-    """One head of every row: the last token's query over all keys so far, which it joins.
+    """One head: each token's query over the keys before it and its own, which are filled first.
 
     Args:
         qkv: (n, 3 hidden), laid out (n_head, 3, dim).
-        rows: (n,) where each stands in the cache.
+        rows, lengths: (n,) each token's row in the cache, and its place there plus one.
         keys: the whole cache, flat; this head's keys of row 0 begin at `offset`, its values
             `of_values` behind, the next row's `of_row`, the next token's `of_token`.
-        bias: (1 or the cache's rows, n_head, length).
+        bias: (1 or the cache's rows, n_head, longest).
         out: (n, hidden).
-        scores: (length,) to work in.
+        scores: (longest,) to work in.
     """
     n = len(qkv)
     shrink = np.float32(1.0 / math.sqrt(dim))
     for row in range(n):
-        start = offset + rows[row] * of_row
-        new = start + (length - 1) * of_token
+        new = offset + rows[row] * of_row + (lengths[row] - 1) * of_token
         for i in range(dim):
             keys[new + i] = qkv[row, (head * 3 + 1) * dim + i]
             keys[new + of_values + i] = qkv[row, (head * 3 + 2) * dim + i]
+    for row in range(n):
+        length = lengths[row]
+        # ALiBi of the last token serves all: a query's softmax does not see what shifts all keys.
         shift = bias[rows[row] if len(bias) > 1 else 0, head]
         query = qkv.ctypes.data + (row * qkv.shape[1] + head * 3 * dim) * 4
-        key = keys.ctypes.data + start * 4
+        key = keys.ctypes.data + (offset + rows[row] * of_row) * 4
         largest = np.float32(-np.inf)
         for token in range(length):
             score = _inner(query, key + token * of_token * 4, dim) * shrink + shift[token]
@@ -590,9 +592,9 @@ def linear(kind, weight, scale, bias, x, y, threads, counters):
 @_compiled
 def advance(
     kind, weights, scales, biases, norms, last_norm, epsilon,
-    x, rows, keys, strides, bias, work, out, threads, counters,
+    x, rows, lengths, keys, strides, bias, work, out, threads, counters,
 ):  # fmt: skip
-    """One token a row through all layers: `Bloom.advance` for single tokens.
+    """Tokens through all layers: `Bloom.advance`.
 
     Args:
         kind: HALF or INT8.
@@ -601,11 +603,10 @@ def advance(
         norms: (n_layer, 4, hidden) weight and bias of the two layer norms.
         last_norm: (2, hidden), of the norm behind all layers.
         x: (n, hidden) the embedded tokens; overwritten.
-        rows: (n,) which rows of the cache these are.
+        rows, lengths: (n,) each token's row in the cache, and its place there plus one.
         keys: the cache's storage, flat; its place for the new tokens is filled.
-        strides: where the cache begins, its strides (layer, row, head, key or value, token), and
-            its length, the new tokens included.
-        bias: (1 or the cache's rows, n_head, length) ALiBi and mask.
+        strides: where the cache begins, and its strides (layer, row, head, key or value, token).
+        bias: (1 or the cache's rows, n_head, longest) ALiBi and mask of the last token.
         work: (8 n hidden,) to work in, shared.
         out: (n, hidden), the normed output.
         counters: (8 n_layer,) int64 zeros.
@@ -613,13 +614,13 @@ def advance(
     n, hidden = x.shape
     n_head = bias.shape[1]
     dim = hidden // n_head
-    start, of_layer, of_row, of_head, of_values, of_token, length = strides
+    start, of_layer, of_row, of_head, of_values, of_token = strides
     a, b, c = 3 * hidden, 4 * hidden, 8 * hidden
     qkv = work[: n * a].reshape(n, a)
     context = work[n * a : n * b].reshape(n, hidden)
     inner = work[n * b :].reshape(n, b)
     # What follows is each thread's own.
-    normed, scores = _lines(n, hidden), np.empty(length, np.float32)
+    normed, scores = _lines(n, hidden), np.empty(bias.shape[2], np.float32)
     integers, factors = _lines(n, hidden // 2).view(np.int16), np.empty(n, np.float32)
     more_integers = _lines(n, 2 * hidden).view(np.int16)
     for layer in range(len(weights)):
@@ -634,8 +635,8 @@ def advance(
                 break
             _multiply(kind, weight[0], scale[:a], shift[:a], ready, hidden, factors, qkv,
                       head * 3 * dim, (head + 1) * 3 * dim)  # fmt: skip
-            _attend(qkv, rows, head, dim, keys, start + layer * of_layer + head * of_head, of_row,
-                    of_token, of_values, length, bias, context, scores)  # fmt: skip
+            _attend(qkv, rows, lengths, head, dim, keys, start + layer * of_layer + head * of_head,
+                    of_row, of_token, of_values, bias, context, scores)  # fmt: skip
             _claim(counters, 2 * stage + 1)
         _wait(counters, stage, n_head)
 
@@ -805,10 +806,12 @@ def choose(
 
 
 def note(kind: str) -> Path:
-    """A file beside what numba keeps of this module, of this numba, processor and Python; for
-    `quant` to write there whether weights of a kind can be multiplied."""
-    stat = Path(__file__).stat()
-    parts = _version, llvm.get_host_cpu_name(), config.CPU_NAME, _asked, sys.version
-    parts = repr((kind, stat.st_mtime_ns, stat.st_size, llvm.llvm_version_info, *parts))
+    """A file beside what numba keeps of this module, for this code, numba, processor and Python;
+    for `quant` to write there whether weights of a kind can be multiplied."""
+    code = [
+        (file.stat().st_mtime_ns, file.name) for file in sorted(Path(__file__).parent.glob("*.py"))
+    ]
+    asked = llvm.get_host_cpu_name(), config.CPU_NAME, _asked
+    parts = repr((kind, code, _version, llvm.llvm_version_info, sys.version, *asked))
     digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
     return Path(linear.stats.cache_path) / f"kernels.{digest}.{kind}"

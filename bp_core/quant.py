@@ -185,8 +185,7 @@ def pack(
             )
         _replace(network, _NUMBA[kind], kept, rounded or {})
         if CompiledAdvance.fits(network):
-            network.fast_advance = CompiledAdvance(network)
-            network.decoder = CompiledDecoder(network.fast_advance)
+            _take(network, CompiledAdvance(network))
         return network
     if not fbgemm:
         raise ModelError(f"this PyTorch has no FBGEMM for {kind} weights: use engine numba")
@@ -200,6 +199,12 @@ def pack(
         torch.backends.quantized.engine = before
     network.fast_advance = LateAdvance(network, unpacked, kind)
     return network
+
+
+def _take(network: Bloom, advance: CompiledAdvance) -> None:
+    """Let a network read and write through its compiled layers."""
+    network.fast_advance = network.fast_prefill = advance
+    network.decoder = CompiledDecoder(advance)
 
 
 def _replace(
@@ -261,9 +266,9 @@ class LateAdvance:
 
     def _compile(self) -> None:
         with contextlib.suppress(ModelError):  # `_compiles` has said why; it goes on as it is
-            decoder = pack(self._unpacked, self._kind, engine="numba").decoder
+            advance = pack(self._unpacked, self._kind, engine="numba").fast_advance
             if (network := self._owner()) is not None:
-                network.decoder = decoder
+                _take(network, advance)
 
     def _trace(self) -> None:
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
@@ -350,7 +355,7 @@ def check_compiled(kind: str) -> None:
     }
     plain, packed = (Bloom.from_tensors(config, tensors.items()) for _ in range(2))
     _replace(packed, _NUMBA[kind], None, {})
-    packed.fast_advance = CompiledAdvance(packed)
+    _take(packed, CompiledAdvance(packed))
     found = []
     with torch.inference_mode():
         for network in (plain, packed):
@@ -360,7 +365,7 @@ def check_compiled(kind: str) -> None:
     if not off < {"float16": 0.002, "int8": 0.03}[kind]:
         raise ArithmeticError(f"compiled products are off by {off:.1%}")
     texts = []
-    for decoder in (CompiledDecoder(packed.fast_advance), None):
+    for decoder in (packed.decoder, None):
         packed.decoder = decoder
         texts.append(generate(packed, [[1, 2, 3], [4]], eos=0, blocked=[(7,), (8, 9)]))
     if [[one.tokens for one in each] for each in texts[0]] != [

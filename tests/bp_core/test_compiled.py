@@ -207,10 +207,11 @@ def test_several_callers_at_once(bloom, threads):
 
 def test_a_network_in_steady_use_is_compiled_and_writes_the_same(bloom):
     network = quant.pack(bloom(6, 16), "float16")
-    network.fast_advance.traced_after, network.fast_advance.compiled_after = 10, 20
+    late = network.fast_advance
+    late.traced_after, late.compiled_after = 10, 20
     params = SamplingParams(temperature=0, max_new_tokens=40)
     first = generate(network, PROMPTS, eos=3, n=1, params=params)
-    network.fast_advance.compiling.join(timeout=120)
+    late.compiling.join(timeout=120)
     assert isinstance(network.decoder, CompiledDecoder)
     second = generate(network, PROMPTS, eos=3, n=1, params=params)
     assert [one.tokens for [one] in first] == [one.tokens for [one] in second]
@@ -241,9 +242,10 @@ def test_a_numba_that_does_not_work_is_passed_over(bloom, broken, monkeypatch, c
 
 def test_a_network_in_steady_use_survives_such_a_numba(bloom, broken):
     network = quant.pack(bloom(6, 16), "float16")
-    network.fast_advance.compiled_after = 5
+    late = network.fast_advance
+    late.compiled_after = 5
     before = generate(network, PROMPTS, eos=3, seed=7)
-    network.fast_advance.compiling.join(timeout=120)
+    late.compiling.join(timeout=120)
     assert generate(network, PROMPTS, eos=3, seed=7) == before
 
 
