@@ -21,8 +21,8 @@ from .bloom import Bloom
 from .generate import OnToken, Start, decode
 from .sampling import Sampler, SamplingParams
 
-# The tokens that a nucleus is drawn from are found by insertion, which is fast for some hundreds.
-_MOST = 256
+# With more tokens to draw from than this, finding and sorting them is what takes long.
+_MOST = 1024
 _SMALL = 2**26  # bytes
 
 
@@ -159,6 +159,8 @@ class CompiledAdvance:
         """
         (n, new), length, hidden = ids.shape, kv.shape[4], self._hidden
         rows = torch.arange(n) if rows is None else rows
+        if new > 1:
+            rows = rows.repeat_interleave(new)
         lengths = torch.arange(length - new + 1, length + 1).repeat(n)
         x = self._embed(ids).view(n * new, hidden)
         layer, row, head, value, token, _ = kv.stride()
@@ -168,7 +170,7 @@ class CompiledAdvance:
         threads = torch.get_num_threads()
         _together(
             self._kernel, threads, *self._constant, x.numpy(),
-            rows.repeat_interleave(new).numpy(), lengths.numpy(), flat.numpy(), strides,
+            rows.numpy(), lengths.numpy(), flat.numpy(), strides,
             bias[:, :, -1].contiguous().numpy(), work.numpy(), out.numpy(), threads,
             self._zeros(8 * len(self._layers), int),
         )  # fmt: skip

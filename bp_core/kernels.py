@@ -672,34 +672,49 @@ def _largest(scores):
 
 
 @_compiled
+def _sift(best, which, at, size):
+    """Put the number at `at` in its place in the heap of `size`, whose least is on top."""
+    score, index = best[at], which[at]
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        if child + 1 < size and best[child + 1] < best[child]:
+            child += 1
+        if not best[child] < score:
+            break
+        best[at], which[at] = best[child], which[child]
+        at = child
+    best[at], which[at] = score, index
+
+
+@_compiled
 def _draw(scores, temperature, top_p, uniform, best, which):
     """Invert the CDF over the tokens that top-k and top-p leave, most likely first.
 
     Args:
         best, which: (top_k,) to work in; top_k at least 1.
     """
-    kept, size = 0, len(scores)
-    for start in range(0, size, _SCANNED):
+    size = len(scores)
+    kept = min(len(best), size)
+    for i in range(kept):
+        best[i], which[i] = scores[i], i
+    for at in range(kept // 2 - 1, -1, -1):
+        _sift(best, which, at, kept)
+    for start in range(kept, size, _SCANNED):
         part = scores[start : min(size, start + _SCANNED)]
-        if kept == len(best):
-            better = 0
-            for i in range(len(part)):  # in a loop that compares many at once
-                better += part[i] > best[kept - 1]
-            if not better:
-                continue
-        for i in range(len(part)):
-            score = part[i]
-            if kept < len(best):
-                at = kept
-                kept += 1
-            elif score > best[kept - 1]:
-                at = kept - 1
-            else:
-                continue
-            while at > 0 and best[at - 1] < score:
-                best[at], which[at] = best[at - 1], which[at - 1]
-                at -= 1
-            best[at], which[at] = score, start + i
+        better = 0
+        for i in range(len(part)):  # in a loop that compares many at once
+            better += part[i] > best[0]
+        if better:
+            for i in range(len(part)):
+                if part[i] > best[0]:
+                    best[0], which[0] = part[i], start + i
+                    _sift(best, which, 0, kept)
+    for last in range(kept - 1, 0, -1):
+        best[0], best[last] = best[last], best[0]
+        which[0], which[last] = which[last], which[0]
+        _sift(best, which, 0, last)
     if temperature == 0.0:
         return which[0]
     total = np.float32(0.0)

@@ -136,6 +136,7 @@ def test_greedy_text_of_half_precision_weights_is_unchanged(bloom):
         ({"wanted": [[[20, 21], [22]], [[30]], [[31, 32, 33], [34]]]}, {"recall": 4.0}),
         ({}, {"top_k": 0}),
         ({}, {"top_k": 300, "top_p": 1.0}),
+        ({}, {"top_k": 2000}),
     ],
 )
 def test_tokens_are_chosen_as_by_the_sampler(bloom, threads, options, settings):
