@@ -8,6 +8,7 @@ FBGEMM's products.
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.util
 import os
@@ -67,7 +68,7 @@ class TiledLinear(nn.Module):
         from . import kernels
 
         super().__init__()
-        self._kernel, self._zeros = kernels.linear, kernels.np.zeros
+        self._kernel, self._counters = kernels.linear, kernels.counters
         self.kind = kernels.INT8 if weight.dtype == torch.int8 else kernels.HALF
         self.outputs, self.inputs = weight.shape
         tile = kernels.TILES[self.kind.dtype]
@@ -95,7 +96,7 @@ class TiledLinear(nn.Module):
         threads = torch.get_num_threads()
         _together(
             self._kernel, threads, self.kind, self.tiles.data_ptr(), *self._constant,
-            rows.numpy(), y.numpy(), threads, self._zeros(2, int),
+            rows.numpy(), y.numpy(), threads, self._counters(1),
         )  # fmt: skip
         return y[:, : self.outputs].view(*x.shape[:-1], self.outputs)
 
@@ -125,8 +126,9 @@ class CompiledAdvance:
         from . import kernels
 
         c = network.config
-        self._kernel, self._zeros = kernels.advance, kernels.np.zeros
-        self._embed = network.embed
+        self._kernel, self._counters = kernels.advance, kernels.counters
+        # Of another object: the network holds us, and would live on in a cycle.
+        self._embed = copy.copy(network).embed
         layers = [
             (
                 block.self_attention.query_key_value, block.self_attention.dense,
@@ -172,7 +174,7 @@ class CompiledAdvance:
             self._kernel, threads, *self._constant, x.numpy(),
             rows.numpy(), lengths.numpy(), flat.numpy(), strides,
             bias[:, :, -1].contiguous().numpy(), work.numpy(), out.numpy(), threads,
-            self._zeros(8 * len(self._layers), int),
+            self._counters(4 * len(self._layers)),
         )  # fmt: skip
         return out.view(n, new, hidden)[:, -1]
 
@@ -187,7 +189,7 @@ class CompiledDecoder:
         from . import kernels
 
         self.advance = advance
-        self._choose, self._zeros = kernels.choose, kernels.np.zeros
+        self._choose, self._counters = kernels.choose, kernels.counters
 
     def __call__(
         self,
@@ -222,7 +224,7 @@ class CompiledDecoder:
             threads = min(torch.get_num_threads(), len(rows))
             _together(
                 self._choose, threads, logits.numpy(), rows.numpy(), step, *limits, *fixed,
-                self._zeros(2, int),
+                self._counters(1),
             )  # fmt: skip
             ids = tokens[:, step]
             if on_token is not None:

@@ -581,7 +581,7 @@ def linear(kind, weight, scale, bias, x, y, threads, counters):
         kind: HALF or INT8.
         weight: address of W in tiles.
         threads: how many share the work.
-        counters: (2,) int64 zeros.
+        counters: of one stage.
     """
     n, width = x.shape
     integers, factors = _lines(n, width // 2).view(np.int16), np.empty(n, np.float32)
@@ -609,7 +609,7 @@ def advance(
         bias: (1 or the cache's rows, n_head, longest) ALiBi and mask of the last token.
         work: (8 n hidden,) to work in, shared.
         out: (n, hidden), the normed output.
-        counters: (8 n_layer,) int64 zeros.
+        counters: of 4 n_layer stages.
     """
     n, hidden = x.shape
     n_head = bias.shape[1]
@@ -755,7 +755,7 @@ def choose(
         leaned, extra, said: a `Recall`'s; leaned has no columns when there is none.
         history, recent, chance: as of `generate.Start`; length of history are filled.
         tokens, logprobs: (rows, steps), of which a column is written.
-        counters: (2,) int64 zeros.
+        counters: of one stage.
     """
     n, size = logits.shape
     words = length + step
@@ -818,6 +818,11 @@ def choose(
                     break
         _claim(counters, 1)
     _wait(counters, 0, n)
+
+
+def counters(stages: int) -> np.ndarray:
+    """Zeros with which threads count the chunks of each stage: those taken, and those done."""
+    return np.zeros(2 * stages, np.int64)
 
 
 def note(kind: str) -> Path:

@@ -267,6 +267,7 @@ class LateAdvance:
     def _compile(self) -> None:
         with contextlib.suppress(ModelError):  # `_compiles` has said why; it goes on as it is
             advance = pack(self._unpacked, self._kind, engine="numba").fast_advance
+            self._unpacked = None
             if (network := self._owner()) is not None:
                 _take(network, advance)
 

@@ -1,6 +1,8 @@
 """compiled.py and kernels.py: products and steps by numba against PyTorch's, row by row."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -216,6 +218,19 @@ def test_a_network_in_steady_use_is_compiled_and_writes_the_same(bloom):
     assert isinstance(network.decoder, CompiledDecoder)
     second = generate(network, PROMPTS, eos=3, n=1, params=params)
     assert [one.tokens for [one] in first] == [one.tokens for [one] in second]
+
+
+def test_a_compiled_network_ends_with_its_last_user(bloom):
+    """Without waiting for a collection of cycles: it may hold a gigabyte."""
+    network = quant.pack(bloom(6, 16), "int8", engine="numba")
+    gc.disable()
+    try:
+        generate(network, PROMPTS, eos=3)
+        ended = weakref.ref(network.head)
+        del network
+        assert ended() is None
+    finally:
+        gc.enable()
 
 
 def test_the_best_engine(bloom, monkeypatch):
