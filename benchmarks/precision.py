@@ -1,4 +1,4 @@
-"""What each packed kind of weights changes: greedy texts, next tokens and perplexity.
+"""What each packed kind of weights changes: texts, next tokens and perplexity.
 
     python benchmarks/precision.py prompts.txt --model FOLDER
 
@@ -42,23 +42,29 @@ def main() -> None:
         for prompt, one in zip(prompts, write(model, model.network, prompts, sampled), strict=True)
     ]
     reference = judge(model.network, prompts, texts)
-    greedy = SamplingParams(temperature=0, max_new_tokens=args.new)
-    expected = write(model, model.network, prompts, greedy)
+    ways = (
+        SamplingParams(temperature=0, max_new_tokens=args.new),
+        SamplingParams(max_new_tokens=args.new),
+    )
+    expected = [write(model, model.network, prompts, way) for way in ways]
 
-    print("| weights | same greedy text | same likeliest token | perplexity |\n|---|---|---|---|")
-    print(f"| float32 | | | {reference[1]:.4f} |")
+    print("| weights | same greedy text | same drawn text | same likeliest token | perplexity |")
+    print(f"|---|---|---|---|---|\n| float32 | | | | {reference[1]:.4f} |")
     kept = prompt_tokens(model.tokenizer)
     for kind in quant.KINDS:
         for engine, trimmed in (("fbgemm", None), ("fbgemm", kept), ("numba", None)):
             network, _ = load_bloom(model.path, dtype="as stored")
             network = quant.pack(network, kind, trimmed, engine=engine)
-            found = write(model, network, prompts, greedy)
-            same = sum(a[0].tokens == b[0].tokens for a, b in zip(expected, found, strict=True))
+            same = []
+            for way, texts_of_way in zip(ways, expected, strict=True):
+                found = write(model, network, prompts, way)
+                pairs = zip(texts_of_way, found, strict=True)
+                same.append(f"{sum(a[0].tokens == b[0].tokens for a, b in pairs)}/{len(prompts)}")
             likeliest, perplexity = judge(network, prompts, texts)
             agree = (likeliest == reference[0]).float().mean()
             name = f"{kind}, {engine}"
             name += "" if trimmed is None else f", {len(kept)} tokens kept"
-            print(f"| {name} | {same}/{len(prompts)} | {agree:.2%} | {perplexity:.4f} |")
+            print(f"| {name} | {same[0]} | {same[1]} | {agree:.2%} | {perplexity:.4f} |")
 
 
 def write(model: Model, network: Bloom, prompts: list[list[int]], params: SamplingParams) -> list:
