@@ -5,6 +5,7 @@
 Warm: n = 4, 40 new tokens, the bundled starter with its reward, model loaded. Ours is the whole
 call (parsing, decoding, guard, reward), with the end token off so that all 40 steps are decoded;
 transformers' is `generate` alone, on the same weights, prompt and sampling. Runs are interleaved.
+"compiled" is ours once numba has taken over, where it is installed.
 Cold: `bp beautify` in a fresh process against `python -c "import torch"`.
 """
 
@@ -22,7 +23,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core import Rewriter
+from bp_core import Rewriter, compiled
 from bp_core.models import STARTER
 from train.vision import define_operators
 
@@ -56,19 +57,28 @@ def transformers_call(tokens: int):
 
 def warm() -> dict[str, float]:
     """Median seconds of a click, ours and transformers'."""
-    rewriter = Rewriter.load()
-    ids = [rewriter.model.encode(prompt, "expand") for prompt in PROMPTS]
-    rewriter.model.eos_id = -1  # no draft ends early
+    kinds = {"ours": Rewriter.load()}
+    kinds["ours"].model.network.fast_advance.compiled_after = -1
+    if compiled.installed():
+        kinds["compiled"] = Rewriter.load()
+        late = kinds["compiled"].model.network.fast_advance
+        late.compiled_after = 1
+        kinds["compiled"](PROMPTS[0])
+        late.compiling.join()
+    ids = [kinds["ours"].model.encode(prompt, "expand") for prompt in PROMPTS]
+    for rewriter in kinds.values():
+        rewriter.model.eos_id = -1  # no draft ends early
     theirs = transformers_call(40)
-    times: dict[str, list[float]] = {"ours": [], "transformers": []}
+    times: dict[str, list[float]] = {name: [] for name in (*kinds, "transformers")}
     for run in range(RUNS):
         for prompt, tokens in zip(PROMPTS, ids, strict=True):
+            for name, rewriter in kinds.items():
+                start = time.perf_counter()
+                rewriter(prompt, n=4, seed=run, max_new_tokens=40)
+                times[name].append(time.perf_counter() - start)
             start = time.perf_counter()
-            rewriter(prompt, n=4, seed=run, max_new_tokens=40)
-            middle = time.perf_counter()
             theirs(tokens)
-            times["ours"].append(middle - start)
-            times["transformers"].append(time.perf_counter() - middle)
+            times["transformers"].append(time.perf_counter() - start)
     return {name: median(values[len(PROMPTS) :]) for name, values in times.items()}
 
 
@@ -93,7 +103,7 @@ if __name__ == "__main__":
         "machine": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "click, seconds": click,
-        "click, transformers / ours": click["transformers"] / click["ours"],
+        "click, transformers / ours": {k: click["transformers"] / v for k, v in click.items()},
         "cold, seconds": start,
         "cold, bp / import torch": start["bp"] / start["import torch"],
     }

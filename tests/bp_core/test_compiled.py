@@ -162,6 +162,13 @@ def test_tokens_are_chosen_as_by_the_sampler(bloom, threads, options, settings):
     assert seen[0] == seen[1]
 
 
+def test_the_kernels_look_ahead_as_far_as_recall():
+    """A number of their own: what numba keeps is renewed when their file changes, and no other."""
+    from bp_core import kernels, recall
+
+    assert kernels._AHEAD == recall._AHEAD
+
+
 def test_a_cancelled_decoding_leaves_the_next_as_it_is(bloom):
     network = quant.pack(bloom(6, 16), "float16", engine="numba")
     expected = generate(network, PROMPTS, eos=3, seed=7)
