@@ -50,7 +50,7 @@ def _together(function: Callable, threads: int, *args) -> None:
 class TiledLinear(nn.Module):
     """y = x Wᵀ + b with W in float16 or, one scale an output, in 8 bits.
 
-    float16 weights are multiplied in float32. For 8-bit ones activations are rounded to 14 bits, a
+    float16 weights are multiplied in float32. For 8-bit ones activations are rounded to 16 bits, a
     scale each row, and the products are exact.
 
     Attributes:

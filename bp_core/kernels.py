@@ -40,8 +40,9 @@ _wide, _avx2 = "avx512bw" in _features, "avx2" in _features
 _LANES, _ROWS = (16, 4) if _wide else (8, 2)
 # Products of 16-bit integers, added in pairs; None to multiply 8-bit weights as float32.
 _PAIRS = "llvm.x86.avx512.pmaddw.d.512" if _wide else "llvm.x86.avx2.pmadd.wd" if _avx2 else None
-# Activations of this size and 8-bit weights, so many of them, fit a sum of 32 bits.
-_LARGEST, _CHUNK = 8191, 2048
+# Activations of this size times 8-bit weights, of so many inputs shared by at least 8 lanes, fit
+# sums of 32 bits.
+_LARGEST, _CHUNK = 32767, 4096
 
 _AHEAD = 3  # as `recall` has it
 _SCANNED = 64  # logits that are looked at together
@@ -82,18 +83,13 @@ def _dot(rows: int):
             start = builder.mul(output, width)
             weight = builder.gep(builder.inttoptr(weight, tile.weight.as_pointer()), [start])
             x = builder.inttoptr(x, tile.activation.as_pointer())
-            y, scale, bias, factors = (
-                builder.inttoptr(address, _FLOAT.as_pointer())
-                for address in (y, scale, bias, factors)
-            )
+            y, scale, bias, factors = _floats(builder, y, scale, bias, factors)
             places = [builder.gep(x, [builder.mul(width, _INDEX(r))]) for r in range(rows)]
             sums = _sums(builder, tile, weight, places, width)
             scale, bias = (_load(builder, each, output, _FOUR, 4) for each in (scale, bias))
             for row in range(rows):
                 total = _sum_lanes(builder, sums[row * OUTPUTS : (row + 1) * OUTPUTS])
-                factor = builder.load(builder.gep(factors, [_INDEX(row)]))
-                factor = builder.insert_element(ir.Constant(_FOUR, ir.Undefined), factor, _LANE(0))
-                factor = builder.shuffle_vector(factor, factor, _mask([0] * OUTPUTS))
+                factor = _spread(builder, builder.gep(factors, [_INDEX(row)]), _FOUR)
                 total = builder.fmul(total, builder.fmul(scale, factor))
                 total = builder.fadd(total, bias)
                 place = builder.add(builder.mul(size, _INDEX(row)), output)
@@ -154,7 +150,7 @@ class _Int8AsFloatTile(_HalfTile):
 
 
 class _Int8Tile:
-    """8-bit weights times 14-bit activations, in integers: twice as fast as float32, and exact."""
+    """8-bit weights times 16-bit activations, in integers: twice as fast as float32, and exact."""
 
     inputs = 32
     weight, activation = ir.IntType(8), ir.IntType(16)
@@ -257,6 +253,17 @@ def _fetch_ahead(builder: ir.IRBuilder, place) -> None:
         builder.call(prefetch, [line, _LANE(0), _LANE(2), _LANE(1)])
 
 
+def _floats(builder: ir.IRBuilder, *addresses) -> list:
+    return [builder.inttoptr(address, _FLOAT.as_pointer()) for address in addresses]
+
+
+def _spread(builder: ir.IRBuilder, place, kind):
+    """A vector of one number."""
+    number = builder.load(place)
+    vector = builder.insert_element(ir.Constant(kind, ir.Undefined), number, _LANE(0))
+    return builder.shuffle_vector(vector, vector, _mask([0] * kind.count))
+
+
 def _load(builder: ir.IRBuilder, start, index, kind, align: int):
     loaded = builder.load(builder.bitcast(builder.gep(start, [index]), kind.as_pointer()))
     loaded.align = align
@@ -268,7 +275,7 @@ def _mask(lanes: list[int]):
 
 
 def _sum_lanes(builder: ir.IRBuilder, vectors: list):
-    """The sums of four vectors' lanes as one vector: halves are added to halves."""
+    """The sums of one or four vectors' lanes, as one vector: halves are added to halves."""
     width = _LANES  # of each sum's part of a vector
     while width > 1:
         width //= 2
@@ -295,24 +302,18 @@ TILES = {HALF.dtype: (OUTPUTS, _HalfTile.inputs), INT8.dtype: (OUTPUTS, _Int8Til
 @intrinsic
 def _inner(typing, one, other, width):
     """The inner product of two vectors of `width` float32 at addresses; a multiple of 16."""
-    lanes = ir.VectorType(_FLOAT, 16)
+    lanes = ir.VectorType(_FLOAT, _LANES)
 
     def generate(context, builder, signature, args):
-        one, other = (builder.inttoptr(each, _FLOAT.as_pointer()) for each in args[:2])
-        [total] = _loop(
-            builder, _INDEX(0), args[2], 16, [ir.Constant(lanes, None)],
-            lambda at, totals: [_multiply_add(
-                builder, _load(builder, one, at, lanes, 4), _load(builder, other, at, lanes, 4),
-                totals[0],
-            )],
-        )  # fmt: skip
-        while total.type.count > 1:
-            half = total.type.count // 2
-            low, high = list(range(half)), list(range(half, 2 * half))
-            total = builder.fadd(
-                *(builder.shuffle_vector(total, total, _mask(part)) for part in (low, high))
-            )
-        return builder.extract_element(total, _LANE(0))
+        one, other = _floats(builder, *args[:2])
+
+        def multiply(at, totals):
+            parts = (_load(builder, each, at, lanes, 4) for each in (one, other))
+            return [_multiply_add(builder, *parts, totals[0])]
+
+        nothing = [ir.Constant(lanes, None)]
+        totals = _loop(builder, _INDEX(0), args[2], _LANES, nothing, multiply)
+        return builder.extract_element(_sum_lanes(builder, totals), _LANE(0))
 
     return types.float32(one, other, width), generate
 
@@ -327,14 +328,10 @@ def _mix(typing, shares, vectors, step, count, out):
 
     def generate(context, builder, signature, args):
         shares, vectors, step, count, out = args
-        shares, vectors, out = (
-            builder.inttoptr(each, _FLOAT.as_pointer()) for each in (shares, vectors, out)
-        )
+        shares, vectors, out = _floats(builder, shares, vectors, out)
 
         def add(at, totals):
-            share = builder.load(builder.gep(shares, [at]))
-            share = builder.insert_element(ir.Constant(lanes, ir.Undefined), share, _LANE(0))
-            share = builder.shuffle_vector(share, share, _mask([0] * 16))
+            share = _spread(builder, builder.gep(shares, [at]), lanes)
             vector = _load(builder, vectors, builder.mul(at, step), lanes, 4)
             return [_multiply_add(builder, share, vector, totals[0])]
 

@@ -189,7 +189,7 @@ def pack(
         return network
     if not fbgemm:
         raise ModelError(f"this PyTorch has no FBGEMM for {kind} weights: use engine numba")
-    unpacked = Bloom.from_tensors(network.config, network.named_parameters()) if later else None
+    unpacked = list(network.named_parameters()) if later else None
     before = torch.backends.quantized.engine
     # The "x86" engine would hand some processors to oneDNN, which lacks these products.
     torch.backends.quantized.engine = "fbgemm"
@@ -241,11 +241,13 @@ class LateAdvance:
     traced_after = 128
     compiled_after = 1024
 
-    def __init__(self, network: Bloom, unpacked: Bloom | None, kind: str) -> None:
+    def __init__(
+        self, network: Bloom, unpacked: list[tuple[str, Tensor]] | None, kind: str
+    ) -> None:
         """Of a network of FBGEMM's layers.
 
         Args:
-            unpacked: the same network before it was packed, to be compiled; None for never.
+            unpacked: its tensors before it was packed, to be compiled; None for never.
         """
         # The same layers in another object: the network itself holds us, and would live on in a
         # cycle with its trace until somebody collects it.
@@ -265,11 +267,16 @@ class LateAdvance:
         return self._advance(ids, bias, kv)
 
     def _compile(self) -> None:
-        with contextlib.suppress(ModelError):  # `_compiles` has said why; it goes on as it is
-            advance = pack(self._unpacked, self._kind, engine="numba").fast_advance
-            self._unpacked = None
+        try:
+            network = Bloom.from_tensors(self._network.config, self._unpacked)
+            advance = pack(network, self._kind, engine="numba").fast_advance
             if (network := self._owner()) is not None:
                 _take(network, advance)
+        except ModelError:
+            pass  # `_compiles` has said why; the network goes on as it is
+        except Exception as error:
+            logging.getLogger(__name__).warning("decoding goes on without numba: %s", error)
+        self._unpacked = None
 
     def _trace(self) -> None:
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
