@@ -317,6 +317,7 @@ def _compiles(kind: str) -> bool:
         note = kernels.note(kind)
         if not note.is_file():
             log.info("compiling the decoding of %s weights, once on this machine", kind)
+            note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(_check_elsewhere(kind), encoding="utf-8")
         fault = note.read_text(encoding="utf-8")
     except Exception as error:  # a numba that does not fit the host's numpy, a full disk, …
