@@ -107,24 +107,28 @@ class _HalfTile:
     """float16 weights times float32 activations."""
 
     inputs = 16  # of a tile
+    chunk = 2**40  # inputs that one sum has room for
+    numbers = _LANES  # of a vector of weights or activations
     weight, activation = ir.HalfType(), _FLOAT
     sum = ir.VectorType(_FLOAT, _LANES)
-    chunk = 2**40  # inputs that one sum has room for
 
     @classmethod
-    def weights(cls, builder, place):
-        """One output's weights of a tile, in vectors."""
-        stored = ir.VectorType(cls.weight, _LANES)
-        parts = range(0, cls.inputs, _LANES)
-        loaded = [_load(builder, place, _INDEX(part), stored, 1) for part in parts]
-        return [builder.fpext(each, cls.sum) for each in loaded]
+    def weights(cls, builder, place) -> list:
+        """One output's weights of a tile, in vectors, as wide as the activations."""
+        stored = ir.VectorType(cls.weight, cls.numbers)
+        parts = range(0, cls.inputs, cls.numbers)
+        return [cls.widen(builder, _load(builder, place, _INDEX(p), stored, 1)) for p in parts]
 
     @classmethod
-    def activations(cls, builder, place, at):
-        return [
-            _load(builder, place, builder.add(at, _INDEX(part)), cls.sum, 4)
-            for part in range(0, cls.inputs, _LANES)
-        ]
+    def activations(cls, builder, place, at) -> list:
+        """One row's activations from `at` on, as many as a tile has inputs."""
+        wide = ir.VectorType(cls.activation, cls.numbers)
+        parts = range(0, cls.inputs, cls.numbers)
+        return [_load(builder, place, builder.add(at, _INDEX(p)), wide, 2) for p in parts]
+
+    @classmethod
+    def widen(cls, builder, stored):
+        return builder.fpext(stored, ir.VectorType(_FLOAT, cls.numbers))
 
     @classmethod
     def add(cls, builder, total, weights, activations):
@@ -132,6 +136,7 @@ class _HalfTile:
 
     @classmethod
     def floats(cls, builder, total):
+        """A sum as float32."""
         return total
 
 
@@ -142,39 +147,26 @@ class _Int8AsFloatTile(_HalfTile):
     weight = ir.IntType(8)
 
     @classmethod
-    def weights(cls, builder, place):
-        stored = ir.VectorType(cls.weight, _LANES)
-        parts = range(0, cls.inputs, _LANES)
-        loaded = [_load(builder, place, _INDEX(part), stored, 1) for part in parts]
-        return [builder.sitofp(each, cls.sum) for each in loaded]
+    def widen(cls, builder, stored):
+        return builder.sitofp(stored, ir.VectorType(_FLOAT, cls.numbers))
 
 
-class _Int8Tile:
+class _Int8Tile(_HalfTile):
     """8-bit weights times 16-bit activations, in integers: twice as fast as float32, and exact."""
 
     inputs = 32
+    chunk = _CHUNK
+    numbers = 2 * _LANES
     weight, activation = ir.IntType(8), ir.IntType(16)
     sum = ir.VectorType(ir.IntType(32), _LANES)
-    chunk = _CHUNK
-    _wide = ir.VectorType(ir.IntType(16), 2 * _LANES)
 
     @classmethod
-    def weights(cls, builder, place):
-        stored = ir.VectorType(cls.weight, 2 * _LANES)
-        parts = range(0, cls.inputs, 2 * _LANES)
-        loaded = [_load(builder, place, _INDEX(part), stored, 1) for part in parts]
-        return [builder.sext(each, cls._wide) for each in loaded]
-
-    @classmethod
-    def activations(cls, builder, place, at):
-        return [
-            _load(builder, place, builder.add(at, _INDEX(part)), cls._wide, 2)
-            for part in range(0, cls.inputs, 2 * _LANES)
-        ]
+    def widen(cls, builder, stored):
+        return builder.sext(stored, ir.VectorType(cls.activation, cls.numbers))
 
     @classmethod
     def add(cls, builder, total, weights, activations):
-        kind = ir.FunctionType(cls.sum, [cls._wide, cls._wide])
+        kind = ir.FunctionType(cls.sum, [weights.type, activations.type])
         pairs = builder.module.globals.get(_PAIRS) or ir.Function(builder.module, kind, _PAIRS)
         # Where the processor adds these in the same instruction, LLVM makes it one.
         return builder.add(total, builder.call(pairs, [weights, activations]))
