@@ -28,7 +28,7 @@ _SMALL = 2**26  # bytes
 
 
 def installed() -> bool:
-    """Whether numba is there; `quant` then finds out whether it works."""
+    """Whether numba is there; `trial` finds out whether it works."""
     return importlib.util.find_spec("numba") is not None
 
 

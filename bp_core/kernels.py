@@ -10,6 +10,9 @@ on its neighbours.
 share out the work in chunks, so a thread that the system takes away delays one chunk, and one that
 comes late finds nothing left to do. Arguments named as addresses are numbers: arrays of arrays, or
 of types that numba lacks, would cost more to pass than a small step takes.
+
+All of it is one file: numba renews what it keeps of a function when the function's own file
+changes, and not when that of something it calls does.
 """
 
 from __future__ import annotations
@@ -816,7 +819,7 @@ def counters(stages: int) -> np.ndarray:
 
 def note(kind: str) -> Path:
     """A file beside what numba keeps of this module, for this code, numba, processor and Python;
-    for `quant` to write there whether weights of a kind can be multiplied."""
+    for `trial` to write there whether weights of a kind can be multiplied."""
     code = [
         (file.stat().st_mtime_ns, file.name) for file in sorted(Path(__file__).parent.glob("*.py"))
     ]

@@ -11,25 +11,20 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import logging
-import subprocess
-import sys
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from . import compiled
-from .bloom import Bloom, BloomConfig
+from . import compiled, trial
+from .bloom import Bloom
 from .compiled import CompiledAdvance, CompiledDecoder, TiledLinear
 from .errors import ModelError
-from .generate import generate
 from .trim import TrimmedHead
 
 # Below this many parameters the few small operations around each 8-bit product outweigh the
@@ -145,7 +140,7 @@ _NUMBA = {"float16": _tiled_half, "int8": _tiled_int8}
 def best_kind(parameters: int) -> str | None:
     """The fastest kind for a network of this size on this processor; None to leave it as it is."""
     kind = "int8" if parameters >= _WORTH_8_BITS else "float16"
-    return kind if _can(_FBGEMM[kind].operation) or _compiles(kind) else None
+    return kind if _can(_FBGEMM[kind].operation) or trial.compiles(kind) else None
 
 
 def pack(
@@ -175,18 +170,15 @@ def pack(
     later = False
     if engine is None:
         small = sum(p.numel() for p in network.parameters()) < _WORTH_8_BITS
-        engine = "fbgemm" if fbgemm and (small or not _compiles(kind)) else "numba"
+        engine = "fbgemm" if fbgemm and (small or not trial.compiles(kind)) else "numba"
         later = small and compiled.installed() and CompiledAdvance.fits(network)
     if engine == "numba":
-        if not _compiles(kind):
+        if not trial.compiles(kind):
             raise ModelError(
                 f"{kind} weights cannot be packed on this machine: use dtype float32, or install "
                 'numba: pip install "beautifulprompt[fast]"'
             )
-        _replace(network, _NUMBA[kind], kept, rounded or {})
-        if CompiledAdvance.fits(network):
-            _take(network, CompiledAdvance(network))
-        return network
+        return pack_tiled(network, kind, kept, rounded)
     if not fbgemm:
         raise ModelError(f"this PyTorch has no FBGEMM for {kind} weights: use engine numba")
     unpacked = list(network.named_parameters()) if later else None
@@ -198,6 +190,19 @@ def pack(
     finally:
         torch.backends.quantized.engine = before
     network.fast_advance = LateAdvance(network, unpacked, kind)
+    return network
+
+
+def pack_tiled(
+    network: Bloom,
+    kind: str,
+    kept: Tensor | None = None,
+    rounded: Mapping[str, Rounded] | None = None,
+) -> Bloom:
+    """What `pack` does for numba's engine, whether that works on this machine or not."""
+    _replace(network, _NUMBA[kind], kept, rounded or {})
+    if CompiledAdvance.fits(network):
+        _take(network, CompiledAdvance(network))
     return network
 
 
@@ -234,8 +239,8 @@ class LateAdvance:
     Python's part of a step of a small network is as long as the arithmetic. A TorchScript trace
     drops it and gives the same numbers; making one takes as long as it saves in about a hundred
     steps, so a network that writes a single prompt never pays for it. What numba compiles is
-    faster still, but takes a second to load, and several when it is compiled for the first time
-    on a machine: that is done in a thread, for networks in steady use.
+    faster still, but takes a moment to load, and ten seconds where nothing was compiled before
+    (see `trial`): a thread waits for that, for networks in steady use.
     """
 
     traced_after = 128
@@ -273,7 +278,7 @@ class LateAdvance:
             if (network := self._owner()) is not None:
                 _take(network, advance)
         except ModelError:
-            pass  # `_compiles` has said why; the network goes on as it is
+            pass  # `trial` has said why; the network goes on as it is
         except Exception as error:
             logging.getLogger(__name__).warning("decoding goes on without numba: %s", error)
         self._unpacked = None
@@ -298,89 +303,6 @@ class _Advance(nn.Module):
 
     def forward(self, ids: Tensor, bias: Tensor, kv: Tensor) -> Tensor:
         return self.network.advance(ids, bias, kv)
-
-
-@functools.cache
-def _compiles(kind: str) -> bool:
-    """Whether numba is there and what it makes of our kernels is right.
-
-    LLVM ends the process in which it meets what it cannot compile, and compiling takes ten seconds;
-    so it is done in a process of its own, once on a machine. What numba keeps of that on the disk
-    is then loaded here.
-    """
-    if not compiled.installed():
-        return False
-    log = logging.getLogger(__name__)
-    try:
-        from . import kernels
-
-        note = kernels.note(kind)
-        if not note.is_file():
-            log.info("compiling the decoding of %s weights, once on this machine", kind)
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(_check_elsewhere(kind), encoding="utf-8")
-        fault = note.read_text(encoding="utf-8")
-    except Exception as error:  # a numba that does not fit the host's numpy, a full disk, …
-        fault = _last_line(str(error)) or type(error).__name__
-    if fault:
-        log.warning("numba is not used for decoding: %s", fault)
-    return not fault
-
-
-def _check_elsewhere(kind: str) -> str:
-    """What is wrong with `check_compiled` in another process; "" for nothing."""
-    root = str(Path(__file__).resolve().parents[1])
-    code = (
-        f"import sys; sys.path.insert(0, {root!r}); from bp_core import quant; "
-        f"quant.check_compiled({kind!r})"
-    )
-    # The host's window must not be joined by another.
-    flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300,
-        creationflags=flags, check=False,
-    )  # fmt: skip
-    if done.returncode == 0:
-        return ""
-    return _last_line(done.stderr) or f"compiling ended with status {done.returncode}"
-
-
-def _last_line(text: str) -> str:
-    return ([""] + text.strip().splitlines())[-1]
-
-
-def check_compiled(kind: str) -> None:
-    """Compile the kernels for weights of a kind, and compare them with PyTorch on a small network.
-
-    Raises:
-        ArithmeticError: results differ; and whatever numba raises.
-    """
-    config = BloomConfig(vocab_size=40, hidden_size=96, n_layer=2, n_head=2)
-    with torch.device("meta"):
-        shapes = {name: p.shape for name, p in Bloom(config).named_parameters()}
-    tensors = {
-        name: torch.arange(shape.numel()).add(i).mul(1.7).sin().mul(0.3).view(shape)
-        for i, (name, shape) in enumerate(shapes.items())
-    }
-    plain, packed = (Bloom.from_tensors(config, tensors.items()) for _ in range(2))
-    _replace(packed, _NUMBA[kind], None, {})
-    _take(packed, CompiledAdvance(packed))
-    found = []
-    with torch.inference_mode():
-        for network in (plain, packed):
-            _, cache = network.prefill([[1, 2, 3], [4]], room=1)
-            found.append(network.step(torch.tensor([5, 6]), cache))
-    off = (found[0] - found[1]).norm() / found[0].norm()
-    if not off < {"float16": 0.002, "int8": 0.03}[kind]:
-        raise ArithmeticError(f"compiled products are off by {off:.1%}")
-    texts = []
-    for decoder in (packed.decoder, None):
-        packed.decoder = decoder
-        texts.append(generate(packed, [[1, 2, 3], [4]], eos=0, blocked=[(7,), (8, 9)]))
-    if [[one.tokens for one in each] for each in texts[0]] != [
-        [one.tokens for one in each] for each in texts[1]
-    ]:
-        raise ArithmeticError("compiled sampling chooses other tokens")
 
 
 def _can(operation: str) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 pytest.importorskip("numba")
 
-from bp_core import compiled, quant
+from bp_core import compiled, quant, trial
 from bp_core.compiled import CompiledAdvance, CompiledDecoder, TiledLinear
 from bp_core.errors import ModelError
 from bp_core.generate import generate
@@ -27,13 +27,13 @@ def threads():
 
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
-    """Nothing is known of this machine's numba: `_compiles` finds out again."""
+    """Nothing is known of this machine's numba: `trial.compiles` finds out again."""
     from bp_core import kernels
 
     monkeypatch.setattr(kernels, "note", lambda kind: tmp_path / kind)
-    quant._compiles.cache_clear()
+    trial.compiles.cache_clear()
     yield tmp_path
-    quant._compiles.cache_clear()
+    trial.compiles.cache_clear()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def broken(fresh, monkeypatch):
     def fail(kind):
         raise ImportError("Numba needs NumPy 2.2 or less. Got 2.9")
 
-    monkeypatch.setattr(quant, "_check_elsewhere", fail)
+    monkeypatch.setattr(trial, "_check_elsewhere", fail)
 
 
 def layer(kind, outputs, inputs, with_bias=True):
@@ -280,33 +280,33 @@ def test_a_network_in_steady_use_survives_such_a_numba(bloom, broken):
 
 
 def test_what_compiles_is_found_out_in_another_process(fresh):
-    assert quant._compiles("int8")
+    assert trial.compiles("int8")
     assert (fresh / "int8").read_text() == ""
 
 
 def test_a_compiler_that_ends_its_process_does_not_end_ours(fresh, monkeypatch, caplog):
     """LLVM does so; no other attempt is made until something changes."""
-    monkeypatch.setattr(quant.sys, "executable", "false")
-    assert not quant._compiles("int8")
+    monkeypatch.setattr(trial.sys, "executable", "false")
+    assert not trial.compiles("int8")
     monkeypatch.undo()
-    quant._compiles.cache_clear()
+    trial.compiles.cache_clear()
     monkeypatch.setattr("bp_core.kernels.note", lambda kind: fresh / kind)
-    monkeypatch.setattr(quant, "_check_elsewhere", lambda kind: 1 / 0)
-    assert not quant._compiles("int8")
+    monkeypatch.setattr(trial, "_check_elsewhere", lambda kind: 1 / 0)
+    assert not trial.compiles("int8")
     assert caplog.text.count("compiling ended with status 1") == 2
 
 
 def test_results_that_are_wrong_are_found(monkeypatch):
     monkeypatch.setattr(CompiledAdvance, "__call__", lambda self, *args: torch.ones(2, 96))
     with pytest.raises(ArithmeticError, match="off by"):
-        quant.check_compiled("int8")
+        trial.check("int8")
 
 
 def test_without_numba(bloom, monkeypatch):
     monkeypatch.setattr(compiled, "installed", lambda: False)
-    quant._compiles.cache_clear()
+    trial.compiles.cache_clear()
     monkeypatch.setattr(quant, "_WORTH_8_BITS", 1)
     assert isinstance(quant.pack(bloom(6, 16), "int8").head, quant.Int8Linear)
     with pytest.raises(ModelError, match=r"beautifulprompt\[fast\]"):
         quant.pack(bloom(6, 16), "int8", engine="numba")
-    quant._compiles.cache_clear()
+    trial.compiles.cache_clear()

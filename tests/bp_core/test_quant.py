@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from bp_core import quant
+from bp_core import quant, trial
 from bp_core.errors import ModelError
 from bp_core.generate import generate
 from bp_core.models import load
@@ -150,7 +150,7 @@ def test_loading_packs_for_the_cpu(model_folder):
 
 def test_machines_without_the_kernels(bloom, model_folder, monkeypatch):
     monkeypatch.setattr(quant, "_can", lambda operation: False)
-    monkeypatch.setattr(quant, "_compiles", lambda kind: False)
+    monkeypatch.setattr(trial, "compiles", lambda kind: False)
     assert load(model_folder).network.head is None
     with pytest.raises(ModelError, match="use dtype float32"):
         load(model_folder, dtype="int8")
