@@ -15,6 +15,9 @@ from an earlier one (no canon eos in a digital painting); what is left is scored
 `--company_weight` phrases count for more that people put together, and behind such prompts; with
 `--relevance_weight` those that a sentence encoder finds nearer to their prompt than to others.
 
+The best phrases of n rewrites seldom stand in one of them. With `--compose` as many more additions
+to a prompt are put together from all of them, and chosen from likewise.
+
 Each round narrows what a model writes; `--again` learns the pairs of earlier rounds beside its own.
 
 `train.parquet` and `validation.parquet` have the columns of `train/collect.py`, `added`, the new
@@ -24,9 +27,10 @@ phrases, and `gain`, the reward above that of the prompt as it was typed, in sta
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -40,6 +44,7 @@ import numpy as np
 import torch
 
 from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.guard import admissible
 from bp_core.prompt import parse
 from bp_core.reward import Reward
 from bp_core.rewriter import Result, Rewriter
@@ -53,7 +58,11 @@ from train.sft import read_pairs
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
 # Arguments that `rewrite` takes over.
-_HOW = ("model", "reward", "pairs", "n", "seed")
+_HOW = ("model", "reward", "pairs", "n", "compose", "seed")
+# Words of a composed addition, and how much likelier a phrase is drawn that gains one standard
+# deviation of the prompt's phrases more: e to the power of the latter.
+_COMPOSED = (8, 16)
+_SHARPNESS = 2.0
 COLUMNS = ["raw_prompt", "prompt", "mode", "source", "added", "gain"]
 
 
@@ -91,16 +100,28 @@ class Weights:
 
 
 def options(
-    result: Result, mode: str, reward: Reward, people: People | None = None
+    result: Result,
+    mode: str,
+    reward: Reward,
+    people: People | None = None,
+    compose: int = 0,
+    rng: random.Random | None = None,
 ) -> list[Option]:
     """A prompt's candidates as what there is to choose from.
 
     Args:
         people: tells what is cut from an addition; a free rewrite with such a phrase is left out.
+        compose: additions to put together from all of them, in `expand`; drawn by `rng`.
     """
     found: dict[tuple[str, ...], Option] = {}
-    cut: dict[tuple[str, ...], str] = {}
+    anew: list[tuple[str, ...]] = []
     parsed = parse(result.prompt)
+
+    def gains(additions: Sequence[Sequence[str]]) -> list[float]:
+        texts = [parsed.prose, *(parse(parsed.expand(", ".join(a))).prose for a in additions)]
+        own, *scores = reward.score(texts, raw=[parsed.prose] * len(texts))
+        return [score.total - own.total for score in scores]
+
     for candidate in result.candidates:
         added = candidate.added
         kept = added if people is None else tuple(people.tidy(added))
@@ -109,17 +130,47 @@ def options(
             # Candidates come best first; free rewrites may add the same and be worded otherwise.
             found.setdefault(added, Option(target, added, float(candidate.score)))
         elif kept and mode == "expand":
-            cut[kept] = parse(parsed.expand(", ".join(kept))).prose
-    cut = {added: text for added, text in cut.items() if added not in found}
-    if cut:
-        own, *scores = reward.score(
-            [parsed.prose, *cut.values()], raw=[parsed.prose] * (1 + len(cut))
-        )
-        for added, score in zip(cut, scores, strict=True):
-            found[added] = Option(", ".join(added), added, score.total - own.total)
+            anew.append(kept)
+    if compose and mode == "expand":
+        written = [*found, *anew]
+        phrases = list(dict.fromkeys(phrase for added in written for phrase in added))
+        alone = dict(zip(phrases, gains([[p] for p in phrases]), strict=True)) if phrases else {}
+        for _ in range(compose):
+            drawn = composed(written, alone, rng)
+            kept = admissible(", ".join(drawn), parsed.prose)
+            anew.append(tuple(kept if people is None else people.tidy(kept)))
+    anew = [added for added in dict.fromkeys(anew) if added and added not in found]
+    if anew:
+        for added, gain in zip(anew, gains(anew), strict=True):
+            found[added] = Option(", ".join(added), added, gain)
     if people is None:
         return list(found.values())
     return [replace(o, company=people.company(result.prompt, o.added)) for o in found.values()]
+
+
+def composed(
+    written: Sequence[tuple[str, ...]], alone: Mapping[str, float], rng: random.Random
+) -> list[str]:
+    """Phrases drawn from several additions without replacement, of a drawn number of words, in the
+    order in which the additions have them.
+
+    By the Gumbel-top-k trick (Kool et al. 2019, arXiv 1903.06059): probable is what gains more.
+
+    Args:
+        alone: of each phrase, what it gains by itself.
+    """
+    scale = np.std(list(alone.values())) / _SHARPNESS or 1.0
+    drawn = sorted(alone, key=lambda p: -alone[p] / scale + math.log(rng.expovariate(1)))
+    size, count, kept = rng.randint(*_COMPOSED), 0, []
+    for phrase in drawn:
+        length = len(words(phrase))
+        if count + length <= size:
+            kept.append(phrase)
+            count += length
+    places = {
+        phrase: mean(a.index(phrase) / len(a) for a in written if phrase in a) for phrase in kept
+    }
+    return sorted(kept, key=places.get)
 
 
 def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Option | None:
@@ -146,13 +197,17 @@ def rewrite(
     reward: str,
     pairs: str | None,
     n: int,
+    compose: int,
     seed: int,
 ) -> list[list[Option]]:
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
     rewriter, people = _load(model, reward), pairs and _people(pairs)
     seeds = [(seed << 32) + first + i for i in range(len(prompts))]
     results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds)
-    return [options(result, mode, rewriter.reward, people) for result in results]
+    return [
+        options(result, mode, rewriter.reward, people, compose, random.Random(own))
+        for result, own in zip(results, seeds, strict=True)
+    ]
 
 
 @cache
@@ -175,6 +230,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
+    parser.add_argument(
+        "--compose", type=int, default=0, help="additions composed of their phrases"
+    )
     parser.add_argument("--pairs", help="of train/collect.py: only what people write is learned")
     parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
     parser.add_argument("--words_min", type=int, default=8, help="words that an expansion adds")
@@ -189,8 +247,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/best"))
     args = parser.parse_args(argv)
-    if args.workers < 1 or args.count < 1:
-        raise InputError("--workers and --count must be 1 or more")
+    if args.workers < 1 or args.count < 1 or args.compose < 0:
+        raise InputError("--workers and --count must be 1 or more, --compose not below 0")
     # What can be wrong is found out before anything is rewritten.
     if args.company_weight and not args.pairs:
         raise InputError("--company_weight needs --pairs: give the pairs of train/collect.py")

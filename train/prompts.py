@@ -3,7 +3,8 @@
     python train/prompts.py --pairs runs/pairs --out runs/prompts
 
 From the pairs of `train/collect.py`: `train.txt` has the low sides of the training pairs, captions
-among them, `validation.txt` those of held-out clusters and held-out captions in equal parts, and
+among them, one in twenty of those that begin with an article typed as "a photo of" it;
+`validation.txt` those of held-out clusters and held-out captions in equal parts, and
 `coco1000.txt` 1,000 captions that are in neither. One prompt a line.
 """
 
@@ -21,6 +22,8 @@ from bp_core.words import words
 
 _CAPTIONS = 1000  # judged at the end
 _VALIDATION = 128  # of each kind
+_ARTICLES = (["a"], ["an"], ["the"])
+_PHOTOS = 0.05  # of the prompts that begin with an article
 
 
 def split(pairs: dict[str, list[dict]], seed: int) -> dict[str, list[str]]:
@@ -40,13 +43,17 @@ def split(pairs: dict[str, list[dict]], seed: int) -> dict[str, list[str]]:
 
     watched += low_sides("validation")[:_VALIDATION]
     rng.shuffle(watched)
-    return {"train": low_sides("train"), "validation": watched, "coco1000": judged}
+    train = [
+        f"a photo of {p[0].lower()}{p[1:]}" if words(p)[:1] in _ARTICLES and take else p
+        for p, take in ((p, rng.random() < _PHOTOS) for p in low_sides("train"))
+    ]
+    return {"train": train, "validation": watched, "coco1000": judged}
 
 
 def _key(prompt: str) -> tuple[str, ...]:
     """What two ways of typing one prompt share."""
     run = words(prompt)
-    return tuple(run[run[:1] in (["a"], ["an"], ["the"]) :])
+    return tuple(run[run[:1] in _ARTICLES :])
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """Best-of-n pairs: what is chosen, what is not, and that workers change nothing."""
 
+import random
 from types import SimpleNamespace
 
 import pandas as pd
@@ -9,7 +10,7 @@ from bp_core.errors import InputError
 from bp_core.rewriter import Candidate, Result
 from tests.bp_core.test_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Option, Weights, choose, options
+from train.best_of_n import Option, Weights, choose, composed, options
 from train.phrasing import Attested, People
 from train.rl.rewards import StockWords
 
@@ -87,6 +88,39 @@ def test_what_nobody_writes_is_cut_and_the_rest_scored_anew():
     assert [o.target for o in options(drafts, "rewrite", Length(), people)] == [
         "a cat, oil, canvas"
     ]
+
+
+def test_the_phrases_of_several_rewrites_are_put_together():
+    drafts = result(("oil on canvas", "very old"), ("soft warm light", "8k"))
+    found = options(drafts, "expand", Length(), compose=64, rng=random.Random(0))
+    assert [o.added for o in found[:2]] == [
+        ("oil on canvas", "very old"),
+        ("soft warm light", "8k"),
+    ]
+    made = found[2:]
+    assert made and len({o.added for o in made}) == len(made)
+    phrases = {phrase for o in found for phrase in o.added}
+    for option in made:
+        assert phrases.issuperset(option.added) and option.gain == len(
+            " ".join(option.added).split()
+        )
+    # What stands first in what was written stands first.
+    assert all(
+        o.added.index("oil on canvas") < o.added.index("8k")
+        for o in made
+        if {"oil on canvas", "8k"} <= set(o.added)
+    )
+    again = options(drafts, "expand", Length(), compose=64, rng=random.Random(0))
+    assert again == found
+    # A free rewrite is prose: nothing is put together there.
+    assert len(options(drafts, "rewrite", Length(), compose=64, rng=random.Random(0))) == 2
+
+
+def test_what_gains_more_is_drawn_sooner():
+    dull, gold = " ".join("abcdefgh"), " ".join("ijklmnop")  # eight words each: both seldom fit
+    drawn = [composed([(dull, gold)], {dull: 0.0, gold: 1.0}, random.Random(i)) for i in range(400)]
+    assert drawn.count([gold]) > 5 * drawn.count([dull]) > 0
+    assert drawn.count([dull, gold]) > 0
 
 
 @pytest.fixture
