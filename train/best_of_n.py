@@ -16,7 +16,8 @@ from an earlier one (no canon eos in a digital painting); what is left is scored
 `--relevance_weight` those that a sentence encoder finds nearer to their prompt than to others.
 
 The best phrases of n rewrites seldom stand in one of them. With `--compose` as many more additions
-to a prompt are put together from all of them, and chosen from likewise.
+to a prompt are put together from all of them, and chosen from likewise. Additions that use a word
+twice are left out.
 
 Each round narrows what a model writes; `--again` learns the pairs of earlier rounds beside its own.
 
@@ -48,7 +49,7 @@ from bp_core.guard import admissible
 from bp_core.prompt import parse
 from bp_core.reward import Reward
 from bp_core.rewriter import Result, Rewriter
-from bp_core.words import clauses, words
+from bp_core.words import clauses, content_stems, words
 from train.embed import find_encoder, last_layer, spread
 from train.phrasing import People, Relevance
 from train.rl.rewards import StockWords
@@ -173,6 +174,12 @@ def composed(
     return sorted(kept, key=places.get)
 
 
+def echoes(added: Sequence[str]) -> bool:
+    """Whether two phrases share a content word: "beautiful scenery, beautiful valley"."""
+    stems = [stem for phrase in added for stem in set(content_stems(phrase))]
+    return len(set(stems)) < len(stems)
+
+
 def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Option | None:
     """The option of the highest worth; None when none gains anything.
 
@@ -276,7 +283,11 @@ def main(argv: list[str] | None = None) -> None:
     ]
     least = {"expand": args.words_min, "rewrite": args.rewrite_words_min}
     found = [
-        [o for o in several if len(words(" ".join(o.added))) >= least[modes[i // _PART]]]
+        [
+            o
+            for o in several
+            if len(words(" ".join(o.added))) >= least[modes[i // _PART]] and not echoes(o.added)
+        ]
         for i, several in enumerate(rewrite_all(prompts, modes, args.workers, how))
     ]
     if embed is not None:

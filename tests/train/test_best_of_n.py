@@ -10,7 +10,7 @@ from bp_core.errors import InputError
 from bp_core.rewriter import Candidate, Result
 from tests.bp_core.test_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Option, Weights, choose, composed, options
+from train.best_of_n import Option, Weights, choose, composed, echoes, options
 from train.phrasing import Attested, People
 from train.rl.rewards import StockWords
 
@@ -114,6 +114,11 @@ def test_the_phrases_of_several_rewrites_are_put_together():
     assert again == found
     # A free rewrite is prose: nothing is put together there.
     assert len(options(drafts, "rewrite", Length(), compose=64, rng=random.Random(0))) == 2
+
+
+def test_a_word_in_two_phrases_is_an_echo():
+    assert echoes(["beautiful scenery", "fog", "beautiful valley"])
+    assert not echoes(["beautiful scenery", "in the fog", "in the valley"])
 
 
 def test_what_gains_more_is_drawn_sooner():
