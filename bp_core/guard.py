@@ -39,6 +39,8 @@ _ADJECTIVES = frozenset(
 _BETWEEN = _LOUDER | {"and", "high", "well", "photo", "so"}
 # Nobody wears them, nor has them twice.
 _GROWN = frozenset("hair face eyes skin lips smile body".split())
+# "Medium length" of what? Full length is a framing.
+_LENGTHS = frozenset("short medium long shoulder waist".split())
 # Three names of one thing, for what is said twice: "professional photography, photograph".
 _PHOTO = frozenset(
     content_stems("photo photos photograph photographs photography photographic photographed")
@@ -123,6 +125,7 @@ def malformed(phrase: str) -> bool:
         or (last in _UNFINISHED and before in ("a", "an", "the"))
         or any(a in _ADVERBS and not _adjectival(b) for a, b in pairwise(run))
         or (last in _GROWN and "wearing" in run)
+        or (last == "length" and before in _LENGTHS)
         or any(w.startswith("very") and w != "very" for w in run)
     )
 

@@ -124,6 +124,8 @@ def test_phrases_that_break_off_are_left_out():
     assert admissible("verymm lens, award-, award winning", "a cat") == ["award winning"]
     tail = "wearing a fluffy hair, wearing a hat, fluffy hair"
     assert admissible(tail, "a girl") == ["wearing a hat", "fluffy hair"]
+    assert admissible("medium length, full length, fog", "a zebra") == ["full length", "fog"]
+    assert admissible("medium length hair", "a girl") == ["medium length hair"]
 
 
 def test_a_portrait_is_made_only_of_what_was_one():
