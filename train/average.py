@@ -1,7 +1,7 @@
 """Rewriters between others: the mean of their weights.
 
     python train/average.py runs/starter_best/model runs/starter_best_again/model \\
-        --out runs/starter/model
+        --out runs/starter_mean/model
 
 A model soup (Wortsman et al. 2022, arXiv 2203.05482). Models that went on from one another, as the
 rounds of train/best_of_n.py do, lie near enough: what is between them keeps most of what the later
