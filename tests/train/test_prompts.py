@@ -23,7 +23,9 @@ def test_judged_captions_are_no_training_prompts():
     assert len(found["coco1000"]) == 1000
     assert "a fox" in found["train"] and "an owl" not in found["train"]
     assert "a whale" in found["validation"] and len(found["validation"]) == 129
-    learned = {prompts._key(p) for p in found["train"]}
+    photos = [p for p in found["train"] if p.startswith("a photo of a")]
+    assert 0 < len(photos) < 0.1 * len(found["train"])
+    learned = {prompts._key(p.removeprefix("a photo of ")) for p in found["train"]}
     judged = {prompts._key(p) for p in found["coco1000"] + found["validation"]}
     assert not learned & judged
     assert found == prompts.split(pairs, seed=0)
