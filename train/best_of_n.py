@@ -238,7 +238,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
     parser.add_argument(
-        "--compose", type=int, default=0, help="additions composed of their phrases"
+        "--compose", type=int, default=0, help="additions put together of all their phrases"
     )
     parser.add_argument("--pairs", help="of train/collect.py: only what people write is learned")
     parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
