@@ -132,10 +132,10 @@ def options(
             found.setdefault(added, Option(target, added, float(candidate.score)))
         elif kept and mode == "expand":
             anew.append(kept)
-    if compose and mode == "expand":
-        written = [*found, *anew]
+    written = [*found, *anew]
+    if compose and written and mode == "expand":
         phrases = list(dict.fromkeys(phrase for added in written for phrase in added))
-        alone = dict(zip(phrases, gains([[p] for p in phrases]), strict=True)) if phrases else {}
+        alone = dict(zip(phrases, gains([[p] for p in phrases]), strict=True))
         for _ in range(compose):
             drawn = composed(written, alone, rng)
             kept = admissible(", ".join(drawn), parsed.prose)
@@ -238,7 +238,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
     parser.add_argument(
-        "--compose", type=int, default=0, help="additions put together of all their phrases"
+        "--compose", type=int, default=0, help="additions of 8 to 16 words made of their phrases"
     )
     parser.add_argument("--pairs", help="of train/collect.py: only what people write is learned")
     parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")

@@ -44,8 +44,10 @@ def split(pairs: dict[str, list[dict]], seed: int) -> dict[str, list[str]]:
     watched += low_sides("validation")[:_VALIDATION]
     rng.shuffle(watched)
     train = [
-        f"a photo of {p[0].lower()}{p[1:]}" if words(p)[:1] in _ARTICLES and take else p
-        for p, take in ((p, rng.random() < _PHOTOS) for p in low_sides("train"))
+        f"a photo of {p[0].lower()}{p[1:]}"
+        if rng.random() < _PHOTOS and words(p)[:1] in _ARTICLES
+        else p
+        for p in low_sides("train")
     ]
     return {"train": train, "validation": watched, "coco1000": judged}
 
