@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -41,9 +42,32 @@ _BETWEEN = _LOUDER | {"and", "high", "well", "photo", "so"}
 _GROWN = frozenset("hair face eyes skin lips smile body".split())
 # "Medium length" of what? Full length is a framing.
 _LENGTHS = frozenset("short medium long shoulder waist".split())
-# Three names of one thing, for what is said twice: "professional photography, photograph".
-_PHOTO = frozenset(
-    content_stems("photo photos photograph photographs photography photographic photographed")
+_MEASURED = frozenset("hair haired beard dress skirt coat gown cape robe".split())
+# Names of one thing, the first for all: who said "photorealistic" and "8k" has said "hyper real"
+# and "uhd". Neither stands in a tail twice, however it is worded.
+_SAME = """
+photo photos photograph photographs photography photographic photographed
+realism realistic real photorealism photorealistic hyperrealism hyperrealistic hyperreal \
+ultrarealism ultrarealistic lifelike
+resolution res 2k 4k 8k 16k hd uhd
+detail details detailed hyperdetailed ultradetailed intricate intricately intricacy elaborate
+beautiful beautifully gorgeous stunning breathtaking pretty lovely amazing attractive magnificent
+render renders rendered rendering octane unreal blender vray cinema4d redshift 3d cgi cg
+artstation cgsociety deviantart pixiv behance
+atmosphere atmospheric mood moody
+bokeh shallowfocus
+fantasy mystical magical magic
+sunny sun sunlit
+"""
+_MEANT = {
+    name: line.split()[0] for line in _SAME.strip().splitlines() for name in content_stems(line)
+}
+# Words that are one name together.
+_JOINED = (
+    (re.compile(r"\bcg society\b"), "cgsociety"),
+    (re.compile(r"\b(?:shallow )?depth of field\b|\bshallow focus\b"), "bokeh"),
+    (re.compile(r"\bsunny (?:weather|day)\b"), "sunny"),
+    (re.compile(r"\bunreal engine\b"), "unreal"),
 )
 
 
@@ -68,7 +92,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     content word, or malformed ("trending on").
     """
     taken = frozenset(content_stems(raw))
-    said: set[str] = set()
+    said = set(_meant(raw))
     loud: set[str] = set()
     grown: set[str] = set()
     whole: list[set[str]] = []
@@ -76,17 +100,16 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     kept = []
     for clause in clauses(tail):
         own, run = content_stems(clause), words(clause)
-        stems = _meant(own)
         shouts, parts = _LOUDER.intersection(run), _GROWN.intersection(run)
-        news = _meant(content_stems(" ".join(w for w in run if w not in _LOUDER))) or stems
-        if not stems or taken.intersection(own) or said.issuperset(news):
+        news = set(_meant(" ".join(w for w in run if w not in _LOUDER)) or own)
+        if not own or taken.intersection(own) or said.issuperset(news):
             continue
         if loud & shouts or grown & parts:
             continue
         if (
             stammers(clause)
             or malformed(clause)
-            or any(earlier.issubset(stems) for earlier in whole)
+            or any(earlier.issubset(news) for earlier in whole)
         ):
             continue
         if unasked(clause, raw, kept):
@@ -96,18 +119,21 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
         own_runs = three_word_runs(clause)
         if runs.intersection(own_runs) or len(set(own_runs)) < len(own_runs):
             continue
-        said.update(stems)
+        said |= news
         loud |= shouts
         grown |= parts
-        whole.append(set(stems))
+        whole.append(news)
         runs.update(own_runs)
         kept.append(clause)
     return kept
 
 
-def _meant(stems: Sequence[str]) -> list[str]:
-    """The stems, all names of a photograph as one."""
-    return ["photo" if stem in _PHOTO else stem for stem in stems]
+def _meant(text: str) -> list[str]:
+    """Content stems of `text`, all names of one thing as one."""
+    text = text.lower()
+    for pattern, name in _JOINED:
+        text = pattern.sub(name, text)
+    return [_MEANT.get(stem, stem) for stem in content_stems(text)]
 
 
 def stammers(phrase: str) -> bool:
@@ -125,7 +151,10 @@ def malformed(phrase: str) -> bool:
         or (last in _UNFINISHED and before in ("a", "an", "the"))
         or any(a in _ADVERBS and not _adjectival(b) for a, b in pairwise(run))
         or (last in _GROWN and "wearing" in run)
-        or (last == "length" and before in _LENGTHS)
+        or any(
+            a in _LENGTHS and b == "length" and c not in _MEASURED
+            for a, b, c in zip(run, run[1:], [*run[2:], ""], strict=False)
+        )
         or any(w.startswith("very") and w != "very" for w in run)
     )
 

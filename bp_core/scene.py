@@ -46,7 +46,7 @@ _FRAMINGS = _stems("portrait portraiture selfie headshot")
 _FRAMED = _FRAMINGS | _stems("face bust closeup")
 # What is seen of somebody near by, and what says that somebody is: a framing, such a part, or one
 # of those who are mostly drawn for their looks …
-_FEATURES = _stems("face facial skin lip makeup")
+_FEATURES = _stems("face facial feature skin lip makeup eye eyed hair haired hairstyle")
 _NEAR_BY = _FRAMED.union(
     _FEATURES,
     _stems(
@@ -130,33 +130,53 @@ _SPIRITED = _ANIMALS | _stems(
     "cute anthro furry"
 )
 _TEMPERS = _stems("cute adorable kawaii chibi fierce ferocious")
+# What is soft to the touch.
+_SOFT = _ANIMALS | _stems(
+    "cloud snow fur wool cotton coat jacket scarf sweater blanket carpet rug pillow cushion towel "
+    "bed slipper toy plush plushie teddy doll cake pancake bread cream marshmallow popcorn "
+    "creature monster beast werewolf yeti mascot pokemon alien angel wing hair beard tail"
+)
 # What a phrase says, and what must be there for it.
 _NEEDS = (
     (_PLANTS, _GREEN | _AFIELD),
     (_stems("jungle"), _TROPICAL),
     (_TEMPERS, _SPIRITED),
+    (_stems("fur furry fluffy feather whisker"), _SOFT),
 )
 _INDOORS = _stems(
     "indoor inside interior room bedroom bathroom kitchen office classroom library studio "
     "restaurant sofa couch bed bathtub sink toilet desk table plate bowl cup mug shelf fridge "
     "oven microwave carpet ceiling hallway"
 )
+# Media, by the words that tell them.
+_PHOTO = "photo photos photograph photographs photography photographic dslr polaroid"
+_CAMERA = "nikon canon sony leica kodak eos lens 35mm 50mm 85mm iso"
+_PHOTOREAL = "photorealistic photorealism hyperrealistic hyperrealism"
+_REAL = f"realistic realism real {_PHOTOREAL}"
+_RENDER = "3d cgi render renders rendered octane unreal blender vray"
+_WATER = "watercolor watercolour gouache"
+_OIL = "oil acrylic"
+_PENCIL = "pencil charcoal"
+_COMIC = "cartoon anime manga comic comics"
+_LINES = "drawing drawings sketch sketches lineart engraving woodcut"
+_BLOCKS = "pixelart lowpoly"
+_GRAPHIC = "vector logo mosaic embroidery"
+_SCHOOLS = "impressionism impressionist cubism cubist"
+_DRAWN = f"{_WATER} {_PENCIL} {_COMIC} {_LINES} {_BLOCKS} {_GRAPHIC} {_SCHOOLS}"
+_PAINTED = "painting paintings acrylic illustration illustrations digitalart"
 # What one picture can hardly be at once: a word of one side contradicts the other.
 _OPPOSITES = tuple(
     tuple(frozenset(side.split()) for side in line.split("|"))
-    for line in """
-photo photos photograph photographs photography photographic dslr polaroid | painting paintings \
-watercolor watercolour gouache acrylic drawing drawings sketch sketches pencil charcoal lineart \
-illustration illustrations cartoon anime manga comic engraving woodcut impressionism impressionist \
-cubism cubist digitalart 3d cgi render renders rendered octane unreal blender vray
-photorealistic photorealism | painting paintings watercolor watercolour gouache drawing drawings \
-sketch sketches pencil charcoal lineart cartoon anime manga comic engraving woodcut
-drawing drawings sketch sketches pencil charcoal watercolor watercolour gouache woodcut lineart | \
-octane unreal blender cgi 3d render renders vray dslr
-watercolor watercolour gouache | oil acrylic pencil charcoal
-oil acrylic | pencil charcoal anime manga cartoon
-anime manga cartoon comic comics | realistic realism hyperrealistic hyperrealism photorealistic \
-photorealism
+    for line in f"""
+{_PHOTO} | {_DRAWN} {_PAINTED} {_RENDER}
+{_CAMERA} | {_DRAWN} {_PAINTED}
+{_PHOTOREAL} | {_DRAWN} painting paintings
+{_WATER} {_PENCIL} {_LINES} {_GRAPHIC} pixelart | {_RENDER} dslr matte
+{_WATER} | {_OIL} {_PENCIL} digitalart
+{_OIL} | {_PENCIL} {_COMIC} digitalart
+{_COMIC} | {_REAL}
+{_BLOCKS} | {_WATER} {_OIL} {_PENCIL} {_REAL} matte
+pixelart | digitalart
 sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstorm overcast cloudy \
 night midnight moonlight moonlit starry blizzard snowstorm
 day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry sunset \
@@ -175,7 +195,8 @@ closeup macro | panorama panoramic aerial landscape wide
 cute adorable kawaii | scary creepy horror horrifying terrifying gruesome evil sinister \
 menacing grim gritty vampire vampires zombie zombies demon demons demonic skull skulls skeleton \
 skeletons gore bloody apocalypse apocalyptic
-old elderly aged wrinkled | young youthful
+old elderly aged wrinkled | young youthful smoothskin
+softfocus | sharpfocus
 indoor indoors interior | outdoor outdoors
 modern futuristic | ancient medieval antique
 calm peaceful serene | chaotic violent stormy
@@ -195,7 +216,25 @@ _COMPOUNDS = (
         "monochrome",
     ),
     (re.compile(r"\bclose[ -]up\b"), "closeup"),
-    (re.compile(r"\bdigital[ -]art(?:work|s)?\b"), "digitalart"),
+    (re.compile(r"\bdigital[ -](?:art(?:work|s)?|paintings?)\b"), "digitalart"),
+    (re.compile(r"\bpixel[ -]?art\b"), "pixelart"),
+    (re.compile(r"\blow[ -]poly\b"), "lowpoly"),
+    (re.compile(r"\b(?:photo|hyper|ultra)[ -](real\w+)\b"), r"photorealistic \1"),
+    (re.compile(r"\b(?:smooth|flawless|perfect)[ -]skin(?:ned)?\b"), "smoothskin skin"),
+    (re.compile(r"\bsoft(?:ly)?[ -]focus(?:ed)?\b"), "softfocus"),
+    (re.compile(r"\b(?:sharp(?:ly)?|crisp|clear)[ -]focus(?:ed)?\b"), "sharpfocus"),
+    # A wizard's desk and a pirate ship show nobody.
+    (re.compile(r"\b(?!(?:he|she|it|who|that|there|what|let)['’])\w+['’]s\b"), " "),
+    (
+        re.compile(
+            r"\b(?:pirate|viking|ghost|phantom|samurai|knight|witch|wizard|astronaut|monk|priest"
+            r"|cowboy|soldier|doctor|nurse|student|teacher|model|clown|ninja)[ -]"
+            r"((?:long|air|space)?ships?|boats?|trains?|towns?|villages?|houses?|castles?|swords?"
+            r"|helmets?|hats?|boots|suits?|armou?r|masks?|robes?|desks?|flags?|temples?)\b"
+        ),
+        r"\1",
+    ),
+    (re.compile(r"\bfluffy (?=(?:\w+ )?(?:clouds?|snow|hair)\b)"), ""),
     (
         re.compile(
             r"\b(?:hair|hand|arm|face|eye|neck|lip|model|dress)[ -]?"

@@ -87,6 +87,59 @@ def test_a_photograph_has_three_names_for_one_thing():
     assert admissible("photo", "a photo of a house") == []
 
 
+def test_praise_size_and_realism_are_named_once():
+    tail = "gorgeous, 8k, breathtaking, ultra hd, hyper realism, photorealistic, 4k uhd, very real"
+    assert admissible(tail, "a castle") == ["gorgeous", "8k", "hyper realism"]
+    tail = "octane render, unreal engine, 3d render, deviantart, cg society, intricate, detailed"
+    assert admissible(tail, "a castle") == ["octane render", "deviantart", "intricate"]
+    tail = "shallow focus, bokeh, shallow depth of field, moody, very atmospheric, sunny day, sunny"
+    assert admissible(tail, "a castle") == ["shallow focus", "moody", "sunny day"]
+    # What the artist said counts as well; what says more than the same may be added.
+    assert admissible("photorealistic, ultra hd", "a realistic cat, 8k") == []
+    assert admissible("gorgeous lighting", "a beautiful cat") == ["gorgeous lighting"]
+
+
+def test_the_artists_medium_is_kept():
+    photographic = "hyperrealistic, nikon, 35mm lens, dslr, soft light"
+    drawn = [
+        "a watercolor of a sparrow", "a pixel art castle", "a low poly fox", "an anime girl",
+        "a child's drawing of a house", "an engraving of a ship",
+    ]  # fmt: skip
+    for raw in drawn:
+        assert admissible(photographic, raw) == ["soft light"]
+    assert admissible("octane render, matte painting, fog", "a watercolor sparrow") == ["fog"]
+    assert admissible("digital painting, realistic, fog", "a pixel-art castle") == ["fog"]
+    assert admissible("octane render, fog", "a low-poly fox") == ["octane render", "fog"]
+    assert admissible("matte painting, nikon 85mm, fog", "a castle") == ["matte painting", "fog"]
+    assert admissible("sharp focus, soft focus", "a castle") == ["sharp focus"]
+
+
+def test_who_owns_a_thing_is_not_seen():
+    tail = "long hair, gorgeous face, soft light"
+    for raw in (
+        "a wizard's desk",
+        "a child’s drawing of a house",
+        "a viking longship",
+        "pirate ships",
+    ):
+        assert admissible(tail, raw) == ["soft light"]
+    assert admissible("gorgeous face, fog", "a woman's portrait") == ["gorgeous face", "fog"]
+    assert admissible("long hair, fog", "she's a pirate captain") == ["long hair", "fog"]
+
+
+def test_only_what_is_soft_is_fluffy():
+    tail = "fluffy, soft fur, soft light"
+    assert admissible(tail, "a word written in the sand") == ["soft light"]
+    assert admissible(tail, "a racing motorcycle") == ["soft light"]
+    assert admissible("fluffy, fog", "a kitten") == ["fluffy", "fog"]
+    assert admissible("fluffy clouds", "a longship at sea") == ["fluffy clouds"]
+
+
+def test_the_old_have_no_smooth_skin():
+    tail = "smooth skin, young, soft light"
+    assert admissible(tail, "portrait of an elderly woman") == ["soft light"]
+
+
 def test_nobody_has_two_faces():
     tail = "gorgeous face, pretty face, very long hair, curly hair, soft skin"
     assert admissible(tail, "a woman") == ["gorgeous face", "very long hair", "soft skin"]
@@ -101,7 +154,8 @@ def test_a_face_far_off_is_not_seen():
     ]  # fmt: skip
     assert all(adds_people("perfect lips", raw) and adds_people("pretty face", raw) for raw in far)
     assert not any(adds_people("gorgeous face", raw) for raw in near)
-    assert not adds_people("blue eyes", far[0]) and not adds_people("soft smile", far[1])
+    assert adds_people("blue eyes", far[0]) and adds_people("long hair", far[1])
+    assert not adds_people("soft smile", far[1])
 
 
 def test_an_animals_portrait_is_no_reason_for_hair():
@@ -125,12 +179,12 @@ def test_phrases_that_break_off_are_left_out():
     tail = "wearing a fluffy hair, wearing a hat, fluffy hair"
     assert admissible(tail, "a girl") == ["wearing a hat", "fluffy hair"]
     assert admissible("medium length, full length, fog", "a zebra") == ["full length", "fog"]
-    assert admissible("medium length hair", "a girl") == ["medium length hair"]
+    assert admissible("medium length hair, medium length smile", "a girl") == ["medium length hair"]
 
 
 def test_a_portrait_is_made_only_of_what_was_one():
     assert adds_people("detailed portrait", "a man riding a wave")
-    assert not adds_people("blue eyes", "a man riding a wave")
+    assert not adds_people("soft smile", "a man riding a wave")
     assert not adds_people("detailed portrait", "close-up of a man")
     assert admissible("portrait, soft light", "two surfers and a woman") == ["soft light"]
 
@@ -150,8 +204,8 @@ def test_weather_needs_a_sky():
 
 
 def test_nobody_joins_those_who_are_there():
-    assert admissible("beautiful woman, blue eyes", "a man on a skateboard") == ["blue eyes"]
-    assert admissible("old man, blue eyes", "a man on a skateboard") == ["blue eyes"]
+    assert admissible("beautiful woman, soft smile", "a man on a skateboard") == ["soft smile"]
+    assert admissible("old man, blue eyes", "a man and a dog") == ["blue eyes"]
     assert admissible("family, soft light", "boys in front of a building") == ["soft light"]
     assert not adds_people("gorgeous face", "a family")
 
@@ -180,7 +234,7 @@ def test_plants_grow_only_where_they_can():
 
 def test_a_body_of_water_is_nobody():
     assert admissible("long hair, soft light", "boats on a body of water") == ["soft light"]
-    assert admissible("long hair, soft light", "a body in water") == ["long hair", "soft light"]
+    assert admissible("long hair, soft light", "a nude body") == ["long hair", "soft light"]
     assert admissible("very attractive, soft light", "an umbrella") == ["soft light"]
 
 
