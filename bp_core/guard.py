@@ -62,6 +62,7 @@ sunny sun sunlit
 _MEANT = {
     name: line.split()[0] for line in _SAME.strip().splitlines() for name in content_stems(line)
 }
+_ONCE = frozenset(_MEANT.values())
 # Words that are one name together.
 _JOINED = (
     (re.compile(r"\bcg society\b"), "cgsociety"),
@@ -95,6 +96,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     said = set(_meant(raw))
     loud: set[str] = set()
     grown: set[str] = set()
+    named: set[str] = set()
     whole: list[set[str]] = []
     runs: set[tuple[str, ...]] = set()
     kept = []
@@ -104,7 +106,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
         news = set(_meant(" ".join(w for w in run if w not in _LOUDER)) or own)
         if not own or taken.intersection(own) or said.issuperset(news):
             continue
-        if loud & shouts or grown & parts:
+        if loud & shouts or grown & parts or named & news:
             continue
         if (
             stammers(clause)
@@ -122,6 +124,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
         said |= news
         loud |= shouts
         grown |= parts
+        named |= news & _ONCE
         whole.append(news)
         runs.update(own_runs)
         kept.append(clause)

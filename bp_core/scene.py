@@ -143,8 +143,9 @@ _NEEDS = (
     (_TEMPERS, _SPIRITED),
     (_stems("fur furry fluffy feather whisker"), _SOFT),
 )
-_INDOORS = _stems(
-    "indoor inside interior room bedroom bathroom kitchen office classroom library studio "
+_WITHIN = _stems("indoor interior inside")
+_INDOORS = _WITHIN | _stems(
+    "room bedroom bathroom kitchen office classroom library studio "
     "restaurant sofa couch bed bathtub sink toilet desk table plate bowl cup mug shelf fridge "
     "oven microwave carpet ceiling hallway"
 )
@@ -160,7 +161,7 @@ _PENCIL = "pencil charcoal"
 _COMIC = "cartoon anime manga comic comics"
 _LINES = "drawing drawings sketch sketches lineart engraving woodcut"
 _BLOCKS = "pixelart lowpoly"
-_GRAPHIC = "vector logo mosaic embroidery"
+_GRAPHIC = "vector logo poster mosaic embroidery"
 _SCHOOLS = "impressionism impressionist cubism cubist"
 _DRAWN = f"{_WATER} {_PENCIL} {_COMIC} {_LINES} {_BLOCKS} {_GRAPHIC} {_SCHOOLS}"
 _PAINTED = "painting paintings acrylic illustration illustrations digitalart"
@@ -175,12 +176,14 @@ _OPPOSITES = tuple(
 {_WATER} | {_OIL} {_PENCIL} digitalart
 {_OIL} | {_PENCIL} {_COMIC} digitalart
 {_COMIC} | {_REAL}
-{_BLOCKS} | {_WATER} {_OIL} {_PENCIL} {_REAL} matte
+{_BLOCKS} {_GRAPHIC} | {_REAL}
+{_BLOCKS} | {_WATER} {_OIL} {_PENCIL} matte
 pixelart | digitalart
 sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstorm overcast cloudy \
 night midnight moonlight moonlit starry blizzard snowstorm
 day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry sunset \
 sunrise dusk dawn
+sunset sunrise | rain rainy raining overcast
 sunrise dawn morning | sunset dusk evening twilight night midnight
 noon midday | sunset dusk sunrise dawn twilight evening starry
 night midnight | sunset sunrise daylight
@@ -289,6 +292,8 @@ def adds_people(clause: str, raw: str = "") -> bool:
 def is_outdoors(text: str) -> bool:
     """True when `text` has a sky over it, or something that mostly has and no furniture."""
     told = _told(text)
+    if not _WITHIN.isdisjoint(told):
+        return False
     if not _OUTDOORS.isdisjoint(told):
         return True
     return not _OPEN_AIR.isdisjoint(told) and _INDOORS.isdisjoint(told)

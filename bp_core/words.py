@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Scripts written without spaces: a run of them is cut into character bigrams to be compared.
 CJK = "\u2e80-\u2fdf\u3005-\u30ff\u31f0-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -165,6 +166,7 @@ def _singular(word: str) -> str:
     return word[:-1]
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """`word` without plural, simple inflection, accents or case; numbers up to 20 as figures.
 

@@ -12,12 +12,13 @@ lies, at most log n - (n - 1) / n nats.
 A reward of few labels hardly knows words that are none from words, nor what goes with what. With
 `--pairs` phrases are left out that nobody could have written, and those that people keep apart
 from an earlier one (no canon eos in a digital painting); what is left is scored anew. With
-`--company_weight` phrases count for more that people put together, and behind such prompts; with
-`--relevance_weight` those that a sentence encoder finds nearer to their prompt than to others.
+`--company_weight` phrases count for more that people put together, and behind such prompts. With
+`--fit` (`train/fit.py`) phrases that people do not put behind such prompts are cut as well, and the
+better the others fit, the more they count.
 
 The best phrases of n rewrites seldom stand in one of them. With `--compose` as many more additions
-to a prompt are put together from all of them, and chosen from likewise. Additions that use a word
-twice are left out.
+to a prompt are put together from all of them, and from phrases that people put behind such prompts
+(`--borrow`), and chosen from likewise. Additions that use a word twice are left out.
 
 Each round narrows what a model writes; `--again` learns the pairs of earlier rounds beside its own.
 
@@ -37,7 +38,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean
+from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -50,8 +51,8 @@ from bp_core.prompt import parse
 from bp_core.reward import Reward
 from bp_core.rewriter import Result, Rewriter
 from bp_core.words import clauses, content_stems, words
-from train.embed import find_encoder, last_layer, spread
-from train.phrasing import People, Relevance
+from train.fit import Fit
+from train.phrasing import People
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
 from train.sft import read_pairs
@@ -59,11 +60,13 @@ from train.sft import read_pairs
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
 # Arguments that `rewrite` takes over.
-_HOW = ("model", "reward", "pairs", "n", "compose", "seed")
+_HOW = ("model", "reward", "pairs", "fit", "n", "compose", "borrow", "fit_weight", "seed")
 # Words of a composed addition, and how much likelier a phrase is drawn that gains one standard
 # deviation of the prompt's phrases more: e to the power of the latter.
 _COMPOSED = (8, 16)
 _SHARPNESS = 2.0
+# Nats below which a phrase does not fit its prompt.
+_UNFIT = -0.7
 COLUMNS = ["raw_prompt", "prompt", "mode", "source", "added", "gain"]
 
 
@@ -75,14 +78,33 @@ class Option:
         target: what the model is to write: the tail in `expand`, the whole prose in `rewrite`.
         added: the phrases that the prompt did not have.
         gain: reward above the prompt's own, in standard deviations.
-        relevance, company: of the phrases, by train/phrasing.py.
+        fit: mean of the phrases, in nats, by train/fit.py.
+        company: of the phrases, by train/phrasing.py.
     """
 
     target: str
     added: tuple[str, ...]
     gain: float
-    relevance: float = 0.0
+    fit: float = 0.0
     company: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What `train/fit.py` tells of a prompt's phrases.
+
+    Attributes:
+        nats: of each phrase that it was asked for, and of those lent.
+        lent: phrases that people put behind such prompts.
+        weight: of a nat, beside a standard deviation of reward.
+    """
+
+    nats: Mapping[str, float]
+    lent: Sequence[str] = ()
+    weight: float = 0.0
+
+    def fits(self, phrase: str) -> bool:
+        return self.nats[phrase] > _UNFIT
 
 
 @dataclass(frozen=True)
@@ -91,12 +113,12 @@ class Weights:
 
     Attributes:
         stock, stock_limit: as `stock_weight` and `stock_limit` of train/ppo.py.
-        relevance, company: times the option's own.
+        fit, company: times the option's own.
     """
 
     stock: float = 0.0
     stock_limit: float = 1.0
-    relevance: float = 0.0
+    fit: float = 0.0
     company: float = 0.0
 
 
@@ -105,18 +127,24 @@ def options(
     mode: str,
     reward: Reward,
     people: People | None = None,
+    fitting: Fitting | None = None,
     compose: int = 0,
     rng: random.Random | None = None,
 ) -> list[Option]:
     """A prompt's candidates as what there is to choose from.
 
     Args:
-        people: tells what is cut from an addition; a free rewrite with such a phrase is left out.
+        people, fitting: tell what is cut from an addition; a free rewrite with such a phrase is
+            left out.
         compose: additions to put together from all of them, in `expand`; drawn by `rng`.
     """
     found: dict[tuple[str, ...], Option] = {}
     anew: list[tuple[str, ...]] = []
     parsed = parse(result.prompt)
+
+    def tidy(phrases: Sequence[str]) -> tuple[str, ...]:
+        kept = phrases if fitting is None else filter(fitting.fits, phrases)
+        return tuple(kept if people is None else people.tidy(kept))
 
     def gains(additions: Sequence[Sequence[str]]) -> list[float]:
         texts = [parsed.prose, *(parse(parsed.expand(", ".join(a))).prose for a in additions)]
@@ -125,7 +153,7 @@ def options(
 
     for candidate in result.candidates:
         added = candidate.added
-        kept = added if people is None else tuple(people.tidy(added))
+        kept = tidy(added)
         if kept == added:
             target = ", ".join(added) if mode == "expand" else parse(candidate.text).prose
             # Candidates come best first; free rewrites may add the same and be worded otherwise.
@@ -134,44 +162,54 @@ def options(
             anew.append(kept)
     written = [*found, *anew]
     if compose and written and mode == "expand":
-        phrases = list(dict.fromkeys(phrase for added in written for phrase in added))
-        alone = dict(zip(phrases, gains([[p] for p in phrases]), strict=True))
+        several = {phrase for added in written for phrase in added}
+        if fitting is not None:
+            several.update(admissible(", ".join(fitting.lent), parsed.prose))
+        phrases = sorted(several)
+        worth = dict(zip(phrases, gains([[p] for p in phrases]), strict=True))
+        if fitting is not None:
+            worth = {p: gain + fitting.weight * fitting.nats[p] for p, gain in worth.items()}
         for _ in range(compose):
-            drawn = composed(written, alone, rng)
-            kept = admissible(", ".join(drawn), parsed.prose)
-            anew.append(tuple(kept if people is None else people.tidy(kept)))
+            anew.append(composed(written, worth, rng, lambda p: tidy(admissible(p, parsed.prose))))
     anew = [added for added in dict.fromkeys(anew) if added and added not in found]
     if anew:
         for added, gain in zip(anew, gains(anew), strict=True):
             found[added] = Option(", ".join(added), added, gain)
-    if people is None:
-        return list(found.values())
-    return [replace(o, company=people.company(result.prompt, o.added)) for o in found.values()]
+    several = list(found.values())
+    if fitting is not None:
+        several = [replace(o, fit=fmean(map(fitting.nats.get, o.added))) for o in several]
+    if people is not None:
+        several = [replace(o, company=people.company(result.prompt, o.added)) for o in several]
+    return several
 
 
 def composed(
-    written: Sequence[tuple[str, ...]], alone: Mapping[str, float], rng: random.Random
-) -> list[str]:
-    """Phrases drawn from several additions without replacement, of a drawn number of words, in the
-    order in which the additions have them.
+    written: Sequence[tuple[str, ...]],
+    worth: Mapping[str, float],
+    rng: random.Random,
+    guard: Callable[[str], Sequence[str]],
+) -> tuple[str, ...]:
+    """Phrases drawn without replacement, of a drawn number of words, in the order in which several
+    additions have them, what none of them has in the middle.
 
-    By the Gumbel-top-k trick (Kool et al. 2019, arXiv 1903.06059): probable is what gains more.
+    By the Gumbel-top-k trick (Kool et al. 2019, arXiv 1903.06059): probable is what is worth more.
 
     Args:
-        alone: of each phrase, what it gains by itself.
+        worth: of each phrase, by itself.
+        guard: a tail to those of its phrases that may be added.
     """
-    scale = np.std(list(alone.values())) / _SHARPNESS or 1.0
-    drawn = sorted(alone, key=lambda p: -alone[p] / scale + math.log(rng.expovariate(1)))
+    scale = np.std(list(worth.values())) / _SHARPNESS or 1.0
+    drawn = sorted(worth, key=lambda p: -worth[p] / scale + math.log(rng.expovariate(1)))
     size, count, kept = rng.randint(*_COMPOSED), 0, []
-    for phrase in drawn:
+    # The guard would refuse much of what is drawn later, for saying nothing new.
+    for phrase in guard(", ".join(drawn[: 2 * size])):
         length = len(words(phrase))
         if count + length <= size:
             kept.append(phrase)
             count += length
-    places = {
-        phrase: mean(a.index(phrase) / len(a) for a in written if phrase in a) for phrase in kept
-    }
-    return sorted(kept, key=places.get)
+    places = {p: [a.index(p) / len(a) for a in written if p in a] for p in kept}
+    kept.sort(key=lambda p: fmean(places[p] or [0.5]))
+    return tuple(guard(", ".join(kept)))
 
 
 def echoes(added: Sequence[str]) -> bool:
@@ -189,7 +227,7 @@ def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Op
 
     def worth(option: Option) -> float:
         excess = stock.excess(option.added, weights.stock_limit)
-        fitting = weights.relevance * option.relevance + weights.company * option.company
+        fitting = weights.fit * option.fit + weights.company * option.company
         return option.gain - weights.stock * excess + fitting
 
     return max((o for o in several if o.gain > 0), key=worth, default=None)
@@ -200,20 +238,47 @@ def rewrite(
     mode: str,
     first: int,
     *,
-    model: str | None,
+    model: Sequence[str | None],
     reward: str,
     pairs: str | None,
+    fit: str | None,
     n: int,
     compose: int,
+    borrow: int,
+    fit_weight: float,
     seed: int,
 ) -> list[list[Option]]:
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
-    rewriter, people = _load(model, reward), pairs and _people(pairs)
+    rewriters, people = [_load(each, reward) for each in model], pairs and _people(pairs)
     seeds = [(seed << 32) + first + i for i in range(len(prompts))]
-    results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds)
+    several = [each.many(prompts, mode=mode, n=n, seeds=seeds) for each in rewriters]
+    results = [
+        replace(one, candidates=tuple(c for each in (one, *more) for c in each.candidates))
+        for one, *more in zip(*several, strict=True)
+    ]
+    fittings = [None] * len(results)
+    if fit:
+        fittings = fitted(_fit(fit), results, borrow, fit_weight, seeds)
     return [
-        options(result, mode, rewriter.reward, people, compose, random.Random(own))
-        for result, own in zip(results, seeds, strict=True)
+        options(result, mode, rewriters[0].reward, people, fitting, compose, random.Random(own))
+        for result, fitting, own in zip(results, fittings, seeds, strict=True)
+    ]
+
+
+def fitted(
+    fit: Fit, results: Sequence[Result], borrow: int, weight: float, seeds: Sequence[int]
+) -> list[Fitting]:
+    """How the phrases of each prompt's candidates fit, and `borrow` others that do."""
+    written = {p for result in results for c in result.candidates for p in c.added}
+    phrases = [*fit.common, *sorted(written)]
+    found = fit.nats([result.prompt for result in results], phrases)
+    return [
+        Fitting(
+            dict(zip(phrases, row.tolist(), strict=True)),
+            fit.draw(row[: len(fit.common)], borrow, np.random.default_rng(seed)),
+            weight,
+        )
+        for row, seed in zip(found, seeds, strict=True)
     ]
 
 
@@ -229,10 +294,18 @@ def _people(pairs: str) -> People:
     return People(read_pairs(pairs))
 
 
+@cache
+def _fit(folder: str) -> Fit:
+    """What fits, once a process."""
+    return Fit.load(folder)
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", required=True, help="text, one a line, or Parquet")
-    parser.add_argument("--model", help="folder that writes; the bundled starter if left out")
+    parser.add_argument(
+        "--model", nargs="+", default=[None], help="folders that write; default: the starter"
+    )
     parser.add_argument("--reward", default="starter", help="folder that chooses")
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
@@ -248,30 +321,31 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--stock_weight", type=float, default=1.5, help="see docs/training.md")
     parser.add_argument("--stock_limit", type=float, default=0.06)
     parser.add_argument("--company_weight", type=float, default=0.0, help="of fitting phrases")
-    parser.add_argument("--relevance_weight", type=float, default=0.0, help="of phrases near by")
-    parser.add_argument("--encoder", type=Path, help="judges relevance; default: the package's")
+    parser.add_argument("--fit", help="folder of train/fit.py: what does not fit is not learned")
+    parser.add_argument("--fit_weight", type=float, default=0.0, help="of phrases that fit")
+    parser.add_argument("--borrow", type=int, default=0, help="phrases that fit, for --compose")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/best"))
     args = parser.parse_args(argv)
-    if args.workers < 1 or args.count < 1 or args.compose < 0:
-        raise InputError("--workers and --count must be 1 or more, --compose not below 0")
+    if min(args.workers, args.count) < 1 or min(args.compose, args.borrow) < 0:
+        raise InputError("--workers and --count must be 1 or more, --compose, --borrow not below 0")
     # What can be wrong is found out before anything is rewritten.
     if args.company_weight and not args.pairs:
         raise InputError("--company_weight needs --pairs: give the pairs of train/collect.py")
+    if args.fit:
+        _fit(args.fit)
+    elif args.fit_weight or args.borrow:
+        raise InputError("--fit_weight and --borrow need --fit: make it with train/fit.py")
     attested = _people(args.pairs).attested if args.pairs else anything
     again = [row for path in args.again for row in earlier(path, attested)]
-    embed = None
-    if args.relevance_weight:
-        encoder = args.encoder or find_encoder()
-        embed = partial(vectors, encoder=encoder, last=last_layer(encoder), workers=args.workers)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
     torch.set_num_threads(1)
     how = {key: getattr(args, key) for key in _HOW}
-    typed = short(_load(args.model, args.reward).model, read_prompts(args.prompts), args.longest)
+    typed = short(_load(args.model[0], args.reward).model, read_prompts(args.prompts), args.longest)
     prompts = [prompt.raw for prompt in typed]
     rng = random.Random(args.seed)
     rng.shuffle(prompts)
@@ -290,11 +364,7 @@ def main(argv: list[str] | None = None) -> None:
         ]
         for i, several in enumerate(rewrite_all(prompts, modes, args.workers, how))
     ]
-    if embed is not None:
-        found = with_relevance(prompts, found, embed)
-    weights = Weights(
-        args.stock_weight, args.stock_limit, args.relevance_weight, args.company_weight
-    )
+    weights = Weights(args.stock_weight, args.stock_limit, args.fit_weight, args.company_weight)
     write(pairs(prompts, modes, found, weights), again, args.out)
 
 
@@ -330,23 +400,6 @@ def rewrite_all(
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         found = pool.map(partial(rewrite, **how), several, modes, places)
         return [each for part in tqdm(found, total=len(places), desc="rewriting") for each in part]
-
-
-def with_relevance(
-    prompts: list[str], found: list[list[Option]], embed: Callable[..., np.ndarray]
-) -> list[list[Option]]:
-    """The options, each with its relevance."""
-    phrases = sorted({p for several in found for option in several for p in option.added})
-    relevance = Relevance(prompts, phrases, embed)
-    return [
-        [replace(option, relevance=relevance(prompt, option.added)) for option in several]
-        for prompt, several in zip(prompts, found, strict=True)
-    ]
-
-
-def vectors(texts: list[str], encoder: Path, last: int, workers: int) -> np.ndarray:
-    """Sentence embeddings (n, d) by an encoder's last layer."""
-    return spread(texts, workers, encoder=encoder, layers=[last])[last]
 
 
 def pairs(
@@ -386,7 +439,7 @@ def write(rows: list[dict], again: list[dict], folder: Path) -> None:
         )
     for name, chosen in files.items():
         pd.DataFrame(chosen, columns=COLUMNS).to_parquet(folder / f"{name}.parquet", index=False)
-        gain = mean(row["gain"] for row in chosen)
+        gain = fmean(row["gain"] for row in chosen)
         print(f"{name}: {len(chosen)} pairs, mean gain {gain:.3f}", file=sys.stderr)
 
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations, product
 from statistics import fmean
-
-import numpy as np
 
 from bp_core.words import clauses, content_stems, words
 
@@ -138,31 +136,3 @@ class People:
             if not any(self.company.apart(phrase, earlier) for earlier in kept):
                 kept.append(phrase)
         return kept
-
-
-class Relevance:
-    """How much nearer phrases lie to their prompt than to prompts at large.
-
-    In standard deviations of a phrase's cosine over many prompts, so that what suits them all
-    ("8k") is near nothing, and no nearer to one than to another.
-
-    Args:
-        embed: texts to vectors (n, d) of norm 1.
-    """
-
-    def __init__(
-        self, prompts: Sequence[str], phrases: Sequence[str], embed: Callable[..., np.ndarray]
-    ) -> None:
-        found = embed([*prompts, *phrases])
-        own, theirs = found[: len(prompts)], found[len(prompts) :]
-        self._own = dict(zip(prompts, own, strict=True))
-        self._phrases = dict(zip(phrases, theirs, strict=True))
-        cosines = theirs @ own[:: max(1, len(own) // 1000)].T
-        scales = zip(cosines.mean(1), cosines.std(1).clip(1e-6), strict=True)
-        self._scales = dict(zip(phrases, scales, strict=True))
-
-    def __call__(self, prompt: str, phrases: Sequence[str]) -> float:
-        """Mean over the phrases."""
-        found = [self._phrases[p] @ self._own[prompt] for p in phrases]
-        scales = [self._scales[p] for p in phrases]
-        return float(fmean((x - m) / s for x, (m, s) in zip(found, scales, strict=True)))

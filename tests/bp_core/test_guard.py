@@ -78,8 +78,7 @@ def test_nobody_says_very_twice():
 
 def test_a_photograph_has_three_names_for_one_thing():
     assert admissible("professional photography, professional photograph, 85mm photo", "a man") == [
-        "professional photography",
-        "85mm photo",
+        "professional photography"
     ]
     assert admissible("photo, dslr photograph", "a house") == ["photo"]
     # The artist's own is theirs: what is added to it may tell how it was taken.
@@ -99,6 +98,12 @@ def test_praise_size_and_realism_are_named_once():
     assert admissible("gorgeous lighting", "a beautiful cat") == ["gorgeous lighting"]
 
 
+def test_no_weather_inside_a_cathedral():
+    tail = "fluffy clouds, sunset, soft light"
+    assert admissible(tail, "the interior of a gothic cathedral") == ["soft light"]
+    assert admissible("sunset", "a gothic cathedral") == ["sunset"]
+
+
 def test_the_artists_medium_is_kept():
     photographic = "hyperrealistic, nikon, 35mm lens, dslr, soft light"
     drawn = [
@@ -112,6 +117,7 @@ def test_the_artists_medium_is_kept():
     assert admissible("octane render, fog", "a low-poly fox") == ["octane render", "fog"]
     assert admissible("matte painting, nikon 85mm, fog", "a castle") == ["matte painting", "fog"]
     assert admissible("sharp focus, soft focus", "a castle") == ["sharp focus"]
+    assert admissible("nikon, photorealistic, bold lines", "a travel poster") == ["bold lines"]
 
 
 def test_who_owns_a_thing_is_not_seen():
@@ -254,6 +260,7 @@ def test_what_the_artist_said_is_not_contradicted():
     assert admissible("sunny weather, wet asphalt", "a street in the rain") == ["wet asphalt"]
     assert admissible("vivid colors, high contrast", "a black and white photo") == ["high contrast"]
     assert admissible("starry, mist", "a city at noon") == ["mist"]
+    assert admissible("sunset, mist", "a girl in the rain") == ["mist"]
     assert admissible("octane render, mist", "a photo of a city") == ["mist"]
     assert admissible("short hair, mist", "a long-haired woman") == ["mist"]
     assert admissible("long hair, cute and short hair", "a girl") == ["long hair"]
