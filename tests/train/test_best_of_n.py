@@ -3,14 +3,17 @@
 import random
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bp_core.errors import InputError
 from bp_core.rewriter import Candidate, Result
+from bp_core.words import clauses
 from tests.bp_core.test_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Option, Weights, choose, composed, echoes, options
+from train.best_of_n import Fitting, Option, Weights, choose, composed, echoes, fitted, options
+from train.fit import Fit
 from train.phrasing import Attested, People
 from train.rl.rewards import StockWords
 
@@ -41,7 +44,7 @@ def test_nothing_is_learned_where_nothing_gains():
 def test_phrases_that_fit_are_worth_more():
     fits, gains = Option("", (), 0.1, 1, -0.5), Option("", (), 0.2, -1, -2)
     assert choose([fits, gains], StockWords(), Weights()) == gains
-    assert choose([fits, gains], StockWords(), Weights(relevance=0.1)) == fits
+    assert choose([fits, gains], StockWords(), Weights(fit=0.1)) == fits
     assert choose([fits, gains], StockWords(), Weights(company=0.1)) == fits
 
 
@@ -116,6 +119,38 @@ def test_the_phrases_of_several_rewrites_are_put_together():
     assert len(options(drafts, "rewrite", Length(), compose=64, rng=random.Random(0))) == 2
 
 
+def test_what_does_not_fit_is_cut_and_the_rest_scored_anew():
+    fitting = Fitting({"oil": 1.0, "canvas": 0.0, "fur": -2.0})
+    drafts = result(("oil", "canvas"), ("oil", "fur"))
+    whole, cut = options(drafts, "expand", Length(), fitting=fitting)
+    assert (whole.added, whole.gain, whole.fit) == (("oil", "canvas"), 0.2, 0.5)
+    assert (cut.added, cut.gain, cut.fit) == (("oil",), 1, 1)
+    assert len(options(drafts, "rewrite", Length(), fitting=fitting)) == 1
+
+
+def test_phrases_are_lent_to_what_is_put_together():
+    fitting = Fitting({"oil": 0.0, "waves": 2.0, "a cat": 2.0}, ["waves", "a cat"], 1.0)
+    found = options(result(("oil",)), "expand", Length(), None, fitting, 16, random.Random(0))
+    assert {o.added for o in found} == {("oil",), ("oil", "waves")}  # a cat is there already
+    # What fits is drawn sooner than what only gains.
+    dull, fits = " ".join("abcdefgh"), " ".join("ijklmnop")
+    fitting = Fitting({"oil": 0.0, dull: 0.0, fits: 99.0}, [dull, fits], 1.0)
+    found = options(result(("oil",)), "expand", Length(), None, fitting, 1, random.Random(1))
+    assert fits in found[1].added and dull not in found[1].added
+
+
+def test_how_phrases_fit_is_told_of_each_prompt():
+    def encode(texts):
+        return np.array([[len(t), 1.0] for t in texts], np.float32)
+
+    fit = Fit(encode, 2, {"8k": 20, "waves": 20, "rare": 2}).eval()
+    results = [result(("oil",)), result(("waves",), prompt="a dog")]
+    one, two = fitted(fit, results, 1, 0.5, [0, 1])
+    assert set(one.nats) == {"8k", "waves", "oil"} and one.weight == 0.5
+    assert one.nats["oil"] != two.nats["oil"] and len(one.lent) <= 1
+    assert fitted(fit, results, 1, 0.5, [0, 1])[0].lent == one.lent
+
+
 def test_a_word_in_two_phrases_is_an_echo():
     assert echoes(["beautiful scenery", "fog", "beautiful valley"])
     assert not echoes(["beautiful scenery", "in the fog", "in the valley"])
@@ -123,9 +158,10 @@ def test_a_word_in_two_phrases_is_an_echo():
 
 def test_what_gains_more_is_drawn_sooner():
     dull, gold = " ".join("abcdefgh"), " ".join("ijklmnop")  # eight words each: both seldom fit
-    drawn = [composed([(dull, gold)], {dull: 0.0, gold: 1.0}, random.Random(i)) for i in range(400)]
-    assert drawn.count([gold]) > 5 * drawn.count([dull]) > 0
-    assert drawn.count([dull, gold]) > 0
+    worth = {dull: 0.0, gold: 1.0}
+    drawn = [composed([(dull, gold)], worth, random.Random(i), clauses) for i in range(400)]
+    assert drawn.count((gold,)) > 5 * drawn.count((dull,)) > 0
+    assert drawn.count((dull, gold)) > 0
 
 
 @pytest.fixture
@@ -190,5 +226,7 @@ def test_what_is_wrong_is_told_before_anything_is_written(made, monkeypatch):
         made("out", "--company_weight", "1")
     with pytest.raises(InputError, match="1 or more"):
         made("out", "--workers", "0")
-    with pytest.raises(InputError, match="no encoder"):
-        made("out", "--relevance_weight", "1", "--encoder", "nowhere")
+    with pytest.raises(InputError, match=r"train/fit\.py"):
+        made("out", "--fit", "nowhere")
+    with pytest.raises(InputError, match="need --fit"):
+        made("out", "--borrow", "4")

@@ -2,10 +2,9 @@
 
 import math
 
-import numpy as np
 import pytest
 
-from train.phrasing import Attested, Company, People, Relevance
+from train.phrasing import Attested, Company, People
 
 PAIRS = [
     *[("a photo of a fox", "35mm, film grain")] * 30,
@@ -52,13 +51,3 @@ def test_people_tidy_what_they_keep_apart():
         "thick brush",
     ]
     assert people.tidy(["oil"]) == ["oil"]  # lent, but attested
-
-
-def test_what_is_near_its_prompt_alone_is_relevant():
-    texts = {"a bath": (1, 0), "a hill": (0, 1), "tiles": (0.9, 0.1), "8k": (0.7, 0.7)}
-    relevance = Relevance(
-        ["a bath", "a hill"], ["tiles", "8k"], lambda wanted: np.array([texts[t] for t in wanted])
-    )
-    assert relevance("a bath", ["tiles"]) > 0.9 > 0 > relevance("a hill", ["tiles"])
-    assert relevance("a bath", ["8k"]) == relevance("a hill", ["8k"]) == 0
-    assert relevance("a bath", ["tiles", "8k"]) == relevance("a bath", ["tiles"]) / 2
