@@ -136,12 +136,18 @@ _SOFT = _ANIMALS | _stems(
     "bed slipper toy plush plushie teddy doll cake pancake bread cream marshmallow popcorn "
     "creature monster beast werewolf yeti mascot pokemon alien angel wing hair beard tail"
 )
+# Who has claws, fangs or a beak.
+_BEASTS = _ANIMALS | _stems(
+    "creature beast monster werewolf vampire demon devil orc goblin troll ogre imp griffin phoenix "
+    "gargoyle yeti alien anthro furry mascot pokemon"
+)
 # What a phrase says, and what must be there for it.
 _NEEDS = (
     (_PLANTS, _GREEN | _AFIELD),
     (_stems("jungle"), _TROPICAL),
     (_TEMPERS, _SPIRITED),
     (_stems("fur furry fluffy feather whisker"), _SOFT),
+    (_stems("claw fang paw hoof snout beak"), _BEASTS),
 )
 _WITHIN = _stems("indoor interior inside")
 _INDOORS = _WITHIN | _stems(
@@ -190,6 +196,7 @@ night midnight | sunset sunrise daylight
 dark darkness gloomy murky | bright sunny cheerful
 summer | winter autumn snow snowy blizzard
 spring | winter autumn
+autumn | winter snow snowy
 monochrome grayscale | colorful colourful color colors colour colours vibrant vivid rainbow
 minimalist minimalistic minimalism | intricate ornate elaborate maximalist
 35mm | 50mm 85mm

@@ -141,6 +141,15 @@ def test_only_what_is_soft_is_fluffy():
     assert admissible("fluffy clouds", "a longship at sea") == ["fluffy clouds"]
 
 
+def test_only_beasts_have_claws():
+    assert admissible("sharp claws, fog", "three older men") == ["fog"]
+    assert admissible("sharp claws, fog", "a dragon") == ["sharp claws", "fog"]
+
+
+def test_it_is_one_season():
+    assert admissible("autumn, winter, snow, fog", "a giraffe") == ["autumn", "fog"]
+
+
 def test_the_old_have_no_smooth_skin():
     tail = "smooth skin, young, soft light"
     assert admissible(tail, "portrait of an elderly woman") == ["soft light"]
