@@ -272,6 +272,8 @@ def fitted(
     written = {p for result in results for c in result.candidates for p in c.added}
     phrases = [*fit.common, *sorted(written)]
     found = fit.nats([result.prompt for result in results], phrases)
+    # What one person wrote again and again fits nowhere.
+    found[:, [phrase.lower() in fit.copied for phrase in phrases]] = -np.inf
     return [
         Fitting(
             dict(zip(phrases, row.tolist(), strict=True)),

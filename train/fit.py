@@ -19,8 +19,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,8 +39,11 @@ from train.embed import embed, find_encoder, last_layer
 LABELS = Path(__file__).with_name("fit_labels.tsv")
 # Rarer phrases are not learned.
 _LEARNED = 2
-# What is put forward: phrases that so many people wrote, of so many words at most.
+# What is put forward: phrases behind so many prompts, of so many words at most.
 _COMMON, _SHORT = 15, 4
+# A phrase behind so many prompts, in more than this share of them with one other phrase, is one
+# person's, who wrote the same tail again and again: "turbulent blood lake".
+_COPIED, _TOGETHER = 5, 0.5
 _HIDDEN, _WIDTH, _DROPOUT = 256, 128, 0.3
 _EPOCHS, _BATCH, _RATE = 12, 512, 1e-3
 # Prompts that stand for prompts at large.
@@ -64,18 +68,21 @@ class Fit(nn.Module):
     Args:
         encode: texts to vectors (n, size) of norm 1.
         size: of a vector.
-        counts: how many pairs have a phrase; what may be put forward, common ones.
+        counts: behind how many prompts a phrase stands; what may be put forward, common ones.
+        copied: phrases of one person, which are not.
     """
 
-    def __init__(self, encode: Embed, size: int, counts: Mapping[str, int]) -> None:
+    def __init__(
+        self, encode: Embed, size: int, counts: Mapping[str, int], copied: Iterable[str] = ()
+    ) -> None:
         super().__init__()
-        self.encode, self.counts = encode, dict(counts)
+        self.encode, self.counts, self.copied = encode, dict(counts), frozenset(copied)
         self.prompt, self.phrase = tower(size), tower(size)
         self.register_buffer("background", torch.zeros(_BACKGROUND, _WIDTH))
         self.common = [
             phrase
             for phrase, count in self.counts.items()
-            if count >= _COMMON and len(words(phrase)) <= _SHORT
+            if count >= _COMMON and len(words(phrase)) <= _SHORT and phrase not in self.copied
         ]
         self._log = np.log([self.counts[phrase] for phrase in self.common])
         self._known: dict[str, Tensor] = {}
@@ -118,7 +125,8 @@ class Fit(nn.Module):
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.state_dict(), folder / "fit.safetensors")
-        (folder / "phrases.json").write_text(json.dumps(self.counts, indent=0), encoding="utf-8")
+        phrases = {"counts": self.counts, "copied": sorted(self.copied)}
+        (folder / "phrases.json").write_text(json.dumps(phrases, indent=0), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path, encode: Embed | None = None) -> Fit:
@@ -130,7 +138,7 @@ class Fit(nn.Module):
             raise InputError(f"{folder} holds no fit.safetensors: make it with train/fit.py")
         state = load_file(folder / "fit.safetensors")
         size = state["prompt.1.weight"].shape[1]
-        fit = cls(encode or encoder(), size, read_json(folder / "phrases.json"))
+        fit = cls(encode or encoder(), size, **read_json(folder / "phrases.json"))
         fit.load_state_dict(state)
         return fit.eval()
 
@@ -152,11 +160,25 @@ def tails(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
+def copied(pairs: Iterable[tuple[str, str]]) -> set[str]:
+    """Phrases that another one accompanies in most of the tails that have them."""
+    tails: dict[str, set[str]] = defaultdict(set)
+    for prompt, phrase in pairs:
+        tails[prompt].add(phrase)
+    counts = Counter(chain.from_iterable(tails.values()))
+    often = {phrase for phrase, count in counts.items() if count >= _COPIED}
+    beside: dict[str, Counter] = {phrase: Counter() for phrase in often}
+    for tail in tails.values():
+        for phrase in tail & often:
+            beside[phrase].update(tail - {phrase})
+    return {p for p in often if max(beside[p].values(), default=0) > _TOGETHER * counts[p]}
+
+
 def learn(pairs: Sequence[tuple[str, str]], encode: Embed, seed: int = 0) -> Fit:
     """A `Fit` of (prompt, phrase) as people wrote them."""
     from tqdm import tqdm
 
-    counts = {p: n for p, n in Counter(p for _, p in pairs).items() if n >= _LEARNED}
+    counts = {p: n for p, n in Counter(p for _, p in set(pairs)).items() if n >= _LEARNED}
     if not counts:
         raise InputError("no phrase stands in two of the pairs: give more pairs")
     prompts = sorted({prompt for prompt, _ in pairs})
@@ -167,7 +189,7 @@ def learn(pairs: Sequence[tuple[str, str]], encode: Embed, seed: int = 0) -> Fit
     column = {phrase: i for i, phrase in enumerate(phrases)}
     data = torch.tensor([[place[x], column[y]] for x, y in pairs if y in counts])
     torch.manual_seed(seed)
-    fit = Fit(encode, vectors.shape[1], counts).train()
+    fit = Fit(encode, vectors.shape[1], counts, copied(pairs)).train()
     optimiser = torch.optim.AdamW(fit.parameters(), lr=_RATE, weight_decay=0.01)
     for _ in tqdm(range(_EPOCHS), desc="learning", disable=None):
         for part in data[torch.randperm(len(data))].split(_BATCH):

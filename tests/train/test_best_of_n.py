@@ -143,10 +143,11 @@ def test_how_phrases_fit_is_told_of_each_prompt():
     def encode(texts):
         return np.array([[len(t), 1.0] for t in texts], np.float32)
 
-    fit = Fit(encode, 2, {"8k": 20, "waves": 20, "rare": 2}).eval()
-    results = [result(("oil",)), result(("waves",), prompt="a dog")]
+    fit = Fit(encode, 2, {"8k": 20, "waves": 20, "rare": 2, "lake": 20}, ["lake"]).eval()
+    results = [result(("oil", "Lake")), result(("waves",), prompt="a dog")]
     one, two = fitted(fit, results, 1, 0.5, [0, 1])
-    assert set(one.nats) == {"8k", "waves", "oil"} and one.weight == 0.5
+    assert set(one.nats) == {"8k", "waves", "oil", "Lake"} and one.weight == 0.5
+    assert not one.fits("Lake")
     assert one.nats["oil"] != two.nats["oil"] and len(one.lent) <= 1
     assert fitted(fit, results, 1, 0.5, [0, 1])[0].lent == one.lent
 

@@ -8,15 +8,15 @@ import pytest
 
 from bp_core.errors import InputError
 from train import fit as script
-from train.fit import LABELS, Fit, above, learn, read_labels, tails
+from train.fit import LABELS, Fit, above, copied, learn, read_labels, tails
 
 SEA, CITY = "a ship at sea", "a street in a city"
 PAIRS = [
     pair
     for i in range(400)
     for pair in [
-        (f"{SEA} {i}", "waves"), (f"{SEA} {i}", "8k"),
-        (f"{CITY} {i}", "neon"), (f"{CITY} {i}", "8k"),
+        (f"{SEA} {i}", "waves"), (f"{SEA} on day {i}", "8k"),
+        (f"{CITY} {i}", "neon"), (f"{CITY} on day {i}", "8k"),
     ]
 ]  # fmt: skip
 
@@ -50,16 +50,24 @@ def test_only_what_fits_is_drawn(fit):
 
 
 def test_rare_and_long_phrases_are_not_put_forward():
-    rare = [(SEA, "gulls")] * 3 + [(SEA, "once")] + [(SEA, "a gull that sits on a mast")] * 20
-    found = learn(PAIRS + rare, encode)
+    rare = [(f"{SEA} in year {i}", "gulls") for i in range(3)]
+    long = [(f"{SEA} in year {i}", "a gull that sits on a mast") for i in range(3, 23)]
+    found = learn([*PAIRS, *rare, *long, (SEA, "once")], encode)
     assert found.counts["gulls"] == 3 and "once" not in found.counts
     assert set(found.common) == {"waves", "8k", "neon"}
+
+
+def test_what_one_person_wrote_again_and_again_is_not_put_forward():
+    spam = [(f"a dragon {i}", phrase) for i in range(20) for phrase in ("blood lake", "waves")]
+    assert copied([*PAIRS, *spam]) == {"blood lake"}  # waves stand elsewhere, too
+    found = learn([*PAIRS, *spam], encode)
+    assert "blood lake" in found.counts and "blood lake" not in found.common
 
 
 def test_it_is_stored(fit, tmp_path):
     fit.save(tmp_path)
     again = Fit.load(tmp_path, encode)
-    assert again.common == fit.common
+    assert again.common == fit.common and again.copied == fit.copied
     prompts, phrases = [SEA, CITY], ["waves", "gulls"]
     np.testing.assert_allclose(again.nats(prompts, phrases), fit.nats(prompts, phrases), atol=1e-6)
     with pytest.raises(InputError, match=r"train/fit\.py"):
