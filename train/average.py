@@ -1,6 +1,6 @@
 """Rewriters between others: the mean of their weights.
 
-    python train/average.py runs/starter_best/model runs/starter_best_again/model \\
+    python train/average.py runs/starter_ppo/model runs/starter_composed/model \\
         --out runs/starter_mean/model
 
 A model soup (Wortsman et al. 2022, arXiv 2203.05482). Models that went on from one another, as the

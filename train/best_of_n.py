@@ -1,7 +1,7 @@
 """The best of several rewrites of each prompt, as pairs that a rewriter then learns from.
 
     python train/best_of_n.py --prompts runs/prompts/train.txt --out runs/best
-    python train/sft.py --config train/configs/starter_best.yaml
+    python train/sft.py --config train/configs/starter_composed.yaml
 
 Rejection sampling, or RAFT (Dong et al. 2023, arXiv 2304.06767; Llama 2, arXiv 2307.09288, section
 3.2): every prompt is rewritten n times as for an artist, the guard behind the model, and what the
@@ -20,7 +20,7 @@ The best phrases of n rewrites seldom stand in one of them. With `--compose` as 
 to a prompt are put together from all of them, and from phrases that people put behind such prompts
 (`--borrow`), and chosen from likewise. Additions that use a word twice are left out.
 
-Each round narrows what a model writes; `--again` learns the pairs of earlier rounds beside its own.
+Each round narrows what a model writes.
 
 `train.parquet` and `validation.parquet` have the columns of `train/collect.py`, `added`, the new
 phrases, and `gain`, the reward above that of the prompt as it was typed, in standard deviations.
@@ -50,7 +50,7 @@ from bp_core.guard import admissible
 from bp_core.prompt import parse
 from bp_core.reward import Reward
 from bp_core.rewriter import Result, Rewriter
-from bp_core.words import clauses, content_stems, words
+from bp_core.words import content_stems, words
 from train.fit import Fit
 from train.phrasing import People
 from train.rl.rewards import StockWords
@@ -316,7 +316,6 @@ def main(argv: list[str] | None = None) -> None:
         "--compose", type=int, default=0, help="additions of 8 to 16 words made of their phrases"
     )
     parser.add_argument("--pairs", help="of train/collect.py: only what people write is learned")
-    parser.add_argument("--again", nargs="*", default=[], help="train.parquet of earlier rounds")
     parser.add_argument("--words_min", type=int, default=8, help="words that an expansion adds")
     parser.add_argument("--rewrite_words_min", type=int, default=5, help="that a free rewrite adds")
     parser.add_argument("--rewrite_share", type=float, default=0.25, help="rewritten, not expanded")
@@ -339,8 +338,8 @@ def main(argv: list[str] | None = None) -> None:
         _fit(args.fit)
     elif args.fit_weight or args.borrow:
         raise InputError("--fit_weight and --borrow need --fit: make it with train/fit.py")
-    attested = _people(args.pairs).attested if args.pairs else anything
-    again = [row for path in args.again for row in earlier(path, attested)]
+    if args.pairs:
+        _people(args.pairs)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -367,23 +366,7 @@ def main(argv: list[str] | None = None) -> None:
         for i, several in enumerate(rewrite_all(prompts, modes, args.workers, how))
     ]
     weights = Weights(args.stock_weight, args.stock_limit, args.fit_weight, args.company_weight)
-    write(pairs(prompts, modes, found, weights), again, args.out)
-
-
-def anything(phrase: str) -> bool:
-    """In place of `Attested`: nothing is asked of a phrase."""
-    return True
-
-
-def earlier(path: str, attested: Callable[[str], bool]) -> list[dict]:
-    """The pairs of an earlier round, those that are still attested."""
-    import pandas as pd
-
-    try:
-        rows = pd.read_parquet(path)[COLUMNS].to_dict("records")
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"--again {path} is no train.parquet of this script ({error})") from error
-    return [row for row in rows if all(map(attested, clauses(row["added"])))]
+    write(pairs(prompts, modes, found, weights), args.out)
 
 
 def rewrite_all(
@@ -425,14 +408,14 @@ def pairs(
     return rows
 
 
-def write(rows: list[dict], again: list[dict], folder: Path) -> None:
-    """Both files; every fiftieth new prompt is for validation, none that was learned before."""
+def write(rows: list[dict], folder: Path) -> None:
+    """Both files; every fiftieth prompt is for validation."""
     import pandas as pd
 
     held_out = set(sorted({row["raw_prompt"] for row in rows})[::50])
     files = {
         "validation": [row for row in rows if row["raw_prompt"] in held_out],
-        "train": again + [row for row in rows if row["raw_prompt"] not in held_out],
+        "train": [row for row in rows if row["raw_prompt"] not in held_out],
     }
     if not all(files.values()):
         raise InputError(

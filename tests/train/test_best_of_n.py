@@ -14,7 +14,7 @@ from tests.bp_core.test_reward import reward_folder
 from train import best_of_n
 from train.best_of_n import Fitting, Option, Weights, choose, composed, echoes, fitted, options
 from train.fit import Fit
-from train.phrasing import Attested, People
+from train.phrasing import People
 from train.rl.rewards import StockWords
 
 PROMPTS = ["a cat in the garden", "a lighthouse at dusk", "a red fox", "two boats"]
@@ -198,20 +198,6 @@ def test_only_what_people_write_is_learned_from_pairs(made, tmp_path):
     pd.DataFrame({"raw_prompt": ["a cat"], "prompt": ["oil"], "mode": "expand"}).to_parquet(path)
     with pytest.raises(InputError, match="0 rewrites"):
         made("none", "--pairs", str(path))
-
-
-def test_earlier_rounds_are_learned_again_where_attested(tmp_path):
-    rows = [
-        {"raw_prompt": "a cat", "prompt": added, "mode": "expand", "source": "best",
-         "added": added, "gain": 0.1}
-        for added in ("soft light, 8k", "soft, 8k")
-    ]  # fmt: skip
-    best_of_n.write([rows[1], rows[1] | {"raw_prompt": "two"}], rows[:1], tmp_path)
-    assert len(pd.read_parquet(tmp_path / "validation.parquet")) == 1
-    again = best_of_n.earlier(str(tmp_path / "train.parquet"), Attested(["soft light, 8k"]))
-    assert again == rows[:1]
-    with pytest.raises(InputError, match=r"no train\.parquet"):
-        best_of_n.earlier(str(tmp_path / "none.parquet"), best_of_n.anything)
 
 
 def test_a_rewriter_that_gains_nothing_is_an_error(made):
