@@ -55,7 +55,7 @@ beautiful beautifully gorgeous stunning breathtaking pretty lovely amazing attra
 render renders rendered rendering octane unreal blender vray cinema4d redshift 3d cgi cg
 artstation cgsociety deviantart pixiv behance
 atmosphere atmospheric mood moody
-bokeh shallowfocus
+bokeh
 fantasy mystical magical magic
 sunny sun sunlit
 """
@@ -86,7 +86,8 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     """The phrases of `tail` that may follow `raw`, in order.
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
-    own, that say only what an earlier phrase said, if louder, all of it once more, or three words
+    own, that name again, in whatever words, what is named once (realism, size, praise), that say
+    only what the prompt or an earlier phrase said, if louder, all of it once more, or three words
     of it in a row, that say "very" (or another such word) a second time, that describe the same
     part of somebody a second time, that bring in a person, a place, plants or a temper where there
     is no ground for it, that contradict what was said, and those that are no phrases: without a

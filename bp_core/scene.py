@@ -130,16 +130,16 @@ _SPIRITED = _ANIMALS | _stems(
     "cute anthro furry"
 )
 _TEMPERS = _stems("cute adorable kawaii chibi fierce ferocious")
+_CREATURES = _ANIMALS | _stems("creature beast monster werewolf yeti mascot pokemon alien")
 # What is soft to the touch.
-_SOFT = _ANIMALS | _stems(
+_SOFT = _CREATURES | _stems(
     "cloud snow fur wool cotton coat jacket scarf sweater blanket carpet rug pillow cushion towel "
     "bed slipper toy plush plushie teddy doll cake pancake bread cream marshmallow popcorn "
-    "creature monster beast werewolf yeti mascot pokemon alien angel wing hair beard tail"
+    "angel wing hair beard tail"
 )
 # Who has claws, fangs or a beak.
-_BEASTS = _ANIMALS | _stems(
-    "creature beast monster werewolf vampire demon devil orc goblin troll ogre imp griffin phoenix "
-    "gargoyle yeti alien anthro furry mascot pokemon"
+_BEASTS = _CREATURES | _stems(
+    "vampire demon devil orc goblin troll ogre imp griffin phoenix gargoyle anthro furry"
 )
 # What a phrase says, and what must be there for it.
 _NEEDS = (

@@ -162,10 +162,8 @@ def options(
             anew.append(kept)
     written = [*found, *anew]
     if compose and written and mode == "expand":
-        several = {phrase for added in written for phrase in added}
-        if fitting is not None:
-            several.update(admissible(", ".join(fitting.lent), parsed.prose))
-        phrases = sorted(several)
+        lent = [] if fitting is None else admissible(", ".join(fitting.lent), parsed.prose)
+        phrases = sorted({phrase for added in (*written, lent) for phrase in added})
         worth = dict(zip(phrases, gains([[p] for p in phrases]), strict=True))
         if fitting is not None:
             worth = {p: gain + fitting.weight * fitting.nats[p] for p, gain in worth.items()}
@@ -238,7 +236,7 @@ def rewrite(
     mode: str,
     first: int,
     *,
-    model: Sequence[str | None],
+    model: str | None,
     reward: str,
     pairs: str | None,
     fit: str | None,
@@ -249,18 +247,14 @@ def rewrite(
     seed: int,
 ) -> list[list[Option]]:
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
-    rewriters, people = [_load(each, reward) for each in model], pairs and _people(pairs)
+    rewriter, people = _load(model, reward), pairs and _people(pairs)
     seeds = [(seed << 32) + first + i for i in range(len(prompts))]
-    several = [each.many(prompts, mode=mode, n=n, seeds=seeds) for each in rewriters]
-    results = [
-        replace(one, candidates=tuple(c for each in (one, *more) for c in each.candidates))
-        for one, *more in zip(*several, strict=True)
-    ]
+    results = rewriter.many(prompts, mode=mode, n=n, seeds=seeds)
     fittings = [None] * len(results)
     if fit:
         fittings = fitted(_fit(fit), results, borrow, fit_weight, seeds)
     return [
-        options(result, mode, rewriters[0].reward, people, fitting, compose, random.Random(own))
+        options(result, mode, rewriter.reward, people, fitting, compose, random.Random(own))
         for result, fitting, own in zip(results, fittings, seeds, strict=True)
     ]
 
@@ -305,9 +299,7 @@ def _fit(folder: str) -> Fit:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", required=True, help="text, one a line, or Parquet")
-    parser.add_argument(
-        "--model", nargs="+", default=[None], help="folders that write; default: the starter"
-    )
+    parser.add_argument("--model", help="folder that writes; the bundled starter if left out")
     parser.add_argument("--reward", default="starter", help="folder that chooses")
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
@@ -346,7 +338,7 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
     torch.set_num_threads(1)
     how = {key: getattr(args, key) for key in _HOW}
-    typed = short(_load(args.model[0], args.reward).model, read_prompts(args.prompts), args.longest)
+    typed = short(_load(args.model, args.reward).model, read_prompts(args.prompts), args.longest)
     prompts = [prompt.raw for prompt in typed]
     rng = random.Random(args.seed)
     rng.shuffle(prompts)

@@ -207,8 +207,9 @@ def learn(pairs: Sequence[tuple[str, str]], encode: Embed, seed: int = 0) -> Fit
 
 def above(fits: Sequence[float], other: Sequence[float]) -> float:
     """How often one of the first is above one of the second: the area under the ROC curve."""
-    first, second = np.asarray(fits)[:, None], np.asarray(other)
-    return float((first > second).mean() + (first == second).mean() / 2)
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(fits, other).statistic / (len(fits) * len(other)))
 
 
 def read_labels(path: Path) -> list[tuple[str, str, bool]]:
