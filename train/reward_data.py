@@ -11,6 +11,9 @@ A score is the mean over a prompt's images of their human opinion score, ranked 
 generator and mapped to a standard normal, since the generator alone explains half of the variance.
 Clusters of near-duplicates go whole to train, validation or test, and whole to half A or B, by a
 hash of their first prompt: the same on every machine, and other rows do not change it.
+
+`--more` adds scored images for half A to train on, which leaves the judge (half B) and every
+held-out prompt as they are: what comes near one of those is left out.
 """
 
 from __future__ import annotations
@@ -61,18 +64,33 @@ def _uniform(text: str, salt: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def read_images(path: Path) -> pd.DataFrame:
+    """Scored images: name (its generator first), prompt, mos. Raises InputError for other files."""
+    images = pd.read_csv(path, header=None)
+    if (
+        images.shape[1] != 3
+        or not pd.api.types.is_numeric_dtype(images[2])
+        or images.isna().any(axis=None)
+    ):
+        raise InputError(f"{path}: give name, prompt and mean opinion score in each row, no header")
+    images.columns = ["name", "prompt", "mos"]
+    images["prompt"] = images.prompt.astype(str).str.split().str.join(" ")
+    return images
+
+
+def _scored(images: pd.DataFrame) -> pd.DataFrame:
+    by_generator = images.groupby(_generator(images.name)).mos
+    return images.assign(score=by_generator.transform(lambda s: rank_normal(s.to_numpy())))
+
+
+def _by_prompt(images: pd.DataFrame) -> pd.DataFrame:
+    found = images.groupby("prompt", sort=True)
+    return found.agg(score=("score", "mean"), images=("score", "size")).reset_index()
+
+
 def human_scores(data: Path) -> pd.DataFrame:
     """AIGIQA-20K by prompt: prompt, score (z), images, cluster, split, half ("A" or "B")."""
-    images = pd.read_csv(
-        data / "aigiqa20k/prompt_mos.csv", header=None, names=["name", "prompt", "mos"]
-    )
-    images["prompt"] = images.prompt.str.split().str.join(" ")
-    by_generator = images.groupby(_generator(images.name)).mos
-    images["score"] = by_generator.transform(lambda s: rank_normal(s.to_numpy()))
-    frame = images.groupby("prompt", sort=True).agg(
-        score=("score", "mean"), images=("score", "size")
-    )
-    frame = frame.reset_index()
+    frame = _by_prompt(_scored(read_images(data / "aigiqa20k/prompt_mos.csv")))
     frame["cluster"] = clusters(frame.prompt.tolist())
     first = frame.groupby("cluster").prompt.min()
     share = frame.cluster.map(first.map(lambda p: _uniform(p, "split")))
@@ -82,6 +100,25 @@ def human_scores(data: Path) -> pd.DataFrame:
     half = frame.cluster.map(first.map(lambda p: _uniform(p, "half")))
     frame["half"] = np.where(half < 0.5, "A", "B")
     return frame
+
+
+def more_scores(human: pd.DataFrame, data: Path, more: Path) -> pd.DataFrame:
+    """`human` with the images of another file, in half A's training part.
+
+    Left out are prompts of a cluster (of all prompts together) with one of half B, validation or
+    test, which keep their rows; scores are ranked among the images of both files.
+    """
+    old, new = read_images(data / "aigiqa20k/prompt_mos.csv"), read_images(more)
+    images = _scored(pd.concat([old, new], ignore_index=True))
+    prompts = images.prompt.drop_duplicates().sort_values(ignore_index=True)
+    cluster = pd.Series(clusters(prompts.tolist()), index=prompts)
+    mine = (human.half == "A") & (human.split == "train")
+    closed = cluster.isin(cluster[human.prompt[~mine]])
+    added = _by_prompt(images[images.prompt.map(~closed)])
+    added = added.assign(split="train", half="A")
+    kept = human[~human.prompt.isin(added.prompt)]
+    frame = pd.concat([kept, added], ignore_index=True)
+    return frame.assign(cluster=frame.prompt.map(cluster))
 
 
 def transfer_scores(data: Path) -> pd.DataFrame:
@@ -110,12 +147,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("runs/reward"))
+    parser.add_argument("--more", type=Path, help="csv of scored images for half A, as above")
     for source, size in SIZES.items():
         parser.add_argument(f"--{source}", type=int, default=size, help="prompts of the pool")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     try:
         human, transfer = human_scores(args.data), transfer_scores(args.data)
+        if args.more:
+            human = more_scores(human, args.data, args.more)
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename} is missing: give the data's folder as --data"

@@ -176,6 +176,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/reward"))
     parser.add_argument("--half", choices=["A", "B", "AB"], default="A")
+    for name in ("embedding", "penalty"):
+        default = getattr(Weights, name)
+        parser.add_argument(f"--{name}", type=float, default=default, help="of class Weights")
     args = parser.parse_args(argv)
     try:
         human, transfer, pool = (
@@ -191,7 +194,10 @@ def main(argv: list[str] | None = None) -> None:
     own, others = human[mine], human[~mine & (human.split == "train")]
     scored = own[own.split == "train"].reset_index(drop=True)
     prompts, scores = scored.clean.tolist(), scored.score.to_numpy()
-    teacher = Teacher().fit(prompts, embedded(prompts), scores, scored.images.to_numpy(float))
+    weights = Weights(embedding=args.embedding, penalty=args.penalty)
+    teacher = Teacher(weights).fit(
+        prompts, embedded(prompts), scores, scored.images.to_numpy(float)
+    )
     expected = teacher.without(scores, scored.cluster.to_numpy())
     blend = _LABEL * scores + (1 - _LABEL) * expected
     texts = [*pool.prompt, *others.prompt, *others.clean]

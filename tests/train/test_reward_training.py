@@ -20,7 +20,7 @@ from tests.conftest import random_bloom, write_folder
 from train import reward
 from train.dedup import clusters
 from train.ranking import calibration, interval, noise_ceiling, ordered, pairwise_accuracy, report
-from train.reward_data import human_scores, rank_normal, transfer_scores
+from train.reward_data import human_scores, more_scores, rank_normal, transfer_scores
 from train.reward_network import RewardNetwork, bradley_terry, compressed
 
 CONFIGS = Path(reward.__file__).parent / "configs"
@@ -241,6 +241,34 @@ def test_generators_levels_cancel_and_clusters_stay_whole(tmp_path):
     assert frame.groupby("cluster").split.nunique().max() == 1
     assert frame.groupby("cluster").half.nunique().max() == 1
     assert set(frame.split) == {"train", "validation", "test"}
+
+
+def test_more_scores_train_half_a_alone(tmp_path):
+    human = human_scores(human_folder(tmp_path))
+    judged = human[(human.half == "B") | (human.split != "train")]
+    mine = human[(human.half == "A") & (human.split == "train")]
+    rows = [
+        ("Weak_0900.png", judged.prompt.iloc[0], 5.0),  # known to the judge, or held out
+        ("Weak_0901.png", f"{judged.prompt.iloc[1]} indeed", 5.0),  # near one
+        ("Weak_0902.png", mine.prompt.iloc[0], 5.0),
+        ("Weak_0903.png", "six purple umbrellas under heavy snowfall", 0.1),
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "more.csv", header=False, index=False)
+    frame = more_scores(human, tmp_path, tmp_path / "more.csv").set_index("prompt")
+    before = human.set_index("prompt")
+    assert set(frame.index) - set(before.index) == {rows[3][1]}
+    assert (frame.loc[rows[3][1], ["split", "half", "images"]] == ["train", "A", 1]).all()
+    assert frame.loc[rows[3][1], "score"] < -1
+    assert frame.loc[rows[2][1], "images"] == 3
+    assert frame.loc[rows[2][1], "score"] > before.loc[rows[2][1], "score"]
+    columns = ["score", "images", "split", "half"]
+    assert frame.loc[judged.prompt, columns].equals(before.loc[judged.prompt, columns])
+
+
+def test_a_file_of_scores_without_scores_is_named(tmp_path):
+    (tmp_path / "more.csv").write_text("a.png,a cat,good\n")
+    with pytest.raises(InputError, match="give name, prompt and mean opinion score"):
+        more_scores(human_scores(human_folder(tmp_path)), tmp_path, tmp_path / "more.csv")
 
 
 def test_modifiers_are_cut_from_their_subject(tmp_path):
