@@ -58,6 +58,7 @@ atmosphere atmospheric mood moody
 bokeh
 fantasy mystical magical magic
 sunny sun sunlit
+sunset sundown dusk
 """
 _MEANT = {
     name: line.split()[0] for line in _SAME.strip().splitlines() for name in content_stems(line)
@@ -69,6 +70,7 @@ _JOINED = (
     (re.compile(r"\b(?:shallow )?depth of field\b|\bshallow focus\b"), "bokeh"),
     (re.compile(r"\bsunny (?:weather|day)\b"), "sunny"),
     (re.compile(r"\bunreal engine\b"), "unreal"),
+    (re.compile(r"\bgolden[ -]hour\b"), "sunset"),
 )
 
 

@@ -192,11 +192,12 @@ sunrise dusk dawn
 sunset sunrise | rain rainy raining overcast
 sunrise dawn morning | sunset dusk evening twilight night midnight
 noon midday | sunset dusk sunrise dawn twilight evening starry
-night midnight | sunset sunrise daylight
+night nighttime midnight moonlit | sunset sunrise daylight
 dark darkness gloomy murky | bright sunny cheerful
 summer | winter autumn snow snowy blizzard
 spring | winter autumn
 autumn | winter snow snowy
+winter | flower flowers blossom blossoms blooming firefly fireflies
 monochrome grayscale | colorful colourful color colors colour colours vibrant vivid rainbow
 minimalist minimalistic minimalism | intricate ornate elaborate maximalist
 35mm | 50mm 85mm
@@ -226,6 +227,7 @@ _COMPOUNDS = (
         "monochrome",
     ),
     (re.compile(r"\bclose[ -]up\b"), "closeup"),
+    (re.compile(r"\bgolden[ -]hour\b"), "golden hour sunset"),
     (re.compile(r"\bdigital[ -](?:art(?:work|s)?|paintings?)\b"), "digitalart"),
     (re.compile(r"\bpixel[ -]?art\b"), "pixelart"),
     (re.compile(r"\blow[ -]poly\b"), "lowpoly"),

@@ -148,6 +148,14 @@ def test_only_beasts_have_claws():
 
 def test_it_is_one_season():
     assert admissible("autumn, winter, snow, fog", "a giraffe") == ["autumn", "fog"]
+    assert admissible("winter, flowers, fireflies, mist", "a castle") == ["winter", "mist"]
+
+
+def test_it_is_one_hour():
+    assert admissible("golden hour, sunset, night, nighttime", "a castle") == ["golden hour"]
+    assert admissible("night, golden hour light, moonlit", "a castle") == ["night", "moonlit"]
+    assert admissible("sunset, vibrant", "a castle at golden hour") == ["vibrant"]
+    assert admissible("golden hour", "a bathroom") == []
 
 
 def test_the_old_have_no_smooth_skin():
