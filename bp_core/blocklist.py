@@ -1,4 +1,5 @@
-"""Phrases that a model must not add: names of people, NSFW terms, words of negative prompts."""
+"""Phrases that a model must not add: names of people and of their works, NSFW terms, words of
+negative prompts."""
 
 from __future__ import annotations
 
@@ -84,6 +85,20 @@ vladimir putin, putin, zelensky, boris johnson, angela merkel, merkel, emmanuel 
 jinping, kim jong un, queen elizabeth, adolf hitler, hitler, stalin, elon musk, jeff bezos, mark
 zuckerberg, zuckerberg, bill gates, steve jobs, greta thunberg, joe rogan
 """
+# Worlds and studios: somebody else's, and a style only of their own pictures.
+_WORKS = """
+star wars, star trek, marvel, dc comics, harry potter, hogwarts, lord of the rings, middle earth,
+game of thrones, blade runner, jurassic park, ghostbusters, transformers, disney, pixar,
+dreamworks, ghibli, studio trigger, looney tunes, simpsons, rick and morty, adventure time,
+pokemon, digimon, yugioh, yu gi oh, dragon ball, naruto, one piece, evangelion, sailor moon, ghost
+in the shell, akira, overwatch, warcraft, world of warcraft, hearthstone, starcraft, diablo, league
+of legends, dota, fortnite, valorant, apex legends, minecraft, roblox, skyrim, elder scrolls,
+elden ring, dark souls, bloodborne, sekiro, fallout 4, witcher, cyberpunk 2077, mass effect, halo
+infinite, bioshock, borderlands, dishonored, metal gear, resident evil, silent hill, final
+fantasy, legend of zelda, zelda, super mario, animal crossing, street fighter, mortal kombat, god
+of war, assassin's creed, genshin, genshin impact, warhammer, warhammer 40k, dungeons and dragons,
+magic the gathering, world of darkness, gta, gta v, grand theft auto
+"""
 _NSFW = """
 nsfw, nude, nudes, nudity, nudist, naked, topless, bottomless, undressed, undressing, unclothed,
 bare breasts, breast, breasts, boob, boobs, tits, busty, bosom, cleavage, nipple, nipples, areola,
@@ -123,16 +138,16 @@ def _terms(text: str) -> Iterator[tuple[str, ...]]:
             yield tuple(words(term))
 
 
-_DEFAULT = frozenset(chain(_terms(_ARTISTS), _terms(_PEOPLE), _terms(_NSFW), _terms(_POOR)))
+_DEFAULT = frozenset(chain.from_iterable(map(_terms, (_ARTISTS, _PEOPLE, _WORKS, _NSFW, _POOR))))
 _LONGEST = max(map(len, _DEFAULT))
 
 
 class Blocklist:
     """Finds in a phrase what must not be added to a prompt.
 
-    By default that is names of artists and of the famous, credits ("by …", "in the style of …"),
-    NSFW terms and what negative prompts are made of ("low quality"); whole words, in any case.
-    Names of sites and tools may be added.
+    By default that is names of artists, of the famous, of worlds and studios ("overwatch"), credits
+    ("by …", "in the style of …"), NSFW terms and what negative prompts are made of ("low quality");
+    whole words, in any case. Names of sites and tools may be added.
 
     Args:
         extra: further words or phrases, or patterns between slashes ("/neon|glow/").

@@ -10,7 +10,10 @@ from .scene import adds_people, adds_place, contradicts, lacks_ground
 from .words import clauses, content_stems, words
 
 # A phrase that ends so was never finished.
-_DANGLING = frozenset("a an the of on at in to with by for from and or as very award".split())
+_DANGLING = frozenset(
+    "a an the of on at in to with by for from and or as very award surrounded covered filled "
+    "wearing holding featuring inspired".split()
+)
 # Nor one that ends so after an article: "a gorgeous" what?
 _UNFINISHED = frozenset(
     "gorgeous beautiful stunning realistic fantastic fantasy dark detailed cinematic dramatic epic "
@@ -46,7 +49,8 @@ _MEASURED = frozenset("hair haired beard dress skirt coat gown cape robe".split(
 # Names of one thing, the first for all: who said "photorealistic" and "8k" has said "hyper real"
 # and "uhd". Neither stands in a tail twice, however it is worded.
 _SAME = """
-photo photos photograph photographs photography photographic photographed
+photo photos photograph photographs photography photographic photographed photographer
+nikon canon eos sony leica kodak fujifilm hasselblad
 realism realistic real photorealism photorealistic hyperrealism hyperrealistic hyperreal \
 ultrarealism ultrarealistic lifelike
 resolution res 2k 4k 8k 16k hd uhd
@@ -67,7 +71,7 @@ _ONCE = frozenset(_MEANT.values())
 # Words that are one name together.
 _JOINED = (
     (re.compile(r"\bcg society\b"), "cgsociety"),
-    (re.compile(r"\b(?:shallow )?depth of field\b|\bshallow focus\b"), "bokeh"),
+    (re.compile(r"\b(?:shallow )?depth of field\b|\bshallow (?:focus|depth)\b|\bdof\b"), "bokeh"),
     (re.compile(r"\bsunny (?:weather|day)\b"), "sunny"),
     (re.compile(r"\bunreal engine\b"), "unreal"),
     (re.compile(r"\bgolden[ -]hour\b"), "sunset"),

@@ -141,6 +141,11 @@ _SOFT = _CREATURES | _stems(
 _BEASTS = _CREATURES | _stems(
     "vampire demon devil orc goblin troll ogre imp griffin phoenix gargoyle anthro furry"
 )
+# Where blood may flow.
+_GRIM = _stems(
+    "blood bloody vampire zombie demon devil monster werewolf ghoul skull skeleton horror horrific "
+    "creepy scary sinister evil gothic slasher murder killer war battle battlefield wound kill dead"
+)
 # What a phrase says, and what must be there for it.
 _NEEDS = (
     (_PLANTS, _GREEN | _AFIELD),
@@ -148,6 +153,7 @@ _NEEDS = (
     (_TEMPERS, _SPIRITED),
     (_stems("fur furry fluffy feather whisker"), _SOFT),
     (_stems("claw fang paw hoof snout beak"), _BEASTS),
+    (_stems("blood bloody"), _GRIM),
 )
 _WITHIN = _stems("indoor interior inside")
 _INDOORS = _WITHIN | _stems(
@@ -178,15 +184,17 @@ _OPPOSITES = tuple(
 {_PHOTO} | {_DRAWN} {_PAINTED} {_RENDER}
 {_CAMERA} | {_DRAWN} {_PAINTED}
 {_PHOTOREAL} | {_DRAWN} painting paintings
+bokeh | {_WATER} {_OIL} {_PENCIL} {_LINES} {_BLOCKS} {_GRAPHIC} {_SCHOOLS} painting paintings
 {_WATER} {_PENCIL} {_LINES} {_GRAPHIC} pixelart | {_RENDER} dslr matte
 {_WATER} | {_OIL} {_PENCIL} digitalart
 {_OIL} | {_PENCIL} {_COMIC} digitalart
 {_COMIC} | {_REAL}
+comic comics manga | {_RENDER}
 {_BLOCKS} {_GRAPHIC} | {_REAL}
 {_BLOCKS} | {_WATER} {_OIL} {_PENCIL} matte
 pixelart | digitalart
 sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstorm overcast cloudy \
-night midnight moonlight moonlit starry blizzard snowstorm
+fog foggy night nighttime midnight moonlight moonlit starry blizzard snowstorm
 day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry sunset \
 sunrise dusk dawn
 sunset sunrise | rain rainy raining overcast
@@ -209,6 +217,7 @@ skeletons gore bloody apocalypse apocalyptic
 old elderly aged wrinkled | young youthful smoothskin
 softfocus | sharpfocus
 indoor indoors interior | outdoor outdoors
+indoor indoors interior inside | aerial panorama panoramic
 modern futuristic | ancient medieval antique
 calm peaceful serene | chaotic violent stormy
 longhair | shorthair bald
@@ -227,6 +236,7 @@ _COMPOUNDS = (
         "monochrome",
     ),
     (re.compile(r"\bclose[ -]up\b"), "closeup"),
+    (re.compile(r"\bdepth of field\b|\bshallow (?:focus|depth)\b|\bdof\b"), "bokeh"),
     (re.compile(r"\bgolden[ -]hour\b"), "golden hour sunset"),
     (re.compile(r"\bdigital[ -](?:art(?:work|s)?|paintings?)\b"), "digitalart"),
     (re.compile(r"\bpixel[ -]?art\b"), "pixelart"),

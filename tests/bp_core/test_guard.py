@@ -93,6 +93,13 @@ def test_praise_size_and_realism_are_named_once():
     assert admissible(tail, "a castle") == ["octane render", "deviantart", "intricate"]
     tail = "shallow focus, bokeh, shallow depth of field, moody, very atmospheric, sunny day, sunny"
     assert admissible(tail, "a castle") == ["shallow focus", "moody", "sunny day"]
+    tail = "canon eos 5d, nikon, 35mm, professional photography, photographer, shallow depth"
+    assert admissible(f"{tail}, dof", "a castle") == [
+        "canon eos 5d",
+        "35mm",
+        "professional photography",
+        "shallow depth",
+    ]
     # What the artist said counts as well; what says more than the same may be added.
     assert admissible("photorealistic, ultra hd", "a realistic cat, 8k") == []
     assert admissible("gorgeous lighting", "a beautiful cat") == ["gorgeous lighting"]
@@ -139,6 +146,29 @@ def test_only_what_is_soft_is_fluffy():
     assert admissible(tail, "a racing motorcycle") == ["soft light"]
     assert admissible("fluffy, fog", "a kitten") == ["fluffy", "fog"]
     assert admissible("fluffy clouds", "a longship at sea") == ["fluffy clouds"]
+
+
+def test_blood_wants_a_reason():
+    assert admissible("turbulent blood lake, fog", "a stone bridge") == ["fog"]
+    assert admissible("turbulent blood lake", "a vampire at night") == ["turbulent blood lake"]
+
+
+def test_a_painting_has_no_depth_of_field():
+    assert admissible("shallow depth of field, fog", "oil painting of a storm") == ["fog"]
+    assert admissible("bokeh, fog", "a digital painting of a storm") == ["bokeh", "fog"]
+
+
+def test_a_comic_is_drawn_and_a_room_is_not_seen_from_above():
+    assert admissible("octane render, fog", "comic book page of a tiger") == ["fog"]
+    assert admissible("aerial view, moody", "the inside of a subway train") == ["moody"]
+
+
+def test_no_sunshine_in_the_fog():
+    assert admissible("sunny weather, moody", "an abandoned carousel in the fog") == ["moody"]
+
+
+def test_phrases_that_wait_for_more():
+    assert admissible("surrounded, wearing, fog", "a knight") == ["fog"]
 
 
 def test_only_beasts_have_claws():
