@@ -129,7 +129,9 @@ _SPIRITED = _ANIMALS | _stems(
     "goblin gnome dwarf troll ogre imp toy doll plush plushie teddy mascot pokemon chibi kawaii "
     "cute anthro furry"
 )
-_TEMPERS = _stems("cute adorable kawaii chibi fierce ferocious")
+_WARRIORS = _stems(
+    "warrior knight samurai viking ninja pirate hero heroine orc troll ogre werewolf"
+)
 _CREATURES = _ANIMALS | _stems("creature beast monster werewolf yeti mascot pokemon alien")
 # What is soft to the touch.
 _SOFT = _CREATURES | _stems(
@@ -150,7 +152,8 @@ _GRIM = _stems(
 _NEEDS = (
     (_PLANTS, _GREEN | _AFIELD),
     (_stems("jungle"), _TROPICAL),
-    (_TEMPERS, _SPIRITED),
+    (_stems("cute adorable kawaii chibi"), _SPIRITED - _WARRIORS),
+    (_stems("fierce ferocious"), _SPIRITED),
     (_stems("fur furry fluffy feather whisker"), _SOFT),
     (_stems("claw fang paw hoof snout beak"), _BEASTS),
     (_stems("blood bloody"), _GRIM),
@@ -197,9 +200,10 @@ sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstor
 fog foggy night nighttime midnight moonlight moonlit starry blizzard snowstorm
 day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry sunset \
 sunrise dusk dawn
-sunset sunrise | rain rainy raining overcast
+sunset sunrise | rain rainy raining overcast storm stormy thunderstorm snowstorm blizzard
+fairweather | rain rainy raining overcast storm stormy thunderstorm fog foggy
 sunrise dawn morning | sunset dusk evening twilight night midnight
-noon midday | sunset dusk sunrise dawn twilight evening starry
+noon midday sunny | sunset dusk sunrise dawn twilight evening starry
 night nighttime midnight moonlit | sunset sunrise daylight
 dark darkness gloomy murky | bright sunny cheerful
 summer | winter autumn snow snowy blizzard
@@ -219,7 +223,10 @@ softfocus | sharpfocus
 indoor indoors interior | outdoor outdoors
 indoor indoors interior inside | aerial panorama panoramic
 modern futuristic | ancient medieval antique
-calm peaceful serene | chaotic violent stormy
+calm peaceful serene tranquil | chaotic violent storm stormy thunderstorm
+underwater undersea lunar | sunset sunrise cloud clouds cloudy rain rainy snow snowy mountains \
+river creek waterfall waterfalls lush
+desert dunes | snow snowy winter ice frozen lush river creek waterfall waterfalls
 longhair | shorthair bald
 happy joyful cheerful | sad melancholic melancholy gloomy
 """.strip().splitlines()
@@ -245,6 +252,8 @@ _COMPOUNDS = (
     (re.compile(r"\b(?:smooth|flawless|perfect)[ -]skin(?:ned)?\b"), "smoothskin skin"),
     (re.compile(r"\bsoft(?:ly)?[ -]focus(?:ed)?\b"), "softfocus"),
     (re.compile(r"\b(?:sharp(?:ly)?|crisp|clear)[ -]focus(?:ed)?\b"), "sharpfocus"),
+    (re.compile(r"\boil on (?:canvas|panel|linen|wood)\b"), "oil painting"),
+    (re.compile(r"\bmoon(?:['’]s surface| landing)\b|\bon the moon\b(?!['’])"), "lunar"),
     # A wizard's desk and a pirate ship show nobody.
     (re.compile(r"\b(?!(?:he|she|it|who|that|there|what|let)['’])\w+['’]s\b"), " "),
     (
@@ -256,7 +265,8 @@ _COMPOUNDS = (
         ),
         r"\1",
     ),
-    (re.compile(r"\bfluffy (?=(?:\w+ )?(?:clouds?|snow|hair)\b)"), ""),
+    (re.compile(r"\bfluffy (?=(?:\w+ )?clouds?\b)"), "fairweather "),
+    (re.compile(r"\bfluffy (?=(?:\w+ )?(?:snow|hair)\b)"), ""),
     (
         re.compile(
             r"\b(?:hair|hand|arm|face|eye|neck|lip|model|dress)[ -]?"

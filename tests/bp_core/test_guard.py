@@ -163,6 +163,24 @@ def test_a_comic_is_drawn_and_a_room_is_not_seen_from_above():
     assert admissible("aerial view, moody", "the inside of a subway train") == ["moody"]
 
 
+def test_weather_that_the_place_has_not():
+    assert admissible("fluffy clouds, sunset, tranquil, moody", "a ship in a storm") == ["moody"]
+    assert admissible("sunset, fluffy clouds, moody", "an underwater city") == ["moody"]
+    assert admissible("fluffy clouds, dust", "a flower on the moon's surface") == ["dust"]
+    assert admissible("snow, sunny day", "a desert highway") == ["sunny day"]
+    assert admissible("sunset, sunny weather", "a lone tree") == ["sunset"]
+    assert admissible("fluffy clouds", "a full moon over a castle") == ["fluffy clouds"]
+
+
+def test_oil_on_canvas_is_no_photograph():
+    assert admissible("dslr, 35mm lens, vibrant", "lemons, oil on canvas") == ["vibrant"]
+
+
+def test_a_samurai_is_fierce_and_not_cute():
+    assert admissible("super cute, fierce", "a samurai") == ["fierce"]
+    assert admissible("super cute", "a kitten dressed as a samurai") == ["super cute"]
+
+
 def test_no_sunshine_in_the_fog():
     assert admissible("sunny weather, moody", "an abandoned carousel in the fog") == ["moody"]
 
