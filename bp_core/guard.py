@@ -51,6 +51,7 @@ _MEASURED = frozenset("hair haired beard dress skirt coat gown cape robe".split(
 _SAME = """
 photo photos photograph photographs photography photographic photographed photographer
 nikon canon eos sony leica kodak fujifilm hasselblad
+lens lense 24mm 28mm 35mm 50mm 70mm 80mm 85mm 100mm 105mm 135mm 200mm
 realism realistic real photorealism photorealistic hyperrealism hyperrealistic hyperreal \
 ultrarealism ultrarealistic lifelike
 resolution res 2k 4k 8k 16k hd uhd

@@ -218,6 +218,7 @@ closeup macro | panorama panoramic aerial landscape wide
 cute adorable kawaii | scary creepy horror horrifying terrifying gruesome evil sinister \
 menacing grim gritty vampire vampires zombie zombies demon demons demonic skull skulls skeleton \
 skeletons gore bloody apocalypse apocalyptic
+makeup | male man boy beard mustache
 old elderly aged wrinkled | young youthful smoothskin
 softfocus | sharpfocus
 indoor indoors interior | outdoor outdoors

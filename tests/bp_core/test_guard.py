@@ -93,8 +93,8 @@ def test_praise_size_and_realism_are_named_once():
     assert admissible(tail, "a castle") == ["octane render", "deviantart", "intricate"]
     tail = "shallow focus, bokeh, shallow depth of field, moody, very atmospheric, sunny day, sunny"
     assert admissible(tail, "a castle") == ["shallow focus", "moody", "sunny day"]
-    tail = "canon eos 5d, nikon, 35mm, professional photography, photographer, shallow depth"
-    assert admissible(f"{tail}, dof", "a castle") == [
+    tail = "canon eos 5d, nikon, 35mm, 85mm lens, professional photography, photographer"
+    assert admissible(f"{tail}, shallow depth, dof", "a castle") == [
         "canon eos 5d",
         "35mm",
         "professional photography",
@@ -174,6 +174,11 @@ def test_weather_that_the_place_has_not():
 
 def test_oil_on_canvas_is_no_photograph():
     assert admissible("dslr, 35mm lens, vibrant", "lemons, oil on canvas") == ["vibrant"]
+
+
+def test_makeup_is_not_for_men():
+    assert admissible("makeup, smile", "portrait of a man with a beard") == ["smile"]
+    assert admissible("makeup, smile", "portrait of a woman") == ["makeup", "smile"]
 
 
 def test_a_samurai_is_fierce_and_not_cute():
