@@ -6,7 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from .scene import adds_people, adds_place, contradicts, lacks_ground
+from .scene import (
+    DEPTH_OF_FIELD,
+    GOLDEN_HOUR,
+    adds_people,
+    adds_place,
+    contradicts,
+    lacks_ground,
+)
 from .words import clauses, content_stems, words
 
 # A phrase that ends so was never finished.
@@ -72,10 +79,10 @@ _ONCE = frozenset(_MEANT.values())
 # Words that are one name together.
 _JOINED = (
     (re.compile(r"\bcg society\b"), "cgsociety"),
-    (re.compile(r"\b(?:shallow )?depth of field\b|\bshallow (?:focus|depth)\b|\bdof\b"), "bokeh"),
+    (DEPTH_OF_FIELD, "bokeh"),
     (re.compile(r"\bsunny (?:weather|day)\b"), "sunny"),
     (re.compile(r"\bunreal engine\b"), "unreal"),
-    (re.compile(r"\bgolden[ -]hour\b"), "sunset"),
+    (GOLDEN_HOUR, "sunset"),
 )
 
 

@@ -232,6 +232,9 @@ longhair | shorthair bald
 happy joyful cheerful | sad melancholic melancholy gloomy
 """.strip().splitlines()
 )
+# Names of several words that the guard of one tail knows as well.
+DEPTH_OF_FIELD = re.compile(r"\b(?:shallow )?depth of field\b|\bshallow (?:focus|depth)\b|\bdof\b")
+GOLDEN_HOUR = re.compile(r"\bgolden[ -]hour\b")
 # Words that name one thing together, joined or with the part that would mislead taken away: a hair
 # dryer has no hair, and a clock's face nobody behind it.
 _COMPOUNDS = (
@@ -244,8 +247,8 @@ _COMPOUNDS = (
         "monochrome",
     ),
     (re.compile(r"\bclose[ -]up\b"), "closeup"),
-    (re.compile(r"\bdepth of field\b|\bshallow (?:focus|depth)\b|\bdof\b"), "bokeh"),
-    (re.compile(r"\bgolden[ -]hour\b"), "golden hour sunset"),
+    (DEPTH_OF_FIELD, "bokeh"),
+    (GOLDEN_HOUR, "golden hour sunset"),
     (re.compile(r"\bdigital[ -](?:art(?:work|s)?|paintings?)\b"), "digitalart"),
     (re.compile(r"\bpixel[ -]?art\b"), "pixelart"),
     (re.compile(r"\blow[ -]poly\b"), "lowpoly"),

@@ -79,6 +79,7 @@ def read_images(path: Path) -> pd.DataFrame:
 
 
 def _scored(images: pd.DataFrame) -> pd.DataFrame:
+    """`images` with their scores, ranked within each generator."""
     by_generator = images.groupby(_generator(images.name)).mos
     return images.assign(score=by_generator.transform(lambda s: rank_normal(s.to_numpy())))
 
@@ -124,8 +125,7 @@ def more_scores(human: pd.DataFrame, data: Path, more: Path) -> pd.DataFrame:
 def transfer_scores(data: Path) -> pd.DataFrame:
     """AGIQA-3K by prompt: prompt, score (z), subject, modifiers (in their order, or empty)."""
     images = pd.read_csv(data / "agiqa3k/data.csv", keep_default_na=False)
-    by_generator = images.groupby(_generator(images.name)).mos_quality
-    images["score"] = by_generator.transform(lambda s: rank_normal(s.to_numpy()))
+    images = _scored(images.rename(columns={"mos_quality": "mos"}))
     frame = images.groupby("prompt", sort=True).agg(
         score=("score", "mean"),
         adj1=("adj1", "first"),

@@ -158,6 +158,11 @@ def test_a_painting_has_no_depth_of_field():
     assert admissible("bokeh, fog", "a digital painting of a storm") == ["bokeh", "fog"]
 
 
+def test_a_depth_of_field_is_no_field():
+    assert admissible("shallow depth of field", "a cup on a table") == ["shallow depth of field"]
+    assert admissible("golden hour", "a cup on a table, shallow depth of field") == []
+
+
 def test_a_comic_is_drawn_and_a_room_is_not_seen_from_above():
     assert admissible("octane render, fog", "comic book page of a tiger") == ["fog"]
     assert admissible("aerial view, moody", "the inside of a subway train") == ["moody"]
