@@ -31,6 +31,7 @@ _NUMBERS = {
     "min-new-tokens": (int, "shortest addition, before it is tidied (20)"),
     "token-budget": (int, "longest whole prompt, in tokens; the artist's words are never cut"),
     "min-kept": (float, "share of your words a rewrite must keep, 0 to 1 (1.0)"),
+    "min-taste": (float, "least probability that an added phrase suits the prompt; 0: any (0.5)"),
     "margin": (float, "with --accept auto: score that a rewrite must gain (0.1)"),
 }
 

@@ -18,6 +18,7 @@ from .words import clauses, content_stems, words
 if TYPE_CHECKING:
     from .generate import Generation
     from .models import Model
+    from .taste import Taste
 
 # The model reads this many characters of a prompt's prose: training prompts were shorter, and
 # reading costs time. The rest is kept all the same.
@@ -59,13 +60,18 @@ class Draft:
 class Drafter:
     """Reads one prompt for the model and turns the model's tokens into drafts.
 
+    Args:
+        taste: what suits a prompt; without it everything does.
+
     Attributes:
         ids: what the model reads; empty when there is nothing to rewrite.
         wanted: the artist's words as ids, of which a free rewrite is reminded.
         longest: tokens that a continuation may take.
     """
 
-    def __init__(self, model: Model, prompt: str, settings: Settings) -> None:
+    def __init__(
+        self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
+    ) -> None:
         self.model, self.prompt, self.settings = model, prompt, settings
         self.parsed = parse(prompt)
         self.raw = self.parsed.prose
@@ -73,6 +79,9 @@ class Drafter:
         if len(words(self.raw)) > _REWRITABLE:
             self.mode = "expand"
         self.blocklist = Blocklist(settings.block, allow=prompt)
+        self.suits = None
+        if taste is not None and settings.min_taste > 0:
+            self.suits = taste.of(", ".join(filter(None, (self.raw, self.style))))
         self.ids: list[int] = []
         self.wanted: list[list[int]] = []
         self.longest = settings.max_new_tokens
@@ -95,6 +104,15 @@ class Drafter:
         if not self.ids:
             return "the prompt has no words to write on from"
         return "the model found nothing new to add within the limits; raise n or relax block"
+
+    def unsuitable(self, phrases: list[str]) -> set[str]:
+        """Those that say nothing of the artist's and do not suit the prompt."""
+        if self.suits is None:
+            return set()
+        asked = set(content_stems(self.raw))
+        new = [phrase for phrase in phrases if not asked.intersection(content_stems(phrase))]
+        chances = zip(new, self.suits(new), strict=True)
+        return {phrase for phrase, p in chances if p < self.settings.min_taste}
 
     def prose(self, text: str) -> str:
         """What a reward model reads of a whole prompt."""
@@ -127,7 +145,10 @@ class Drafter:
         """The artist's text with the admissible phrases behind it."""
         style = [self.style] if self.style else []
         known = ", ".join([self.prompt, *style])
-        new = admissible(", ".join(phrases), known, self.blocklist.find)
+        unsuitable = self.unsuitable(phrases)
+        new = admissible(
+            ", ".join(phrases), known, lambda p: p in unsuitable or self.blocklist.find(p)
+        )
         added: list[str] = []
         text = self.prompt
         for phrase in style + new:
@@ -141,12 +162,17 @@ class Drafter:
     def _rewrite(self, phrases: list[str]) -> tuple[str, list[str]] | None:
         """The model's own wording, mended where it lost the artist's words."""
         asked = set(content_stems(self.raw))
+        unsuitable = self.unsuitable(phrases)
         kept: list[str] = []
         seen: set[str] = set()
         for phrase in phrases:
             told = content_stems(phrase)
             new = [stem for stem in told if stem not in seen]
-            unwelcome = self.blocklist.find(phrase) or unasked(phrase, self.prompt, kept)
+            unwelcome = (
+                phrase in unsuitable
+                or self.blocklist.find(phrase)
+                or unasked(phrase, self.prompt, kept)
+            )
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(told)):
                 kept.append(phrase)
                 seen.update(told)

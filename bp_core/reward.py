@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from . import taste
 from .checkpoint import read_json
 from .encoding import read_tokenizer, special_ids
 from .errors import InputError, ModelError
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 ALPHA = 0.7  # the paper's weight of relevance
 HEAD = "score.weight"
 POOLINGS = ("last", "mean")
+_BUNDLED = STARTER / "reward"
 _ROWS = 64  # texts in one forward
 
 
@@ -161,7 +163,7 @@ class TextReward:
         Raises:
             ModelError: a file, a constant or the tokenizer is missing, or not this model's.
         """
-        folder = STARTER / "reward" if path is None else find(path)
+        folder = _BUNDLED if path is None else find(path)
         about_path = folder / "beautifulprompt.json"
         about = read_json(about_path)
         if about.get("kind") != "reward":
@@ -212,16 +214,21 @@ class TextReward:
             raise InputError("this reward judges a rewrite against its raw prompt: give raw")
         if raw is not None and len(raw) != len(prompts):
             raise InputError(f"{len(raw)} raw prompts for {len(prompts)} prompts: give one each")
+        head = self.head.float().cpu()
+        return self.scores.z((self.vectors(prompts, raw) @ head.T).squeeze(-1))
+
+    def vectors(self, prompts: Sequence[str], raw: Sequence[str] | None = None) -> Tensor:
+        """What the head reads, (n, d), float32 on the CPU; arguments as of `score`."""
         raw = raw or [""] * len(prompts)
         rows = [self._ids(prompt, given) for prompt, given in zip(prompts, raw, strict=True)]
         # Texts of like length share a forward, so that little of it is padding.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        out = torch.empty(len(rows))
+        out = torch.empty(len(rows), self.trunk.config.hidden_size)
         with few_threads(self.trunk):
             for start in range(0, len(order), _ROWS):
                 chosen = order[start : start + _ROWS]
                 out[chosen] = self._forward([rows[i] for i in chosen])
-        return self.scores.z(out)
+        return out
 
     def _ids(self, prompt: str, raw: str) -> list[int]:
         ids = self.template.encode(self.tokenizer, prompt, raw, self.control)
@@ -238,8 +245,8 @@ class TextReward:
             ids[i, : len(row)] = torch.tensor(row)
         device = self.trunk.device
         # Right padding comes after every real token, where the causal mask hides it.
-        vectors = pool(self.trunk.hidden(ids.to(device)), lengths.to(device), self.pooling)
-        return (vectors @ self.head.T).squeeze(-1).float().cpu()
+        hidden = self.trunk.hidden(ids.to(device))
+        return pool(hidden, lengths.to(device), self.pooling).float().cpu()
 
 
 @dataclass(frozen=True)
@@ -267,10 +274,15 @@ class Reward:
         relevance: a model that reads raw prompt and rewrite; None: the kept share stands in, by
             the constants that the aesthetic model carries.
         alpha: weight of relevance, 0-1.
+        taste: what tells which phrases suit a prompt; no part of the score.
     """
 
     def __init__(
-        self, aesthetic: TextReward, relevance: TextReward | None = None, alpha: float = ALPHA
+        self,
+        aesthetic: TextReward,
+        relevance: TextReward | None = None,
+        alpha: float = ALPHA,
+        taste: taste.Taste | None = None,
     ) -> None:
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha is {alpha}: give a number from 0 to 1")
@@ -284,6 +296,7 @@ class Reward:
                 "give a relevance model, or alpha 0"
             )
         self.aesthetic, self.relevance, self.alpha = aesthetic, relevance, alpha
+        self.taste = taste
 
     def score(self, prompts: Sequence[str], raw: Sequence[str]) -> list[Score]:
         """One Score a prompt; `raw` are the artist's prompts, one each."""
@@ -312,9 +325,18 @@ def load_reward(
     alpha: float = ALPHA,
     device: str | torch.device = "cpu",
 ) -> Reward:
-    """The bundled reward (None), or that of one or two reward folders; raises ModelError."""
+    """The bundled reward (None), or that of one or two reward folders; raises ModelError.
+
+    Its taste is that of the first folder, or the bundled one where that has none.
+    """
+    aesthetic = TextReward.load(path, device)
     second = None if relevance is None else TextReward.load(relevance, device)
-    return Reward(TextReward.load(path, device), second, alpha)
+    folder = _BUNDLED if path is None else find(path)
+    if (folder / taste.FILE).is_file():
+        found = taste.Taste.load(folder, aesthetic)
+    else:
+        found = taste.Taste.load(_BUNDLED, TextReward.load())
+    return Reward(aesthetic, second, alpha, found)
 
 
 def tokenizer_home(folder: Path, about: dict) -> Path:

@@ -84,7 +84,8 @@ class Rewriter:
 
     Args:
         model: from `bp_core.models.load`.
-        reward: ranks candidates; without one they are ordered by kept words, then by likelihood.
+        reward: ranks candidates, and its taste leaves out phrases that do not suit the prompt;
+            without one they are ordered by kept words, then by likelihood.
     """
 
     def __init__(self, model: Model, reward: Reward | None = None) -> None:
@@ -144,8 +145,11 @@ class Rewriter:
             raise InputError("a prompt is not text: give strings")
         if seeds is not None and len(seeds) != len(prompts):
             raise InputError(f"{len(seeds)} seeds for {len(prompts)} prompts: give one each")
+        taste = getattr(self.reward, "taste", None)
         drafters = [
-            Drafter(self.model, prompt, chosen if seeds is None else replace(chosen, seed=seed))
+            Drafter(
+                self.model, prompt, chosen if seeds is None else replace(chosen, seed=seed), taste
+            )
             for prompt, seed in zip(prompts, seeds or [chosen.seed] * len(prompts), strict=True)
         ]
         drafts: list[dict[int, Draft]] = [{} for _ in drafters]

@@ -33,6 +33,8 @@ class Settings:
         style: free text that leads what is added.
         min_kept: share (0-1) of the artist's content words that a candidate must keep, after
             lost ones have been put back; a candidate under it is dropped.
+        min_taste: least probability (0-1) that an added phrase suits the prompt, as a reader would
+            find; 0 lets everything pass. Only where there is a reward, which reads for it.
         accept: "always", or "auto" to leave a prompt alone that no candidate beats by `margin`.
         margin: reward, in standard deviations, that a candidate must gain under "auto".
 
@@ -55,6 +57,7 @@ class Settings:
     block: Sequence[str] = ()
     style: str = ""
     min_kept: float = 1.0
+    min_taste: float = 0.5
     accept: str = "always"
     margin: float = 0.1
 
@@ -66,8 +69,9 @@ class Settings:
                 )
         if not 1 <= self.n <= MOST_CANDIDATES:
             raise InputError(f"n is {self.n}: ask for 1 to {MOST_CANDIDATES} candidates")
-        if not 0 <= self.min_kept <= 1:
-            raise InputError(f"min_kept is {self.min_kept}: use a share from 0 to 1")
+        for name in ("min_kept", "min_taste"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}: use a number from 0 to 1")
         if self.token_budget is not None and self.token_budget < 1:
             raise InputError(f"token_budget is {self.token_budget}: use 1 or more, or None")
         for name in ("keep", "block"):

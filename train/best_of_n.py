@@ -50,6 +50,7 @@ from bp_core.guard import admissible
 from bp_core.prompt import parse
 from bp_core.reward import Reward
 from bp_core.rewriter import Result, Rewriter
+from bp_core.settings import Settings
 from bp_core.words import content_stems, words
 from train.fit import Fit
 from train.phrasing import People
@@ -80,6 +81,7 @@ class Option:
         gain: reward above the prompt's own, in standard deviations.
         fit: mean of the phrases, in nats, by train/fit.py.
         company: of the phrases, by train/phrasing.py.
+        taste: mean probability (0-1) of the phrases to suit the prompt, by the reward's taste.
     """
 
     target: str
@@ -87,6 +89,7 @@ class Option:
     gain: float
     fit: float = 0.0
     company: float = 0.0
+    taste: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,13 +116,14 @@ class Weights:
 
     Attributes:
         stock, stock_limit: as `stock_weight` and `stock_limit` of train/ppo.py.
-        fit, company: times the option's own.
+        fit, company, taste: times the option's own.
     """
 
     stock: float = 0.0
     stock_limit: float = 1.0
     fit: float = 0.0
     company: float = 0.0
+    taste: float = 0.0
 
 
 def options(
@@ -141,9 +145,15 @@ def options(
     found: dict[tuple[str, ...], Option] = {}
     anew: list[tuple[str, ...]] = []
     parsed = parse(result.prompt)
+    taste = getattr(reward, "taste", None)
+    suits = None if taste is None else taste.of(parsed.prose)
 
     def tidy(phrases: Sequence[str]) -> tuple[str, ...]:
-        kept = phrases if fitting is None else filter(fitting.fits, phrases)
+        kept = phrases if fitting is None else list(filter(fitting.fits, phrases))
+        if suits is not None:
+            # What others lend has not been judged yet.
+            chances = zip(kept, suits(kept), strict=True)
+            kept = [phrase for phrase, p in chances if p >= Settings.min_taste]
         return tuple(kept if people is None else people.tidy(kept))
 
     def gains(additions: Sequence[Sequence[str]]) -> list[float]:
@@ -176,6 +186,8 @@ def options(
     several = list(found.values())
     if fitting is not None:
         several = [replace(o, fit=fmean(map(fitting.nats.get, o.added))) for o in several]
+    if suits is not None:
+        several = [replace(o, taste=fmean(suits(o.added))) for o in several]
     if people is not None:
         several = [replace(o, company=people.company(result.prompt, o.added)) for o in several]
     return several
@@ -225,7 +237,8 @@ def choose(several: Sequence[Option], stock: StockWords, weights: Weights) -> Op
 
     def worth(option: Option) -> float:
         excess = stock.excess(option.added, weights.stock_limit)
-        fitting = weights.fit * option.fit + weights.company * option.company
+        fitting = weights.fit * option.fit + weights.taste * option.taste
+        fitting += weights.company * option.company
         return option.gain - weights.stock * excess + fitting
 
     return max((o for o in several if o.gain > 0), key=worth, default=None)
@@ -316,6 +329,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--company_weight", type=float, default=0.0, help="of fitting phrases")
     parser.add_argument("--fit", help="folder of train/fit.py: what does not fit is not learned")
     parser.add_argument("--fit_weight", type=float, default=0.0, help="of phrases that fit")
+    parser.add_argument("--taste_weight", type=float, default=0.0, help="of phrases that suit")
     parser.add_argument("--borrow", type=int, default=0, help="phrases that fit, for --compose")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
@@ -357,7 +371,13 @@ def main(argv: list[str] | None = None) -> None:
         ]
         for i, several in enumerate(rewrite_all(prompts, modes, args.workers, how))
     ]
-    weights = Weights(args.stock_weight, args.stock_limit, args.fit_weight, args.company_weight)
+    weights = Weights(
+        args.stock_weight,
+        args.stock_limit,
+        args.fit_weight,
+        args.company_weight,
+        args.taste_weight,
+    )
     write(pairs(prompts, modes, found, weights), args.out)
 
 

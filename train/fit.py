@@ -33,6 +33,7 @@ from torch.nn.functional import cross_entropy
 
 from bp_core.checkpoint import read_json
 from bp_core.errors import InputError
+from bp_core.taste import HIDDEN, WIDTH
 from bp_core.words import clauses, words
 from train.embed import embed, find_encoder, last_layer
 
@@ -44,7 +45,7 @@ _COMMON, _SHORT = 15, 4
 # A phrase behind so many prompts, in more than this share of them with one other phrase, is one
 # person's, who wrote the same tail again and again: "turbulent blood lake".
 _COPIED, _TOGETHER = 5, 0.5
-_HIDDEN, _WIDTH, _DROPOUT = 256, 128, 0.3
+_DROPOUT = 0.3
 _EPOCHS, _BATCH, _RATE = 12, 512, 1e-3
 # Prompts that stand for prompts at large.
 _BACKGROUND = 2000
@@ -55,10 +56,10 @@ def tower(size: int) -> nn.Sequential:
     """From a sentence's vector (…, size) to (…, 128)."""
     return nn.Sequential(
         nn.Dropout(_DROPOUT),
-        nn.Linear(size, _HIDDEN),
+        nn.Linear(size, HIDDEN),
         nn.ReLU(),
         nn.Dropout(_DROPOUT),
-        nn.Linear(_HIDDEN, _WIDTH),
+        nn.Linear(HIDDEN, WIDTH),
     )
 
 
@@ -78,7 +79,7 @@ class Fit(nn.Module):
         super().__init__()
         self.encode, self.counts, self.copied = encode, dict(counts), frozenset(copied)
         self.prompt, self.phrase = tower(size), tower(size)
-        self.register_buffer("background", torch.zeros(_BACKGROUND, _WIDTH))
+        self.register_buffer("background", torch.zeros(_BACKGROUND, WIDTH))
         self.common = [
             phrase
             for phrase, count in self.counts.items()
@@ -89,7 +90,7 @@ class Fit(nn.Module):
 
     def products(self, prompts: Tensor, phrases: Tensor) -> Tensor:
         """Of vectors (n, size) and (m, size): (n, m)."""
-        return self.prompt(prompts) @ self.phrase(phrases).T / _WIDTH**0.5
+        return self.prompt(prompts) @ self.phrase(phrases).T / WIDTH**0.5
 
     def loss(self, prompts: Tensor, phrases: Tensor, same: Tensor) -> Tensor:
         """InfoNCE of pairs (n, size), both ways; `same` (n, n) marks what is no other pair."""
@@ -103,7 +104,7 @@ class Fit(nn.Module):
         asked = [phrase.lower() for phrase in phrases]
         new = sorted(set(asked) - self._known.keys())
         vectors = torch.from_numpy(self.encode([*prompts, *new]))
-        found = self.phrase(vectors[len(prompts) :]) / _WIDTH**0.5
+        found = self.phrase(vectors[len(prompts) :]) / WIDTH**0.5
         self._known.update(zip(new, found, strict=True))
         columns = torch.stack([self._known[phrase] for phrase in asked])
         own = self.prompt(vectors[: len(prompts)]) @ columns.T

@@ -217,3 +217,9 @@ def test_what_is_wrong_is_told_before_anything_is_written(made, monkeypatch):
         made("out", "--fit", "nowhere")
     with pytest.raises(InputError, match="need --fit"):
         made("out", "--borrow", "4")
+
+
+def test_phrases_that_suit_the_prompt_are_worth_more():
+    suits, gains = Option("fog", ("fog",), 0.5, taste=0.9), Option("8k", ("8k",), 0.6, taste=0.5)
+    assert choose([suits, gains], StockWords(), Weights()) == gains
+    assert choose([suits, gains], StockWords(), Weights(taste=0.5)) == suits

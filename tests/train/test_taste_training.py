@@ -1,0 +1,102 @@
+"""Learning a reader's judgements: the labels, the network, and the script."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bp_core.errors import InputError
+from bp_core.models import STARTER
+from bp_core.reward import TextReward
+from bp_core.taste import FILE, Taste, shapes
+from train import fit
+from train import taste as script
+from train.taste import LABELS, TasteNetwork, Vectors, cross_validate, learn, read_judged, report
+
+SEA, CITY = "a ship at sea", "a street in a city"
+PAIRS = [
+    (f"{place} {i}", phrase)
+    for i in range(40)
+    for place, phrase in [(SEA, "waves"), (CITY, "neon")]
+]
+JUDGED = [
+    (f"{place} {i}", phrase, judgement)
+    for i in range(40)
+    for place, phrase, judgement in [
+        (SEA, "waves", 1.0), (SEA, "neon", 0.0), (CITY, "neon", 1.0), (CITY, "waves", 0.0),
+        (CITY, "rain", 0.5),
+    ]
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    return Vectors(TextReward.load(), sorted({prompt for prompt, _ in PAIRS}))
+
+
+@pytest.fixture(scope="module")
+def start(vectors):
+    return fit.learn(PAIRS, vectors)
+
+
+def test_the_labels_are_whole():
+    judged = read_judged(LABELS)
+    assert len(judged) == len({(prompt, phrase) for prompt, phrase, _ in judged}) > 16_000
+    held_out = {prompt.lower() for prompt, *_ in fit.read_labels(fit.LABELS)}
+    assert not held_out & {prompt.lower() for prompt, *_ in judged}
+
+
+def test_a_line_of_another_form_is_named(tmp_path):
+    path = tmp_path / "labels.tsv"
+    path.write_text("a cat\t8k, fog\t\tneon\na dog\t8k\n")
+    with pytest.raises(InputError, match="line 2"):
+        read_judged(path)
+    path.write_text("a cat\t8k, fog\t\tneon\n")
+    assert read_judged(path) == [("a cat", "8k", 1), ("a cat", "fog", 1), ("a cat", "neon", 0)]
+
+
+def test_it_learns_what_suits(vectors, start, tmp_path):
+    found = cross_validate(JUDGED, vectors, start, seed=0)
+    figures = report(np.array([judgement for *_, judgement in JUDGED]), found)
+    assert figures["good above wrong"] > 0.95
+    assert figures["cut below"]["0.5"]["wrong"] > 0.8 > 0.2 > figures["cut below"]["0.5"]["good"]
+
+
+def test_what_is_written_judges_as_what_was_trained(vectors, start):
+    import torch
+
+    network = learn(JUDGED, vectors, start, seed=0)
+    names = shapes(len(vectors.mean))
+    assert {n: tuple(t.shape) for n, t in network.state_dict().items()} == names
+    taste = Taste(network.state_dict(), vectors.reader)
+    prompts, phrases = [SEA, CITY], ["waves", "neon"]
+    with torch.inference_mode():
+        trained = network(*(torch.from_numpy(vectors(side)) for side in (prompts, phrases)))
+    written = [taste.of(x)([y])[0] for x, y in zip(prompts, phrases, strict=True)]
+    assert written == pytest.approx(trained.sigmoid().tolist(), abs=1e-4)
+    assert isinstance(network, TasteNetwork)
+
+
+def test_the_script_writes_beside_the_reward(tmp_path, monkeypatch, capsys):
+    for name in ("tokenizer.json", "reward"):
+        copy = shutil.copytree if (STARTER / name).is_dir() else shutil.copy
+        copy(STARTER / name, tmp_path / name)
+    reward = tmp_path / "reward"
+    (reward / FILE).unlink()
+    pd.DataFrame(
+        [(x, y, "expand", "x") for x, y in PAIRS],
+        columns=["raw_prompt", "prompt", "mode", "source"],
+    ).to_parquet(tmp_path / "train.parquet")
+    labels = tmp_path / "labels.tsv"
+    labels.write_text("".join(f"{SEA} {i}\twaves\train\tneon\n" for i in range(30)))
+    monkeypatch.setattr(script, "_EPOCHS", 2)
+    args = ["--pairs", str(tmp_path), "--reward", str(reward), "--labels", str(labels)]
+    script.main(args)
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["judged"] == 90 and 0 <= figures["another reader"]["fitting above others"] <= 1
+    assert Taste.load(reward, TextReward.load(reward)).of(SEA)(["waves"])
+    labels.write_text("")
+    with pytest.raises(InputError, match="no judgements"):
+        script.main(args)
