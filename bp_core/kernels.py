@@ -32,6 +32,11 @@ from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
+# What numba keeps on the disk names the module it comes from and imports that by its name, and
+# hosts import us under names of their own.
+_own, __name__ = sys.modules[__name__], "beautifulprompt_kernels"
+sys.modules.setdefault(__name__, _own)
+
 OUTPUTS = 4  # of a tile
 
 # What numba compiles for, which its settings may keep below what the processor has.

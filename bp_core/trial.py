@@ -38,6 +38,8 @@ def compiles(kind: str) -> bool:
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(_check_elsewhere(kind), encoding="utf-8")
         fault = note.read_text(encoding="utf-8")
+        if not fault:
+            check(kind)  # what was kept can be read here, too
     except Exception as error:  # a numba that does not fit the host's numpy, a full disk, …
         fault = _last_line(str(error)) or type(error).__name__
     if fault:

@@ -49,7 +49,7 @@ class LoadBeautifulPrompt(io.ComfyNode):
                     "precision",
                     options=[AUTO, *PRECISIONS],
                     default=AUTO,
-                    tooltip="auto: fp32 on a CPU, fp16 elsewhere.",
+                    tooltip="auto: the fastest on a CPU, fp16 elsewhere.",
                 ),
                 io.Combo.Input(
                     "reward",

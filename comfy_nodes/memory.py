@@ -117,16 +117,17 @@ def load(
     Args:
         reward: as for `Rewriter.load`.
         device: as for `devices`.
-        precision: a key of PRECISIONS, or "auto": float32 on a CPU, elsewhere float16.
+        precision: a key of PRECISIONS, or "auto": packed for the processor on a CPU, where
+            nothing moves, elsewhere float16.
     """
     from ..bp_core import Rewriter
 
     run_on, rest_on = devices(device)
     if precision == AUTO:
-        precision = "fp32" if run_on.type == "cpu" else "fp16"
-    rewriter = Rewriter.load(
-        folder, device=str(rest_on), dtype=PRECISIONS[precision], reward=reward
-    )
+        dtype = None if run_on.type == "cpu" else "float16"
+    else:
+        dtype = PRECISIONS[precision]
+    rewriter = Rewriter.load(folder, device=str(rest_on), dtype=dtype, reward=reward)
     return ManagedRewriter(rewriter, run_on, rest_on)
 
 

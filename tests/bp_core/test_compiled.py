@@ -1,8 +1,11 @@
 """compiled.py and kernels.py: products and steps by numba against PyTorch's, row by row."""
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -282,6 +285,25 @@ def test_a_network_in_steady_use_survives_such_a_numba(bloom, broken):
 def test_what_compiles_is_found_out_in_another_process(fresh):
     assert trial.compiles("int8")
     assert (fresh / "int8").read_text() == ""
+
+
+def test_a_host_that_calls_the_package_otherwise_reads_what_was_compiled():
+    """As ComfyUI does, after the pack's folder. numba notes the module's name."""
+    assert trial.compiles("float16")
+    code = """
+import importlib.util, sys, types
+sys.modules["bp_core"] = None
+name, folder = "/custom_nodes/pack.bp_core", sys.argv[1]
+sys.modules["/custom_nodes/pack"] = types.ModuleType("pack")
+spec = importlib.util.spec_from_file_location(
+    name, folder + "/__init__.py", submodule_search_locations=[folder]
+)
+sys.modules[name] = package = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+importlib.import_module(name + ".trial").check("float16")
+"""
+    folder = str(Path(trial.__file__).parent)
+    subprocess.run([sys.executable, "-c", code, folder], check=True)
 
 
 def test_a_compiler_that_ends_its_process_does_not_end_ours(fresh, monkeypatch, caplog):

@@ -145,6 +145,12 @@ class Host:
         run.outputs = self.get(f"/history/{run.prompt_id}")[run.prompt_id]["outputs"]
         return run
 
+    def free(self) -> None:
+        """Unload all models and empty the cache."""
+        self.post("/free", {"unload_models": True, "free_memory": True})
+        # It is done between two graphs, and one that is queued at once may still come before.
+        self.run({"1": {"class_type": "PreviewAny", "inputs": {"source": "a graph"}}})
+
     def image(self, found: dict) -> bytes:
         query = "&".join(f"{key}={found[key]}" for key in ("filename", "subfolder", "type"))
         return self.get(f"/view?{query}")

@@ -140,7 +140,9 @@ def test_an_image_carries_the_prompt_also_when_it_came_from_the_cache(host):
 
 def test_the_text_is_streamed_while_it_is_written(host):
     run = host.run({"1": beautify(seed=21, length=200)})
-    assert len(run.texts) > 2 and {node for node, _ in run.texts} == {"1"}
+    # At least the first token's and the whole: a fast machine may have no time for more.
+    assert len(run.texts) > 1 and {node for node, _ in run.texts} == {"1"}
+    assert len(run.texts[0][1]) < len(run.texts[-1][1])
     assert run.texts[-1][1].replace("&lt;", "<").replace("&gt;", ">") == run.outputs["1"]["text"][0]
     assert run.of("progress_state")
 
@@ -243,7 +245,7 @@ def test_cancel_stops_within_a_token(host):
 def test_the_text_survives_free_memory(host):
     graph = {"1": load(), "2": beautify(rewriter=["1", 0], seed=41)}
     first = host.run(graph)
-    host.post("/free", {"unload_models": True, "free_memory": True})
+    host.free()
     second = host.run({**graph, "3": show("2", 1)})
     assert "2" in second.executed  # the cache is gone, too
     assert first.outputs["2"] == second.outputs["2"]
@@ -282,7 +284,7 @@ def test_models_in_a_folder_of_extra_model_paths_are_found(host):
 
 def test_two_prompts_queued_at_once_both_get_their_own(host):
     alone = {seed: host.run({"1": beautify(seed=seed)}).outputs for seed in (51, 52)}
-    host.post("/free", {"free_memory": True})
+    host.free()
     together = {}
 
     def queue(seed):
