@@ -14,6 +14,8 @@ The folder's `beautifulprompt.json` says how a model is read:
      "tokenizer": "..",                   optional: the folder, relative, whose tokenizer it shares
      "kept": {"mean": …, "std": …},       optional: of the kept share, which stands in for r_ps
      "max_tokens": 256}                   optional: what it reads of longer texts
+
+`taste.safetensors` beside it, if there, tells which phrases suit a prompt (`bp_core/taste.py`).
 """
 
 from __future__ import annotations
