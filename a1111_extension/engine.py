@@ -48,7 +48,7 @@ class Engine:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._lock = threading.Lock()
-        self._key: tuple[str, str] | None = None
+        self._key: tuple[str, str | None] | None = None
         self._rewriter: Rewriter | None = None
 
     @contextmanager
@@ -78,11 +78,15 @@ class Engine:
         """The rewriter, ready to use until `held` ends; None if only the queue makes it sound."""
         held.enter_context(self._lock)
         device = self._device(model, policy)
+        # None: packed for the CPU, the fastest there, and bound to it.
+        dtype = None if device is None else "float16"
         if device is not None and not exclusive:
             # Nothing may be rendered, or begin to be, while we are on the accelerator.
             exclusive = held.enter_context(self._host.quiet(wait=False))
-            device = device if exclusive else None
-        rewriter = self._load(model, device is not None, exclusive)
+            if not exclusive:
+                # A big model, packed in 8 bits, would write another text than there.
+                device, dtype = None, "float32"
+        rewriter = self._load(model, dtype, exclusive)
         if rewriter is None:
             return None
         unload = policy == DEVICES[2]
@@ -121,15 +125,15 @@ class Engine:
             return None
         return accelerator
 
-    def _load(self, model: str, half: bool, exclusive: bool) -> Rewriter | None:
-        key = (model, "float16" if half else "float32")
+    def _load(self, model: str, dtype: str | None, exclusive: bool) -> Rewriter | None:
+        key = (model, dtype)
         if self._rewriter is None or self._key != key:
             self._drop(exclusive)  # never two in memory
             self._rewriter = self._build(*key, exclusive)
             self._key = key
         return self._rewriter
 
-    def _build(self, model: str, dtype: str, exclusive: bool) -> Rewriter | None:
+    def _build(self, model: str, dtype: str | None, exclusive: bool) -> Rewriter | None:
         from bp_core import Rewriter
         from bp_core.models import STARTER
 
@@ -188,6 +192,14 @@ def _move(network: Any, device: torch.device | str) -> None:
 
 
 def _sound(rewriter: Rewriter) -> bool:
+    import torch
+
     network = rewriter.model.network
     modules = getattr(network, "model", network)
-    return not any(tensor.is_meta for tensor in [*modules.parameters(), *modules.buffers()])
+    if any(tensor.is_meta for tensor in [*modules.parameters(), *modules.buffers()]):
+        return False
+    if getattr(network, "head", None) is None:
+        return True
+    # It is packed, and packing passes by layers of a class that it does not know.
+    table = network.word_embeddings.weight
+    return all(p is table or p.dtype == torch.float32 for p in network.parameters())

@@ -14,7 +14,9 @@ import torch
 
 from a1111_extension import engine as engine_module
 from a1111_extension.engine import Engine, checked_name
+from bp_core import Rewriter, trial
 from bp_core.errors import ModelError
+from bp_core.quant import LateAdvance
 
 
 def rewriter(device="cpu"):
@@ -44,7 +46,25 @@ def test_a_model_stays_in_memory(host, loads):
     for _ in range(3):
         with engine.use("", "auto", exclusive=True):
             pass
-    assert loads.seen == [(None, "float32")]
+    assert loads.seen == [(None, None)]
+
+
+def test_compiled_steps_take_over_and_write_the_same(host):
+    """Where numba works; elsewhere the network stays as it is."""
+    engine, seeds = Engine(host), range(3)
+
+    def texts():
+        with engine.use("", "auto", exclusive=False) as used:
+            advance = used.model.network.fast_advance
+            return advance, [[c.text for c in used("a cat", n=3, seed=s).candidates] for s in seeds]
+
+    late, before = texts()
+    if isinstance(late, LateAdvance) and trial.compiles("float16"):
+        late.compiled_after = late._calls + 1
+        texts()
+        late.compiling.join(120)
+        assert engine._rewriter.model.network.decoder is not None
+    assert texts()[1] == before
 
 
 def test_another_model_takes_its_place(host, loads):
@@ -74,6 +94,24 @@ def test_a_network_made_while_torch_was_patched_is_made_again(host, loads):
     with Engine(host).use("", "always CPU", exclusive=False) as used:
         assert not used.model.network.weight.is_meta
     assert len(loads.seen) == 2 and not host.busy, "it waited for the queue"
+
+
+def test_layers_that_packing_passed_by_are_made_again(host, monkeypatch):
+    """The Forges put classes of their own in place of torch's while they load a checkpoint."""
+    made = []
+
+    def load(model, **options):
+        with monkeypatch.context() as patch:
+            if host.busy:
+                patch.setattr(torch.nn, "Linear", type("Linear", (torch.nn.Linear,), {}))
+            made.append(Rewriter.load(model, **options))
+        return made[-1]
+
+    monkeypatch.setattr("bp_core.Rewriter", SimpleNamespace(load=load))
+    host.busy = True
+    with Engine(host).use("", "auto", exclusive=False) as used:
+        assert used("a cat", n=2, seed=1).candidates
+    assert len(made) == 2 and not host.busy, "it waited for the queue"
 
 
 def test_whatever_loading_raised_while_the_host_was_busy_is_tried_again(host, loads):
@@ -210,7 +248,8 @@ def test_a_big_model_visits_the_accelerator(host, loads, monkeypatch, policy, si
         pass
     assert network.sent == sent
     assert bool(room) == bool(sent)
-    assert loads.seen[0][1] == ("float16" if sent else "float32")
+    packed = policy == "always CPU" or size < 2**30
+    assert loads.seen[0][1] == ("float16" if sent else None if packed else "float32")
 
 
 def test_names_never_lead_out_of_the_folder(tmp_path, monkeypatch):
