@@ -130,7 +130,7 @@ class KVCache:
         return chosen
 
 
-class _Linear(nn.Linear):
+class BloomLinear(nn.Linear):
     """A linear layer that leaves meta tensors alone: initialising those imports half of torch."""
 
     def reset_parameters(self) -> None:
@@ -152,8 +152,8 @@ class Attention(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
         self.n_head, self.head_dim = config.n_head, config.head_dim
-        self.query_key_value = _Linear(config.hidden_size, 3 * config.hidden_size)
-        self.dense = _Linear(config.hidden_size, config.hidden_size)
+        self.query_key_value = BloomLinear(config.hidden_size, 3 * config.hidden_size)
+        self.dense = BloomLinear(config.hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None, place: Tensor | None) -> Tensor:
         n, length, hidden = x.shape
@@ -173,8 +173,8 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
-        self.dense_h_to_4h = _Linear(config.hidden_size, 4 * config.hidden_size)
-        self.dense_4h_to_h = _Linear(4 * config.hidden_size, config.hidden_size)
+        self.dense_h_to_4h = BloomLinear(config.hidden_size, 4 * config.hidden_size)
+        self.dense_4h_to_h = BloomLinear(4 * config.hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dense_4h_to_h(F.gelu(self.dense_h_to_4h(x), approximate="tanh"))

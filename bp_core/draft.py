@@ -26,7 +26,8 @@ _READ = 1000
 # Longer prose is extended even in rewrite mode: no small model copies so much without losing some.
 _REWRITABLE = 60  # words
 
-
+# Fewer words of what the model wrote, where it wrote as many, are drawn again.
+_THIN = 5
 # Nats by which a free rewrite is leaned towards the artist's next word.
 _RECALL = 8.0
 
@@ -124,15 +125,19 @@ class Drafter:
             return self.settings.count_tokens(text)
         return len(self.model.tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def draft(self, generation: Generation) -> Draft | None:
-        """The draft that the model's tokens make; None when it must not or need not be shown."""
+    def draft(self, generation: Generation, last: bool = True) -> Draft | None:
+        """The draft that the model's tokens make; None when it must not or need not be shown.
+
+        Args:
+            last: no other draw follows, so that little is better than nothing.
+        """
         tokens = generation.tokens[: self.longest]
         finished = generation.finished and len(generation.tokens) <= self.longest
         # Half a character at the cut decodes to the replacement sign.
         phrases = clauses(inert(self.model.decode(tokens).replace("\ufffd", "")))
         if not finished and len(phrases) > 1:
             phrases.pop()  # it was cut in the middle
-        made = self._expand(phrases) if self.mode == "expand" else self._rewrite(phrases)
+        made = self._expand(phrases, last) if self.mode == "expand" else self._rewrite(phrases)
         if made is None:
             return None
         text, added = made
@@ -141,7 +146,7 @@ class Drafter:
             return None
         return Draft(text, tuple(added), found.kept, found.lost, generation.logprob)
 
-    def _expand(self, phrases: list[str]) -> tuple[str, list[str]] | None:
+    def _expand(self, phrases: list[str], last: bool) -> tuple[str, list[str]] | None:
         """The artist's text with the admissible phrases behind it."""
         style = [self.style] if self.style else []
         known = ", ".join([self.prompt, *style])
@@ -149,6 +154,9 @@ class Drafter:
         new = admissible(
             ", ".join(phrases), known, lambda p: p in unsuitable or self.blocklist.find(p)
         )
+        told = len(words(" ".join(new)))
+        if not last and told < min(_THIN, len(words(" ".join(phrases)))):
+            return None
         added: list[str] = []
         text = self.prompt
         for phrase in style + new:

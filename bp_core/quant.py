@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from . import compiled, trial
-from .bloom import Bloom
+from .bloom import Bloom, BloomLinear
 from .compiled import CompiledAdvance, CompiledDecoder, TiledLinear
 from .errors import ModelError
 from .trim import TrimmedHead
@@ -217,7 +217,7 @@ def _replace(
 ) -> None:
     for name, module in list(network.named_modules()):
         owner, _, leaf = name.rpartition(".")
-        if isinstance(module, nn.Linear):
+        if isinstance(module, BloomLinear):
             layer = make(rounded.get(name, module.weight), module.bias)
             setattr(network.get_submodule(owner), leaf, layer)
         elif isinstance(module, nn.LayerNorm):
@@ -229,7 +229,7 @@ def _replace(
 def round_all(network: Bloom) -> Iterator[tuple[str, Rounded]]:
     """What packing in 8 bits rounds, by the layer's name; for `pack`."""
     for name, module in network.named_modules():
-        if isinstance(module, nn.Linear) or name == _HEAD:
+        if isinstance(module, BloomLinear) or name == _HEAD:
             yield name, Rounded.of(module.weight)
 
 

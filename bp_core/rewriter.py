@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .models import Model
     from .reward import Reward
 
-# Draws of one candidate before it is given up: a repeated or empty draft is drawn again.
+# Draws of one candidate before it is given up: a repeated, empty or thin draft is drawn again.
 _ATTEMPTS = 4
 # Rows decoded together: beyond this a CPU gains nothing and memory grows.
 _ROWS = 64
@@ -186,7 +186,8 @@ class Rewriter:
         the same for every n and every batch.
         """
         settings = drafters[0].settings
-        for attempt in range(_ATTEMPTS if settings.temperature else 1):
+        attempts = _ATTEMPTS if settings.temperature else 1
+        for attempt in range(attempts):
             wanted = [
                 [Draw(d.settings.seed, i, attempt) for i in range(settings.n) if i not in found]
                 for d, found in zip(drafters, drafts, strict=True)
@@ -199,7 +200,7 @@ class Rewriter:
             )
             for i, several in zip(pending, generations, strict=True):
                 for draw, generation in zip(wanted[i], several, strict=True):
-                    draft = drafters[i].draft(generation)
+                    draft = drafters[i].draft(generation, last=attempt == attempts - 1)
                     if draft is not None:
                         drafts[i][draw.candidate] = draft
             for i in pending:

@@ -49,7 +49,8 @@ def compiles(kind: str) -> bool:
 
 def _check_elsewhere(kind: str) -> str:
     """What is wrong with `check` in another process; "" for nothing."""
-    root = str(Path(__file__).resolve().parents[1])
+    # Not resolved: numba keeps code by the path that it was imported from.
+    root = str(Path(__file__).absolute().parents[1])
     code = (
         f"import sys; sys.path.insert(0, {root!r}); from bp_core import trial; "
         f"trial.check({kind!r})"
