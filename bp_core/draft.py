@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _READ = 1000
 # Longer prose is extended even in rewrite mode: no small model copies so much without losing some.
 _REWRITABLE = 60  # words
-
-# Fewer words of what the model wrote, where it wrote as many, are drawn again.
+# A draft of which fewer words stay is drawn again, if the model wrote as many.
 _THIN = 5
 # Nats by which a free rewrite is leaned towards the artist's next word.
 _RECALL = 8.0
@@ -104,7 +103,7 @@ class Drafter:
         """Why there is no draft, in one line."""
         if not self.ids:
             return "the prompt has no words to write on from"
-        return "the model found nothing new to add within the limits; raise n or relax block"
+        return "the model found nothing new to add within the limits; raise n, relax block or min_taste"
 
     def unsuitable(self, phrases: list[str]) -> set[str]:
         """Those that say nothing of the artist's and do not suit the prompt."""
