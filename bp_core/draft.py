@@ -103,7 +103,7 @@ class Drafter:
         """Why there is no draft, in one line."""
         if not self.ids:
             return "the prompt has no words to write on from"
-        return "the model found nothing new to add within the limits; raise n, relax block or min_taste"
+        return "the model found nothing new that suits, within the limits; raise n or relax block"
 
     def unsuitable(self, phrases: list[str]) -> set[str]:
         """Those that say nothing of the artist's and do not suit the prompt."""

@@ -23,8 +23,8 @@ const CHINESE = {
   "the prompt is good as it is: no rewrite scores clearly higher":
     "提示词保持原样：没有版本得分明显更高",
   "the prompt has no words to write on from": "提示词中没有可续写的文字",
-  "the model found nothing new to add within the limits; raise n or relax block":
-    "在限制内没有可新增的内容；请增加候选数或放宽屏蔽",
+  "the model found nothing new that suits, within the limits; raise n or relax block":
+    "在限制内没有合适的新内容；请增加候选数或放宽屏蔽",
 };
 
 // Texts as they were before "Beautify this text", by widget.

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -335,8 +336,9 @@ def long_list(seed: int) -> dict:
 
 def test_a_long_list_of_prompts_does_not_grow(host):
     sizes = []
-    for seed in (71, 72, 73):
+    for seed in range(71, 76):
         assert len(host.run(long_list(seed)).outputs["1"]["text"]) == 200
         sizes.append(host.memory())
-    # The first list warms up allocators and caches.
-    assert sizes[2] - sizes[1] < 10, f"MiB after each list: {sizes}"
+    # The first list warms up allocators and caches; in one of the others numba may be loaded.
+    grown = [after - before for before, after in pairwise(sizes[1:])]
+    assert sum(mebibytes >= 10 for mebibytes in grown) <= 1, f"MiB after each list: {sizes}"
