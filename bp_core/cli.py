@@ -28,7 +28,7 @@ _NUMBERS = {
     "top-p": (float, "draw from the likeliest tokens that reach this probability (0.95)"),
     "repetition-penalty": (float, "above 1 discourages repeated words (1.1)"),
     "max-new-tokens": (int, "longest addition, in the model's tokens (40)"),
-    "min-new-tokens": (int, "shortest addition, before it is tidied (20)"),
+    "min-new-tokens": (int, "shortest addition, before it is tidied (24)"),
     "token-budget": (int, "longest whole prompt, in tokens; the artist's words are never cut"),
     "min-kept": (float, "share of your words a rewrite must keep, 0 to 1 (1.0)"),
     "min-taste": (float, "least probability that an added phrase suits the prompt; 0: any (0.5)"),

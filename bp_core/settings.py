@@ -50,7 +50,7 @@ class Settings:
     top_p: float = 0.95
     repetition_penalty: float = 1.1
     max_new_tokens: int = 40
-    min_new_tokens: int = 20
+    min_new_tokens: int = 24
     token_budget: int | None = None
     count_tokens: Callable[[str], int] | None = None
     keep: Sequence[str] = ()
