@@ -166,6 +166,7 @@ def malformed(phrase: str) -> bool:
     *_, before, last = ["", *run]
     return (
         last in _DANGLING
+        or not any(map(str.isalpha, phrase))  # "24"
         or (last in _UNFINISHED and before in ("a", "an", "the"))
         or any(a in _ADVERBS and not _adjectival(b) for a, b in pairwise(run))
         or (last in _GROWN and "wearing" in run)

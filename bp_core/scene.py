@@ -241,8 +241,9 @@ _COMPOUNDS = (
     # "A black and white cat" may be in colour.
     (
         re.compile(
-            r"\bblack[ -](?:and|&)[ -]white(?=\W+(?:photo|picture|image|film|movie|drawing"
-            r"|sketch|ink|comic|illustration|art))|\bb&w\b"
+            r"\bblack[ -](?:and|&)[ -]white(?=\W+(?:(?:landscape|portrait|street|film|old|vintage"
+            r"|nature|wildlife|fashion|studio|documentary)\W+)?(?:photo|picture|image|film|movie"
+            r"|drawing|sketch|ink|comic|illustration|art))|\bb&w\b"
         ),
         "monochrome",
     ),

@@ -334,6 +334,8 @@ def test_what_the_artist_said_is_not_contradicted():
     assert admissible("photorealistic, sharp focus", "a pencil sketch of a dog") == ["sharp focus"]
     assert admissible("sunny weather, wet asphalt", "a street in the rain") == ["wet asphalt"]
     assert admissible("vivid colors, high contrast", "a black and white photo") == ["high contrast"]
+    assert admissible("vibrant, fog", "a black and white landscape photograph of a tree") == ["fog"]
+    assert admissible("vibrant", "a photo of a black and white cat") == ["vibrant"]
     assert admissible("starry, mist", "a city at noon") == ["mist"]
     assert admissible("sunset, mist", "a girl in the rain") == ["mist"]
     assert admissible("octane render, mist", "a photo of a city") == ["mist"]
@@ -358,3 +360,7 @@ def test_phrases_do_not_contradict_each_other():
 def test_who_asks_for_both_gets_both():
     assert admissible("sunlit rain", "sun and rain over a field") == []  # says nothing new
     assert admissible("sunshine, storm", "sun and rain over a field") == ["sunshine", "storm"]
+
+
+def test_a_number_alone_is_no_phrase():
+    assert admissible("24, 8k, 16:9, sharp focus", "a cat") == ["8k", "sharp focus"]
