@@ -14,7 +14,7 @@ import torch
 
 from a1111_extension import engine as engine_module
 from a1111_extension.engine import Engine, checked_name
-from bp_core import Rewriter, trial
+from bp_core import Rewriter, quant, trial
 from bp_core.errors import ModelError
 from bp_core.quant import LateAdvance
 
@@ -96,22 +96,29 @@ def test_a_network_made_while_torch_was_patched_is_made_again(host, loads):
     assert len(loads.seen) == 2 and not host.busy, "it waited for the queue"
 
 
-def test_a_network_is_packed_whatever_the_host_calls_a_layer(host, monkeypatch):
+@pytest.mark.parametrize(("layer", "loads"), [("Linear", 1), ("LayerNorm", 2)])
+def test_layers_that_packing_passed_by_are_made_again(host, monkeypatch, layer, loads):
     """The Forges put classes of their own in place of torch's while they load a checkpoint."""
     made = []
 
-    def load(model, **options):
+    pack = quant.pack
+
+    def packed(*args):
         with monkeypatch.context() as patch:
             if host.busy:
-                patch.setattr(torch.nn, "Linear", type("Linear", (torch.nn.Linear,), {}))
-            made.append(Rewriter.load(model, **options))
+                patch.setattr(torch.nn, layer, type(layer, (getattr(torch.nn, layer),), {}))
+            return pack(*args)
+
+    def load(model, **options):
+        made.append(Rewriter.load(model, **options))
         return made[-1]
 
+    monkeypatch.setattr(quant, "pack", packed)
     monkeypatch.setattr("bp_core.Rewriter", SimpleNamespace(load=load))
     host.busy = True
     with Engine(host).use("", "auto", exclusive=False) as used:
         assert used("a cat", n=2, seed=1).candidates
-    assert len(made) == 1 and host.busy, "it did not wait for the queue"
+    assert len(made) == loads
 
 
 def test_whatever_loading_raised_while_the_host_was_busy_is_tried_again(host, loads):
