@@ -8,6 +8,7 @@ had added (`train/taste.py`). What does not suit is not added.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,12 @@ def shapes(size: int) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def fingerprint(reader: TextReward) -> str:
+    """A short hash of a reward's head, which no other reward has."""
+    head = reader.head.float().cpu().flatten().tolist()
+    return hashlib.sha256(repr(head).encode()).hexdigest()[:16]
+
+
 class Taste:
     """What suits a prompt, by its weights and the reward that reads for them.
 
@@ -59,15 +66,18 @@ class Taste:
     @classmethod
     def load(cls, folder: Path, reader: TextReward) -> Taste:
         """From a reward folder; raises ModelError where its file is not this reward's."""
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
         path = folder / FILE
         try:
-            weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+            with safe_open(path, framework="pt") as file:
+                about, names = file.metadata() or {}, file.keys()
+                weights = {name: file.get_tensor(name).float() for name in names}
         except Exception as error:
             raise ModelError(f"cannot read {path} ({error}): make it with train/taste.py") from None
         wanted = shapes(reader.trunk.config.hidden_size)
-        if {name: tuple(tensor.shape) for name, tensor in weights.items()} != wanted:
+        fits = {name: tuple(tensor.shape) for name, tensor in weights.items()} == wanted
+        if not fits or about.get("reward") != fingerprint(reader):
             raise ModelError(f"{path} is not of the reward beside it: make it with train/taste.py")
         return cls(weights, reader)
 

@@ -31,7 +31,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bp_core.errors import InputError
 from bp_core.reward import TextReward
-from bp_core.taste import FILE, WIDTH, Taste, shapes
+from bp_core.taste import FILE, WIDTH, Taste, fingerprint, shapes
 from train import fit
 
 LABELS = Path(__file__).with_name("taste_labels.tsv")
@@ -187,7 +187,8 @@ def main(argv: list[str] | None = None) -> None:
     network = learn(judged, vectors, start, args.seed)
     state = network.state_dict()
     state = {name: state[name].half().contiguous() for name in shapes(len(vectors.mean))}
-    save_file(state, args.reward / FILE, metadata={"format": "pt"})
+    about = {"format": "pt", "reward": fingerprint(reader)}
+    save_file(state, args.reward / FILE, metadata=about)
     # As written, rounding included.
     taste = Taste.load(args.reward, reader)
     other = fit.read_labels(fit.LABELS)

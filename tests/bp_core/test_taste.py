@@ -10,7 +10,7 @@ from bp_core.errors import ModelError
 from bp_core.models import load
 from bp_core.reward import TextReward, load_reward
 from bp_core.settings import Settings
-from bp_core.taste import FILE, Taste, shapes
+from bp_core.taste import FILE, Taste, fingerprint, shapes
 from tests.bp_core.test_reward import reward_folder
 
 PROMPTS = ["a lighthouse at dusk", "oil painting of a heron", "a submarine in the deep sea"]
@@ -26,10 +26,11 @@ def rewriter(bundled):
     return Rewriter(load(), bundled)
 
 
-def random_taste(folder, size=16):
+def random_taste(folder, size=16, reward=None):
     torch.manual_seed(0)
     weights = {name: torch.randn(shape) for name, shape in shapes(size).items()}
-    save_file({name: tensor.abs() + 0.1 for name, tensor in weights.items()}, folder / FILE)
+    about = {"reward": reward or fingerprint(TextReward.load(folder))}
+    save_file({name: t.abs() + 0.1 for name, t in weights.items()}, folder / FILE, metadata=about)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +85,10 @@ def test_a_file_of_another_reward_is_an_error(tmp_path):
     reader = TextReward.load(folder)
     with pytest.raises(ModelError, match=r"train/taste\.py"):
         Taste.load(folder, reader)
-    random_taste(folder, size=8)
-    with pytest.raises(ModelError, match="not of the reward beside it"):
-        Taste.load(folder, reader)
+    for other in ({"size": 8}, {"reward": "another's"}):
+        random_taste(folder, **other)
+        with pytest.raises(ModelError, match="not of the reward beside it"):
+            Taste.load(folder, reader)
     (folder / FILE).write_bytes(b"no weights")
     with pytest.raises(ModelError, match=r"train/taste\.py"):
         Taste.load(folder, reader)
