@@ -98,6 +98,11 @@ class Drafter:
     def style(self) -> str:
         return inert(self.settings.style).strip(" ,")
 
+    @cached_property
+    def asked(self) -> set[str]:
+        """Stems of the artist's content words."""
+        return set(content_stems(self.raw))
+
     @property
     def obstacle(self) -> str:
         """Why there is no draft, in one line."""
@@ -109,8 +114,7 @@ class Drafter:
         """Those that say nothing of the artist's and do not suit the prompt."""
         if self.suits is None:
             return set()
-        asked = set(content_stems(self.raw))
-        new = [phrase for phrase in phrases if not asked.intersection(content_stems(phrase))]
+        new = [phrase for phrase in phrases if not self.asked.intersection(content_stems(phrase))]
         chances = zip(new, self.suits(new), strict=True)
         return {phrase for phrase, p in chances if p < self.settings.min_taste}
 
@@ -168,8 +172,7 @@ class Drafter:
 
     def _rewrite(self, phrases: list[str]) -> tuple[str, list[str]] | None:
         """The model's own wording, mended where it lost the artist's words."""
-        asked = set(content_stems(self.raw))
-        unsuitable = self.unsuitable(phrases)
+        asked, unsuitable = self.asked, self.unsuitable(phrases)
         kept: list[str] = []
         seen: set[str] = set()
         for phrase in phrases:

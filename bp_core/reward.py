@@ -31,11 +31,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from . import taste
 from .checkpoint import read_json
 from .encoding import read_tokenizer, special_ids
 from .errors import InputError, ModelError
 from .models import STARTER, find, load_bloom
+from .taste import FILE as TASTE_FILE
+from .taste import Taste
 from .threads import few_threads
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ class Reward:
         aesthetic: TextReward,
         relevance: TextReward | None = None,
         alpha: float = ALPHA,
-        taste: taste.Taste | None = None,
+        taste: Taste | None = None,
     ) -> None:
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha is {alpha}: give a number from 0 to 1")
@@ -334,11 +335,11 @@ def load_reward(
     aesthetic = TextReward.load(path, device)
     second = None if relevance is None else TextReward.load(relevance, device)
     folder = _BUNDLED if path is None else find(path)
-    if (folder / taste.FILE).is_file():
-        found = taste.Taste.load(folder, aesthetic)
+    if (folder / TASTE_FILE).is_file():
+        taste = Taste.load(folder, aesthetic)
     else:
-        found = taste.Taste.load(_BUNDLED, TextReward.load())
-    return Reward(aesthetic, second, alpha, found)
+        taste = Taste.load(_BUNDLED, TextReward.load())
+    return Reward(aesthetic, second, alpha, taste)
 
 
 def tokenizer_home(folder: Path, about: dict) -> Path:

@@ -43,6 +43,11 @@ def shapes(size: int) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def standard(vectors: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Vectors (n, size) of about norm 1, whose components vary alike."""
+    return (vectors - mean) / (std * len(mean) ** 0.5)
+
+
 def fingerprint(reader: TextReward) -> str:
     """A short hash of a reward's head, which no other reward has."""
     head = reader.head.float().cpu().flatten().tolist()
@@ -92,7 +97,7 @@ class Taste:
             text: "prompt" or "phrase", which the texts are.
         """
         w = self.weights
-        vectors = (self.reader.vectors(texts) - w["mean"]) / (w["std"] * len(w["mean"]) ** 0.5)
+        vectors = standard(self.reader.vectors(texts), w["mean"], w["std"])
         hidden = relu(linear(vectors, w[f"{text}.1.weight"], w[f"{text}.1.bias"]))
         made = linear(hidden, w[f"{text}.4.weight"], w[f"{text}.4.bias"])
         alone = linear(made, w[f"{text}_alone.weight"], w[f"{text}_alone.bias"])

@@ -14,7 +14,8 @@ A reward of few labels hardly knows words that are none from words, nor what goe
 from an earlier one (no canon eos in a digital painting); what is left is scored anew. With
 `--company_weight` phrases count for more that people put together, and behind such prompts. With
 `--fit` (`train/fit.py`) phrases that people do not put behind such prompts are cut as well, and the
-better the others fit, the more they count.
+better the others fit, the more they count. What the reward's taste finds unsuitable is neither
+written nor lent; with `--taste_weight` phrases count for more, the better they suit the prompt.
 
 The best phrases of n rewrites seldom stand in one of them. With `--compose` as many more additions
 to a prompt are put together from all of them, and from phrases that people put behind such prompts

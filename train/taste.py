@@ -31,7 +31,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bp_core.errors import InputError
 from bp_core.reward import TextReward
-from bp_core.taste import FILE, WIDTH, Taste, fingerprint, shapes
+from bp_core.taste import FILE, WIDTH, Taste, fingerprint, shapes, standard
 from train import fit
 
 LABELS = Path(__file__).with_name("taste_labels.tsv")
@@ -95,7 +95,7 @@ class Vectors:
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
-            made = (self.reader.vectors(new) - self.mean) / self.std / len(self.mean) ** 0.5
+            made = standard(self.reader.vectors(new), self.mean, self.std)
             self._known.update(zip(new, made.numpy(), strict=True))
         return np.stack([self._known[text] for text in texts])
 
