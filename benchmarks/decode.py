@@ -2,6 +2,7 @@
 
     python benchmarks/decode.py                       # the bundled starter
     python benchmarks/decode.py --model 1b1           # the published models' shape, random weights
+    python benchmarks/decode.py --model 1b1 --dtype bfloat16 --device cuda
 
 Runs are interleaved, so that a busy moment of the machine falls on all alike; medians are shown.
 On a machine that never rests, `--clock cpu --threads 1` counts processor time instead.
@@ -24,6 +25,7 @@ import torch
 from bp_core import quant
 from bp_core.bloom import Bloom, BloomConfig
 from bp_core.generate import generate
+from bp_core.graph import GraphDecoder
 from bp_core.models import STARTER, load_bloom
 from bp_core.sampling import SamplingParams
 
@@ -48,25 +50,39 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9, help="timed runs of each")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--dtype", default="float32", help="of the weights peers start from")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--ours", nargs="+", default=["plain", *quant.KINDS, *(f"{k}-numba" for k in quant.KINDS)],
+        "--ours", nargs="+",
         help="our kinds: plain, float16, int8 by FBGEMM, float16-numba, int8-numba; "
         "float16-untraced shows what tracing brings, int8-trimmed what an output head of fewer "
-        "tokens does",
+        "tokens does. On a CUDA GPU: plain, graph-torch (captured), graph (by our kernels, too)",
     )  # fmt: skip
+    parser.add_argument(
+        "--no_static", action="store_true", help="leave out transformers with a static cache"
+    )
     parser.add_argument("--kept", type=float, default=0.5, help="share of tokens in a trimmed head")
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--only", default="", help="peers whose name holds this; 'none' for none")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     params = SamplingParams(max_new_tokens=args.new)
+    if args.device == "cpu":
+        kinds = ["plain", *quant.KINDS, *(f"{k}-numba" for k in quant.KINDS)]
+    else:
+        kinds = ["plain", "graph-torch", "graph"]
 
-    weights, config = read_weights(args.model, getattr(torch, args.dtype))
+    weights, config = read_weights(args.model, getattr(torch, args.dtype), args.device)
     sizes = {}
     decoders: dict[str, Callable[[list[int], int, int], None]] = {}
-    for kind in args.ours:
+    for kind in args.ours or kinds:
         network = Bloom.from_tensors(config, weights.items())
         weight, _, variant = kind.partition("-")
+        if weight == "graph":
+            network.decoder = GraphDecoder(own_kernels=variant != "torch")
+            name = f"ours {args.dtype}, {kind}"
+            decoders[name] = our_decoder(network, params)
+            sizes[name] = bytes_per_token(config, config.vocab_size, weight, args.dtype)
+            continue
         head = config.vocab_size
         kept = None
         if "trimmed" in variant and weight != "plain":
@@ -84,12 +100,16 @@ def main() -> None:
         from benchmarks.peers import peers
 
         network = Bloom.from_tensors(config, weights.items())
-        found = peers(weights, network, params, args.threads)
+        found = peers(weights, network, params, args.threads, not args.no_static)
         decoders |= {name: decode for name, decode in found if args.only in name}
 
-    bandwidth = read_bandwidth()
-    print(f"{platform.processor() or platform.machine()}, {args.threads} threads, "
-          f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")  # fmt: skip
+    bandwidth = read_bandwidth(args.device)
+    if args.device == "cpu":
+        machine = f"{platform.processor() or platform.machine()}, {args.threads} threads"
+        machine += f", {torch.backends.cpu.get_cpu_capability()}"
+    else:
+        machine = torch.cuda.get_device_name(args.device)
+    print(f"{machine}, torch {torch.__version__}")
     print(f"{args.model}: {args.prompt} prompt tokens, {args.new} new; "
           f"read bandwidth {bandwidth / 1e9:.1f} GB/s; {args.clock} time")  # fmt: skip
     print("\n| n | decoder | ms a step | beside ours | share of bandwidth |\n|---|---|---|---|---|")
@@ -100,20 +120,40 @@ def main() -> None:
         for name, seconds in times.items():
             share = f"{sizes[name] / seconds / bandwidth:.0%}" if name in sizes else ""
             print(f"| {n} | {name} | {seconds * 1e3:.2f} | {seconds / ours:.2f} × | {share} |")
+    if args.device != "cpu" and not args.ours:
+        network = Bloom.from_tensors(config, weights.items())
+        for name, decoder in (("plain", None), ("graph", GraphDecoder())):
+            network.decoder = decoder
+            seconds, memory = first_call(our_decoder(network, params), prompt, args.n[0], args.new)
+            print(f"first call, {name}: {seconds:.2f} s, {memory / 2**20:.0f} MiB beyond weights")
 
 
-def read_weights(model: str, dtype: torch.dtype) -> tuple[dict[str, torch.Tensor], BloomConfig]:
+def first_call(decode, prompt: list[int], n: int, new: int) -> tuple[float, int]:
+    """Seconds of one call, and the most bytes that it held on the GPU at once."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before, start = torch.cuda.memory_allocated(), time.perf_counter()
+    decode(prompt, n, new)
+    torch.cuda.synchronize()
+    return time.perf_counter() - start, torch.cuda.max_memory_allocated() - before
+
+
+def read_weights(
+    model: str, dtype: torch.dtype, device: str = "cpu"
+) -> tuple[dict[str, torch.Tensor], BloomConfig]:
     """A checkpoint as {name: tensor}: a folder's, or random ones of a shape."""
     if model not in SHAPES:
-        network, _ = load_bloom(STARTER if model == "starter" else Path(model), dtype=dtype)
+        folder = STARTER if model == "starter" else Path(model)
+        network, _ = load_bloom(folder, device, dtype)
         return dict(network.state_dict()), network.config
     config = SHAPES[model]
     with torch.device("meta"):
         shapes = {name: p.shape for name, p in Bloom(config).named_parameters()}
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     weights = {}
     for name, shape in shapes.items():
-        tensor = torch.empty(shape, dtype=dtype).normal_(0, 0.02, generator=generator)
+        tensor = torch.empty(shape, dtype=dtype, device=device)
+        tensor.normal_(0, 0.02, generator=generator)
         weights[name] = tensor + 1 if len(shape) == 1 and name.endswith("weight") else tensor
     return weights, config
 
@@ -134,13 +174,14 @@ def bytes_per_token(config: BloomConfig, head: int, weight: str, dtype: str) -> 
     return (12 * config.n_layer * config.hidden_size + head) * config.hidden_size * size
 
 
-def read_bandwidth(size: int = 2**29) -> float:
-    """Bytes a second of the best of several sums over `size` bytes."""
-    data = torch.ones(size // 4)
+def read_bandwidth(device: str = "cpu") -> float:
+    """Bytes a second of the best of several sums over much memory."""
+    size = 2**29 if device == "cpu" else 2**32
+    data = torch.ones(size // 4, device=device)
     best = float("inf")
     for _ in range(7):
         start = time.perf_counter()
-        data.sum()
+        data.sum().item()
         best = min(best, time.perf_counter() - start)
     return size / best
 

@@ -86,9 +86,11 @@ def prepare(folder: Path, shape: str) -> None:
     from bp_core.reward import HEAD, TEMPLATES, fingerprint
     from train.reward_network import hf_config
 
-    weights, config = read_weights(shape, torch.bfloat16)
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # much faster at random numbers
+    weights, config = read_weights(shape, torch.bfloat16, device)
     tokenizer = vocabulary(config.vocab_size)
-    named = {f"transformer.{name}": tensor for name, tensor in weights.items()}
+    named = {f"transformer.{name}": tensor.cpu() for name, tensor in weights.items()}
+    del weights
     head = {HEAD: torch.randn(1, config.hidden_size, dtype=torch.bfloat16)}
     scores = {"mean": 0.0, "std": 1.0}
     kinds = {"base": (named, {"kind": "rewriter", "template": {"name": "starter"}})}

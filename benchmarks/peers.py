@@ -20,18 +20,25 @@ Decode = Callable[[list[int], int, int], None]
 
 
 def peers(
-    weights: dict[str, torch.Tensor], network: Bloom, params: SamplingParams, threads: int
+    weights: dict[str, torch.Tensor],
+    network: Bloom,
+    params: SamplingParams,
+    threads: int,
+    static: bool = True,
 ) -> Iterator[tuple[str, Decode]]:
     """Every peer that is installed, by name.
 
     Args:
         weights: the checkpoint, name by name.
         network: ours over the same weights; gives the shape.
+        static: transformers with a static cache, too, which a GPU compiles for a minute.
     """
     model = _transformers_model(weights, network)
     if model is None:
         return
-    yield from _transformers(model, params)
+    yield from _transformers(model, params, static)
+    if network.device.type != "cpu":
+        return
     with contextlib.suppress(ImportError):
         yield from _ctranslate2(model, network, params, threads)
     with contextlib.suppress(ImportError):
@@ -58,9 +65,9 @@ def _transformers_model(weights: dict[str, torch.Tensor], network: Bloom):
     return model.eval()
 
 
-def _transformers(model, params: SamplingParams) -> Iterator[tuple[str, Decode]]:
+def _transformers(model, params: SamplingParams, static: bool) -> Iterator[tuple[str, Decode]]:
     def decode(prompt: list[int], n: int, new: int, **options) -> None:
-        ids = torch.tensor([prompt])
+        ids = torch.tensor([prompt], device=model.device)
         model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
@@ -76,6 +83,8 @@ def _transformers(model, params: SamplingParams) -> Iterator[tuple[str, Decode]]
 
     kind = str(next(model.parameters()).dtype).removeprefix("torch.")
     yield f"transformers {kind}", decode
+    if not static:
+        return
     try:
         decode([3], 1, 2, cache_implementation="static")
     except (ValueError, RuntimeError, TypeError, NotImplementedError):

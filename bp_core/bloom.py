@@ -164,7 +164,8 @@ class Attention(nn.Module):
             if place is None:
                 kv.narrow(3, kv.shape[3] - length, length).copy_(qkv.narrow(2, 1, 2))
             else:
-                kv.index_copy_(3, place, qkv.narrow(2, 1, 2))
+                # Under autocast the cache may be of another type than what is computed.
+                kv.index_copy_(3, place, qkv.narrow(2, 1, 2).to(kv.dtype))
             k, v = kv.unbind(2)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return self.dense(out.transpose(1, 2).reshape(n, length, hidden))

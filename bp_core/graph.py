@@ -7,9 +7,12 @@ fixed addresses in fixed shapes, and a step neither asks the host nor tells it a
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
+from . import fused
 from .bloom import MASKED, Bloom, alibi_slopes
 from .generate import OnToken, Start
 from .sampling import Sampler, SamplingParams
@@ -19,11 +22,21 @@ _BUCKET = 64
 _POLL_EVERY = 8
 _KEPT = 4
 
+log = logging.getLogger(__name__)
+
 
 class StaticState:
     """One decoding of `rows` sequences with room for `room` tokens and `steps` new ones."""
 
-    def __init__(self, network: Bloom, sampler: Sampler, eos: int, room: int, start: Start) -> None:
+    def __init__(
+        self,
+        network: Bloom,
+        sampler: Sampler,
+        eos: int,
+        room: int,
+        start: Start,
+        step: fused.FusedStep | None,
+    ) -> None:
         rows, steps = start.chance.shape
         c, device = network.config, network.device
         self.network, self.sampler, self.eos = network, sampler, eos
@@ -44,6 +57,7 @@ class StaticState:
         self.tokens = torch.zeros(rows, steps, dtype=torch.long, device=device)
         self.logprobs = torch.zeros(rows, steps, device=device)
         self.recall = start.recall and start.recall.select(torch.arange(rows, device=device))
+        self.fused = step
 
     def begin(self, start: Start) -> None:
         """Take over a decoding whose prompts have been read."""
@@ -82,8 +96,11 @@ class StaticState:
             self.recall.hear(ids)
         if self.sampler.window:
             self.recent.copy_(torch.cat((self.recent[:, 1:], ids[:, None]), 1))
-        hidden = self.network.advance(ids[:, None], self._bias(), self.data, self.length)
-        self.logits.copy_(self.network.logits(hidden))
+        if self.fused is not None:
+            self.fused(ids, self.data, self.length, self.pad, self.logits)
+        else:
+            hidden = self.network.advance(ids[:, None], self._bias(), self.data, self.length)
+            self.logits.copy_(self.network.logits(hidden))
         self.length.add_(1)
         self.step.add_(1)
 
@@ -96,14 +113,29 @@ class StaticState:
         return bias[:, :, None].to(self.data.dtype)
 
 
+def _fused(network: Bloom, rows: int) -> fused.FusedStep | None:
+    """The network's step by our own kernels, where they run."""
+    if not fused.fits(network, rows):
+        return None
+    try:
+        return fused.FusedStep(network, rows)
+    except fused.KernelError as error:
+        log.warning("%s: decoding by PyTorch's kernels", error)
+        return None
+
+
 class GraphDecoder:
     """Runs `generate`'s inner loop over static states and, on CUDA, captured graphs of their step.
 
     States are kept for the next call with the same rows, room, settings and weights; when the
     weights have moved, all are dropped.
+
+    Args:
+        own_kernels: use ours where they run (see `fused`), not PyTorch's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own_kernels: bool = True) -> None:
+        self._own_kernels = own_kernels
         self._states: dict[tuple, tuple[StaticState, torch.cuda.CUDAGraph | None]] = {}
         self._weights: tuple[int, ...] = ()
 
@@ -142,7 +174,8 @@ class GraphDecoder:
             while len(self._states) >= _KEPT:
                 del self._states[next(iter(self._states))]
             sampler = Sampler(params, blocked, network.device)
-            state = StaticState(network, sampler, eos, room, start)
+            step = _fused(network, rows) if self._own_kernels else None
+            state = StaticState(network, sampler, eos, room, start, step)
             graph = _capture(state, start) if network.device.type == "cuda" else None
             self._states[key] = state, graph
         return self._states[key]
@@ -158,6 +191,13 @@ def _capture(state: StaticState, start: Start) -> torch.cuda.CUDAGraph:
         state.advance()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        state.advance()
+    # torch.cuda.graph would collect garbage and empty the allocator's cache, which are the host's.
+    # Its other threads, one that renders say, go on as they like.
+    with torch.cuda.stream(side):
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            state.advance()
+        finally:
+            graph.capture_end()
+    torch.cuda.current_stream().wait_stream(side)
     return graph

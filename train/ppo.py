@@ -34,6 +34,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.graph import GraphDecoder
 from bp_core.reward import Reward, TextReward
 from bp_core.sampling import SamplingParams
 from bp_core.settings import MODES
@@ -86,6 +87,8 @@ class Run:
         )
         judge = TextReward.load(args.judge, device) if args.judge else None
         self.model = load_trainable(args.base, device)
+        if device.type == "cuda":
+            self.model.network.decoder = GraphDecoder()
         prompts = short(self.model, prompts, args.max_prompt_tokens)
         self.stream = PromptStream(prompts, args.seed, args.rewrite_share, args.samples_per_prompt)
         torch.manual_seed(args.seed)  # of the value head's first weights

@@ -1,0 +1,186 @@
+"""CUDA kernels compiled for the GPU at hand by NVRTC, the compiler that every CUDA torch brings.
+
+No toolkit is needed, and nothing is written to disk. References: NVRTC and the CUDA driver API
+(docs.nvidia.com/cuda/nvrtc, docs.nvidia.com/cuda/cuda-driver-api).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+# Attributes by their numbers in cuda.h.
+_MAX_DYNAMIC_SHARED = 8
+_PROGRAMMATIC_SERIALIZATION = 6
+# Shared memory that a kernel may have without being told.
+_PLAIN_SHARED = 48 * 1024
+
+
+class KernelError(RuntimeError):
+    """A kernel cannot be compiled, loaded or started."""
+
+
+class _Attribute(ctypes.Structure):
+    """CUlaunchAttribute: a number, and a union of 64 bytes."""
+
+    _fields_ = [("id", ctypes.c_int), ("pad", ctypes.c_char * 4), ("value", ctypes.c_char * 64)]
+
+
+class _Launch(ctypes.Structure):
+    """CUlaunchConfig."""
+
+    _fields_ = [
+        ("grid", ctypes.c_uint * 3),
+        ("block", ctypes.c_uint * 3),
+        ("shared", ctypes.c_uint),
+        ("stream", ctypes.c_void_p),
+        ("attributes", ctypes.POINTER(_Attribute)),
+        ("count", ctypes.c_uint),
+    ]
+
+
+class Kernels:
+    """The kernels of one source on one device.
+
+    Args:
+        source: CUDA C++; kernels are `extern "C"`.
+        defines: macros by name.
+        device: a CUDA device.
+
+    Raises:
+        KernelError: there is no compiler or driver, or the source does not compile.
+    """
+
+    def __init__(self, source: str, defines: Mapping[str, object], device: torch.device) -> None:
+        arch = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
+        binary = compiled(source, tuple(f"-D{k}={v}" for k, v in defines.items()), arch)
+        self._driver, self._device = _driver(), device
+        self._module = ctypes.c_void_p()
+        self._functions: dict[str, tuple[ctypes.c_void_p, int]] = {}
+        with torch.cuda.device(device):
+            torch.cuda.current_stream().synchronize()  # makes sure that there is a context
+            self._check(self._driver.cuModuleLoadData(ctypes.byref(self._module), binary))
+
+    def launch(
+        self,
+        name: str,
+        grid: tuple[int, ...],
+        block: int,
+        *args: Tensor | int,
+        shared: int = 0,
+        early: bool = False,
+    ) -> None:
+        """Start a kernel on torch's current stream.
+
+        Args:
+            grid: blocks in up to three dimensions.
+            block: threads of a block.
+            args: tensors for pointers, ints for ints.
+            shared: dynamic shared memory of a block, bytes.
+            early: may begin before the kernel in front of it ends; it has to wait by itself.
+        """
+        values = [
+            ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else ctypes.c_int(a)
+            for a in args
+        ]
+        pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
+        attribute = _Attribute(id=_PROGRAMMATIC_SERIALIZATION, value=b"\1")
+        config = _Launch(
+            (ctypes.c_uint * 3)(*grid, *[1] * (3 - len(grid))),
+            (ctypes.c_uint * 3)(block, 1, 1),
+            shared,
+            torch.cuda.current_stream(self._device).cuda_stream,
+            ctypes.pointer(attribute),
+            int(early),
+        )
+        function = self._function(name, shared)
+        self._check(
+            self._driver.cuLaunchKernelEx(ctypes.byref(config), function, pointers, None)
+        )
+
+    def _function(self, name: str, shared: int) -> ctypes.c_void_p:
+        function, room = self._functions.get(name, (None, _PLAIN_SHARED))
+        if function is None:
+            function = ctypes.c_void_p()
+            self._check(
+                self._driver.cuModuleGetFunction(
+                    ctypes.byref(function), self._module, name.encode()
+                )
+            )
+        if shared > room:
+            self._check(self._driver.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared))
+        self._functions[name] = function, max(room, shared)
+        return function
+
+    def _check(self, code: int) -> None:
+        if code:
+            text = ctypes.c_char_p()
+            self._driver.cuGetErrorString(code, ctypes.byref(text))
+            raise KernelError(f"CUDA driver: {(text.value or b'unknown error').decode()}")
+
+
+@functools.cache
+def compiled(source: str, options: tuple[str, ...], arch: str) -> bytes:
+    """Machine code for an architecture, "sm_90" say; raises KernelError."""
+    library = _library()
+    program = ctypes.c_void_p()
+    code = library.nvrtcCreateProgram(
+        ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None
+    )
+    if code:
+        raise KernelError(f"NVRTC: error {code}")
+    try:
+        options = (f"--gpu-architecture={arch}", "--std=c++17", *options)
+        array = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
+        if library.nvrtcCompileProgram(program, len(options), array):
+            log = _bytes(library.nvrtcGetProgramLogSize, library.nvrtcGetProgramLog, program)
+            raise KernelError(f"NVRTC: {log.decode(errors='replace').strip()}")
+        return _bytes(library.nvrtcGetCUBINSize, library.nvrtcGetCUBIN, program)
+    finally:
+        library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _bytes(size_of, get, program: ctypes.c_void_p) -> bytes:
+    size = ctypes.c_size_t()
+    size_of(program, ctypes.byref(size))
+    buffer = ctypes.create_string_buffer(size.value)
+    get(program, buffer)
+    return buffer.raw
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """NVRTC of torch's CUDA version."""
+    if torch.version.cuda is None:
+        raise KernelError("this PyTorch is built without CUDA")
+    major, minor = torch.version.cuda.split(".")[:2]
+    if sys.platform == "win32":
+        names = [f"nvrtc64_{major}{0 if int(major) > 11 else minor}_0.dll", "nvrtc64_112_0.dll"]
+    else:
+        names = [f"libnvrtc.so.{major}", f"libnvrtc.so.{major}.{minor}", "libnvrtc.so.11.2"]
+    home = Path(torch.__file__).parent
+    for name in names:
+        beside = [home / "lib" / name, *home.parent.glob(f"nvidia/*/lib/{name}")]
+        for path in [name, *map(str, beside)]:
+            try:
+                return ctypes.CDLL(path)
+            except OSError:
+                continue
+    raise KernelError(f"{names[0]} is not to be found")
+
+
+@functools.cache
+def _driver() -> ctypes.CDLL:
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+        driver.cuLaunchKernelEx  # noqa: B018 -- drivers before CUDA 11.8 lack it
+    except (OSError, AttributeError) as error:
+        raise KernelError(f"{name}: {error}") from error
+    return driver

@@ -1,0 +1,389 @@
+// One decode step of a BLOOM for up to eight sequences: five kernels a layer.
+//
+// Such a step reads every weight once and computes next to nothing, so what counts is that memory
+// never rests. A block asks for its weights first, and only then waits for the kernel before it
+// (programmatic dependent launch, compute capability 9.0 on) and computes the layer norm; sums
+// that a whole row needs stay inside a block.
+//
+// The compiler is told HIDDEN, HEADS, DIM (of a head), VOCAB, EPSILON and BF16 (0: float16).
+
+typedef unsigned short half_t;  // bits of a bfloat16 or float16
+
+#define WARPS 8
+#define THREADS (32 * WARPS)
+#define TILE 16    // output features of a block, the rows of a matrix instruction
+#define ROWS 8     // sequences, its columns
+#define AHEAD 6    // loads that a thread has under way for each of its two features
+#define PADDED 32  // between normalised rows, so that they lie in different banks
+
+__device__ __forceinline__ float up(half_t bits) {
+#if BF16
+    return __uint_as_float((unsigned)bits << 16);
+#else
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+#endif
+}
+
+__device__ __forceinline__ half_t down(float value) {
+    half_t bits;
+#if BF16
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#else
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#endif
+    return bits;
+}
+
+__device__ __forceinline__ float low(unsigned pair) { return up((half_t)(pair & 0xffffu)); }
+__device__ __forceinline__ float high(unsigned pair) { return up((half_t)(pair >> 16)); }
+
+// Sixteen bytes that are read once: not worth a place in the first cache.
+__device__ __forceinline__ uint4 stream(const uint4* from) {
+    uint4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
+    return v;
+}
+
+// The next kernel may begin to load its weights.
+__device__ __forceinline__ void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// All that the kernels before this one wrote can be read.
+__device__ __forceinline__ void wait_for_last() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// (16 features x 16 inputs) times (16 inputs x 8 sequences), added to sums.
+__device__ __forceinline__ void multiply(float (&sums)[4], unsigned a0, unsigned a1, unsigned a2,
+                                         unsigned a3, unsigned b0, unsigned b1) {
+#if BF16
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+#else
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+#endif
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ float warp_sum(float value) {
+    for (int lane = 16; lane; lane >>= 1) value += __shfl_xor_sync(~0u, value, lane);
+    return value;
+}
+
+__device__ __forceinline__ float warp_max(float value) {
+    for (int lane = 16; lane; lane >>= 1) value = fmaxf(value, __shfl_xor_sync(~0u, value, lane));
+    return value;
+}
+
+// Layer norm of `rows` rows of HIDDEN floats, a warp each, rounded to `out`, `stride` apart.
+__device__ __forceinline__ void normalise(const float* x, const half_t* weight, const half_t* bias,
+                                          int rows, half_t* out, int stride) {
+    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    for (int row = warp; row < rows; row += WARPS) {
+        const float* from = x + row * HIDDEN;
+        float sum = 0.f, squares = 0.f;
+        for (int i = lane; i < HIDDEN; i += 32) sum += from[i];
+        const float mean = warp_sum(sum) / HIDDEN;
+        for (int i = lane; i < HIDDEN; i += 32) {
+            const float d = from[i] - mean;
+            squares += d * d;
+        }
+        const float scale = rsqrtf(warp_sum(squares) / HIDDEN + EPSILON);
+        for (int i = lane; i < HIDDEN; i += 32)
+            out[row * stride + i] = down((from[i] - mean) * scale * up(weight[i]) + up(bias[i]));
+    }
+}
+
+// What a thread has loaded of its two features' weights: AHEAD blocks of 32 inputs.
+template <int K>
+struct Weights {
+    uint4 first[AHEAD], second[AHEAD];
+
+    // A thread's eight inputs of a block lie side by side. A matrix instruction wants others, but
+    // as long as the other operand is dealt out alike, the sum is the same.
+    __device__ __forceinline__ void load(const half_t* w, int feature, int features, int begin,
+                                         int step) {
+        const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+        const int last = features - 1;
+        const uint4* a = (const uint4*)(w + (size_t)min(feature + g, last) * K) + t;
+        const uint4* b = (const uint4*)(w + (size_t)min(feature + g + 8, last) * K) + t;
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            const int at = begin + i * step;
+            if (at < K / 32) {
+                first[i] = stream(a + 4 * at);
+                second[i] = stream(b + 4 * at);
+            }
+        }
+    }
+
+    // Adds their products with `rows` rows of inputs, `stride` apart.
+    __device__ __forceinline__ void apply(float (&sums)[4], const half_t* x, int rows, int stride,
+                                          int begin, int step) const {
+        const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            const int at = begin + i * step;
+            if (at < K / 32) {
+                uint4 in = make_uint4(0, 0, 0, 0);
+                if (g < rows) in = *((const uint4*)(x + g * stride) + 4 * at + t);
+                multiply(sums, first[i].x, second[i].x, first[i].y, second[i].y, in.x, in.y);
+                multiply(sums, first[i].z, second[i].z, first[i].w, second[i].w, in.z, in.w);
+            }
+        }
+    }
+};
+
+// write(row, feature, sum) for 16 features from blockIdx.x * 16 on and all rows; the warps share
+// the inputs. `prepare` says where the rows of inputs are, `stride` apart.
+template <int K, class Prepare, class Write>
+__device__ __forceinline__ void linear(const half_t* w, int features, int rows, int stride,
+                                       Prepare prepare, Write write) {
+    __shared__ float parts[WARPS][TILE][ROWS + 1];
+    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    const int feature = blockIdx.x * TILE;
+    Weights<K> now, next;
+    now.load(w, feature, features, warp, WARPS);
+    let_next_begin();
+    wait_for_last();
+    const half_t* x = prepare();
+    float sums[4] = {0.f, 0.f, 0.f, 0.f};
+    constexpr int STRIDE = AHEAD * WARPS;
+#pragma unroll
+    for (int begin = 0; begin < K / 32; begin += STRIDE) {
+        if (begin + STRIDE < K / 32)
+            next.load(w, feature, features, warp + begin + STRIDE, WARPS);
+        now.apply(sums, x, rows, stride, warp + begin, WARPS);
+        now = next;
+    }
+    parts[warp][g][2 * t] = sums[0];
+    parts[warp][g][2 * t + 1] = sums[1];
+    parts[warp][g + 8][2 * t] = sums[2];
+    parts[warp][g + 8][2 * t + 1] = sums[3];
+    __syncthreads();
+    for (int i = threadIdx.x; i < TILE * ROWS; i += THREADS) {
+        const int f = i % TILE, row = i / TILE;
+        if (row < rows && feature + f < features) {
+            float sum = 0.f;
+            for (int k = 0; k < WARPS; k++) sum += parts[k][f][row];
+            write(row, feature + f, sum);
+        }
+    }
+}
+
+extern __shared__ uint4 shared[];
+
+// Word embeddings and their norm: x (rows, HIDDEN).
+extern "C" __global__ void __launch_bounds__(THREADS)
+embed(const half_t* table, const half_t* weight, const half_t* bias, const long long* ids,
+      float* x, int rows) {
+    wait_for_last();
+    __shared__ float sums[WARPS];
+    const int warp = threadIdx.x >> 5, row = blockIdx.x;
+    const half_t* from = table + (size_t)ids[row] * HIDDEN;
+    float sum = 0.f;
+    for (int i = threadIdx.x; i < HIDDEN; i += THREADS) sum += up(from[i]);
+    sum = warp_sum(sum);
+    if ((threadIdx.x & 31) == 0) sums[warp] = sum;
+    __syncthreads();
+    float mean = 0.f;
+    for (int k = 0; k < WARPS; k++) mean += sums[k] / HIDDEN;
+    __syncthreads();
+    sum = 0.f;
+    for (int i = threadIdx.x; i < HIDDEN; i += THREADS) {
+        const float d = up(from[i]) - mean;
+        sum += d * d;
+    }
+    sum = warp_sum(sum);
+    if ((threadIdx.x & 31) == 0) sums[warp] = sum;
+    __syncthreads();
+    float variance = 0.f;
+    for (int k = 0; k < WARPS; k++) variance += sums[k] / HIDDEN;
+    const float scale = rsqrtf(variance + EPSILON);
+    for (int i = threadIdx.x; i < HIDDEN; i += THREADS)
+        x[row * HIDDEN + i] = (up(from[i]) - mean) * scale * up(weight[i]) + up(bias[i]);
+    let_next_begin();
+}
+
+// Norm, queries, keys and values: q (rows, HEADS, DIM); the rest goes to its place in `kv`,
+// (rows, HEADS, 2, room, DIM).
+extern "C" __global__ void __launch_bounds__(THREADS)
+project(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* w,
+        const half_t* bias, half_t* q, half_t* kv, const long long* length, int room, int rows) {
+    half_t* normed = (half_t*)shared;
+    const int stride = HIDDEN + PADDED;
+    linear<HIDDEN>(w, 3 * HIDDEN, rows, stride,
+        [&]() -> const half_t* {
+            normalise(x, norm_weight, norm_bias, rows, normed, stride);
+            __syncthreads();
+            return normed;
+        },
+        [&](int row, int feature, float sum) {
+            const int head = feature / (3 * DIM), part = feature / DIM % 3, d = feature % DIM;
+            const half_t value = down(sum + up(bias[feature]));
+            if (part == 0)
+                q[(row * HEADS + head) * DIM + d] = value;
+            else
+                kv[(((size_t)(row * HEADS + head) * 2 + part - 1) * room + *length) * DIM + d] =
+                    value;
+        });
+}
+
+// Attention of the newest token, ALiBi and padding in it: out (rows, HEADS * DIM). A block a head
+// and row, `room` floats of shared memory.
+extern "C" __global__ void __launch_bounds__(THREADS)
+attend(const half_t* q, const half_t* kv, const long long* length, const long long* pad,
+       const float* slopes, half_t* out, int room) {
+    let_next_begin();
+    wait_for_last();
+    float* chances = (float*)shared;
+    __shared__ float query[DIM], extremes[WARPS], totals[WARPS], parts[WARPS][DIM];
+    const int head = blockIdx.x, row = blockIdx.y;
+    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    const int now = (int)*length, from = (int)pad[row];
+    const half_t* keys = kv + (size_t)(row * HEADS + head) * 2 * room * DIM;
+    const half_t* values = keys + (size_t)room * DIM;
+    for (int d = threadIdx.x; d < DIM; d += THREADS)
+        query[d] = up(q[(row * HEADS + head) * DIM + d]) * rsqrtf((float)DIM);
+    __syncthreads();
+
+    float most = -1e30f;
+    for (int j = from + threadIdx.x; j <= now; j += THREADS) {
+        const uint4* key = (const uint4*)(keys + (size_t)j * DIM);
+        float score = slopes[head] * (j - now);
+#pragma unroll
+        for (int i = 0; i < DIM / 8; i++) {
+            const uint4 k = key[i];
+            const float* part = query + 8 * i;
+            score += part[0] * low(k.x) + part[1] * high(k.x) + part[2] * low(k.y)
+                + part[3] * high(k.y) + part[4] * low(k.z) + part[5] * high(k.z)
+                + part[6] * low(k.w) + part[7] * high(k.w);
+        }
+        chances[j - from] = score;
+        most = fmaxf(most, score);
+    }
+    most = warp_max(most);
+    if (lane == 0) extremes[warp] = most;
+    __syncthreads();
+    for (int k = 0; k < WARPS; k++) most = fmaxf(most, extremes[k]);
+    float total = 0.f;
+    for (int j = threadIdx.x; j <= now - from; j += THREADS) {
+        const float chance = __expf(chances[j] - most);
+        chances[j] = chance;
+        total += chance;
+    }
+    total = warp_sum(total);
+    if (lane == 0) totals[warp] = total;
+    __syncthreads();
+
+    // Each warp takes every eighth token, each lane pairs of dimensions.
+    constexpr int PAIRS = (DIM / 2 + 31) / 32;
+    float sums[PAIRS][2] = {};
+#pragma unroll 4
+    for (int j = warp; j <= now - from; j += WARPS) {
+        const unsigned* value = (const unsigned*)(values + (size_t)(from + j) * DIM);
+        const float chance = chances[j];
+#pragma unroll
+        for (int i = 0; i < PAIRS; i++)
+            if (lane + 32 * i < DIM / 2) {
+                const unsigned pair = value[lane + 32 * i];
+                sums[i][0] += chance * low(pair);
+                sums[i][1] += chance * high(pair);
+            }
+    }
+#pragma unroll
+    for (int i = 0; i < PAIRS; i++)
+        if (lane + 32 * i < DIM / 2) {
+            parts[warp][2 * (lane + 32 * i)] = sums[i][0];
+            parts[warp][2 * (lane + 32 * i) + 1] = sums[i][1];
+        }
+    __syncthreads();
+    total = 0.f;
+    for (int k = 0; k < WARPS; k++) total += totals[k];
+    for (int d = threadIdx.x; d < DIM; d += THREADS) {
+        float sum = 0.f;
+        for (int k = 0; k < WARPS; k++) sum += parts[k][d];
+        out[(row * HEADS + head) * DIM + d] = down(sum / total);
+    }
+}
+
+// x += w in + bias, for attention's output.
+extern "C" __global__ void __launch_bounds__(THREADS)
+add_attention(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows) {
+    linear<HIDDEN>(w, HIDDEN, rows, HIDDEN, [&]() { return in; },
+        [&](int row, int feature, float sum) {
+            x[row * HIDDEN + feature] += sum + up(bias[feature]);
+        });
+}
+
+// Norm, the wide layer and GELU (its tanh form): out (rows, 4 HIDDEN).
+extern "C" __global__ void __launch_bounds__(THREADS)
+widen(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* w,
+      const half_t* bias, half_t* out, int rows) {
+    half_t* normed = (half_t*)shared;
+    const int stride = HIDDEN + PADDED;
+    linear<HIDDEN>(w, 4 * HIDDEN, rows, stride,
+        [&]() -> const half_t* {
+            normalise(x, norm_weight, norm_bias, rows, normed, stride);
+            __syncthreads();
+            return normed;
+        },
+        [&](int row, int feature, float sum) {
+            const float v = sum + up(bias[feature]);
+            const float inner = 0.7978845608028654f * (v + 0.044715f * v * v * v);
+            out[row * 4 * HIDDEN + feature] = down(0.5f * v * (1.f + tanhf(inner)));
+        });
+}
+
+// x += w in + bias, for the wide layer's output.
+extern "C" __global__ void __launch_bounds__(THREADS)
+narrow(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows) {
+    linear<4 * HIDDEN>(w, HIDDEN, rows, 4 * HIDDEN, [&]() { return in; },
+        [&](int row, int feature, float sum) {
+            x[row * HIDDEN + feature] += sum + up(bias[feature]);
+        });
+}
+
+// Last norm and tied head: logits (rows, VOCAB). A warp has 16 features to itself, and then more.
+extern "C" __global__ void __launch_bounds__(THREADS)
+predict(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* table,
+        float* logits, int rows) {
+    half_t* normed = (half_t*)shared;
+    const int stride = HIDDEN + PADDED;
+    const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    const int step = gridDim.x * WARPS * TILE;
+    int feature = (blockIdx.x * WARPS + (threadIdx.x >> 5)) * TILE;
+    Weights<HIDDEN> now, next;
+    now.load(table, feature, VOCAB, 0, 1);
+    let_next_begin();
+    wait_for_last();
+    normalise(x, norm_weight, norm_bias, rows, normed, stride);
+    __syncthreads();
+    for (; feature < VOCAB; feature += step) {
+        float sums[4] = {0.f, 0.f, 0.f, 0.f};
+#pragma unroll
+        for (int begin = 0; begin < HIDDEN / 32; begin += AHEAD) {
+            // Behind the last block of these features come the next ones' first.
+            if (begin + AHEAD < HIDDEN / 32)
+                next.load(table, feature, VOCAB, begin + AHEAD, 1);
+            else if (feature + step < VOCAB)
+                next.load(table, feature + step, VOCAB, 0, 1);
+            now.apply(sums, normed, rows, stride, begin, 1);
+            now = next;
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int row = 2 * t + (i & 1), f = feature + g + (i & 2 ? 8 : 0);
+            if (row < rows && f < VOCAB) logits[(size_t)row * VOCAB + f] = sums[i];
+        }
+    }
+}
