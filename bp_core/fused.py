@@ -16,8 +16,7 @@ from .nvrtc import KernelError, Kernels
 
 # As in step.cu.
 ROWS = 8
-_WARPS, _TILE, _PADDED = 8, 16, 32
-_BLOCK = 32 * _WARPS
+_WARPS, _WIDE_WARPS, _TILE, _PADDED = 8, 16, 16, 32
 _HALVES = (torch.bfloat16, torch.float16)
 
 
@@ -78,12 +77,16 @@ class FusedStep:
         self._normed = rows * (c.hidden_size + _PADDED) * 2  # bytes
         properties = torch.cuda.get_device_properties(device)
         self._early = properties.major >= 9
-        self._head_blocks = 2 * properties.multi_processor_count
+        self._head_blocks = min(
+            properties.multi_processor_count, -(-_tiles(c.vocab_size) // _WARPS)
+        )
+        # Of each of its warps the logarithm of the sum of its logits' exponentials.
+        self.parts = torch.zeros(rows, self._head_blocks * _WARPS, device=device)
 
     def __call__(
         self, ids: Tensor, data: Tensor, length: Tensor, pad: Tensor, logits: Tensor
     ) -> None:
-        """Fill in `logits` and the new token's keys and values.
+        """Fill in `logits`, `parts` and the new token's keys and values.
 
         Args:
             ids: (rows,) int64.
@@ -118,15 +121,21 @@ class FusedStep:
                 linear.bias, wide, rows, shared=normed,
             )  # fmt: skip
             linear = mlp.dense_4h_to_h
-            self._run("narrow", (_tiles(size),), wide, linear.weight, linear.bias, x, rows)
+            self._run(
+                "narrow", (_tiles(size),), wide, linear.weight, linear.bias, x, rows,
+                warps=_WIDE_WARPS,
+            )  # fmt: skip
         norm = network.ln_f
-        blocks = min(self._head_blocks, -(-_tiles(c.vocab_size) // _WARPS))
         self._run(
-            "predict", (blocks,), x, norm.weight, norm.bias, table, logits, rows, shared=normed
-        )
+            "predict", (self._head_blocks,), x, norm.weight, norm.bias, table, logits, self.parts,
+            rows, shared=normed,
+        )  # fmt: skip
 
-    def _run(self, name: str, grid: tuple[int, ...], *args: Tensor | int, shared: int = 0) -> None:
-        self._kernels.launch(name, grid, _BLOCK, *args, shared=shared, early=self._early)
+    def _run(
+        self, name: str, grid: tuple[int, ...], *args: Tensor | int, shared: int = 0,
+        warps: int = _WARPS,
+    ) -> None:  # fmt: skip
+        self._kernels.launch(name, grid, 32 * warps, *args, shared=shared, early=self._early)
 
 
 def _tiles(features: int) -> int:

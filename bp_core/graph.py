@@ -47,6 +47,8 @@ class StaticState:
         self.slopes = torch.tensor(alibi_slopes(c.n_head), device=device)
         self.at = torch.arange(room, device=device)
         self.logits = torch.zeros(rows, c.vocab_size, device=device)
+        self.scores = torch.zeros_like(self.logits)
+        self.total = torch.zeros(rows, 1, device=device)
         self.history = torch.zeros(rows, room, dtype=torch.long, device=device)
         self.recent = torch.zeros(rows, sampler.window, dtype=torch.long, device=device)
         self.chance = torch.zeros(rows, steps, device=device)
@@ -65,6 +67,7 @@ class StaticState:
         length = cache.length
         self.data.narrow(4, 0, length).copy_(cache.data.narrow(4, 0, length))
         self.logits.copy_(logits)
+        self.total.copy_(self.logits.logsumexp(1, keepdim=True))
         self.history.copy_(history[:, :1].expand_as(self.history))
         self.history[:, :length].copy_(history[:, :length])
         self.recent.copy_(recent)
@@ -78,29 +81,33 @@ class StaticState:
         self.tokens.fill_(-1)
 
     def advance(self) -> None:
-        """Choose one token a row and read it."""
-        own = self.logits.log_softmax(1)
+        """Choose one token a row and read it: `logits` and `total`, their sum's logarithm, follow."""
+        scores = self.scores.copy_(self.logits)
         least = self.sampler.params.min_new_tokens
         if least:
-            end = self.logits[:, self.eos]
-            self.logits[:, self.eos] = end.masked_fill(self.step < least, -torch.inf)
+            end = scores[:, self.eos]
+            scores[:, self.eos] = end.masked_fill(self.step < least, -torch.inf)
         chance = self.chance.index_select(1, self.step)[:, 0]
         if self.recall is not None:
-            self.recall.lean(self.logits)
-        ids = self.sampler(self.logits, self.history, self.recent, chance)
+            self.recall.lean(scores)
+        ids = self.sampler(scores, self.history, self.recent, chance)
+        chosen = ids[:, None]
         self.tokens.index_copy_(1, self.step, torch.where(self.live, ids, -1)[:, None])
-        self.logprobs.index_copy_(1, self.step, own.gather(1, ids[:, None]))
+        self.logprobs.index_copy_(1, self.step, self.logits.gather(1, chosen) - self.total)
         self.live.logical_and_(ids != self.eos)
-        self.history.index_copy_(1, self.length, ids[:, None])
+        self.history.index_copy_(1, self.length, chosen)
         if self.recall is not None:
             self.recall.hear(ids)
         if self.sampler.window:
-            self.recent.copy_(torch.cat((self.recent[:, 1:], ids[:, None]), 1))
+            self.recent.copy_(torch.cat((self.recent[:, 1:], chosen), 1))
         if self.fused is not None:
             self.fused(ids, self.data, self.length, self.pad, self.logits)
+            parts = self.fused.parts
         else:
-            hidden = self.network.advance(ids[:, None], self._bias(), self.data, self.length)
+            hidden = self.network.advance(chosen, self._bias(), self.data, self.length)
             self.logits.copy_(self.network.logits(hidden))
+            parts = self.logits
+        self.total.copy_(parts.logsumexp(1, keepdim=True))
         self.length.add_(1)
         self.step.add_(1)
 

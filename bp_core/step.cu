@@ -11,6 +11,7 @@ typedef unsigned short half_t;  // bits of a bfloat16 or float16
 
 #define WARPS 8
 #define THREADS (32 * WARPS)
+#define WIDE_WARPS 16  // of a block whose inputs are four times as many
 #define TILE 16    // output features of a block, the rows of a matrix instruction
 #define ROWS 8     // sequences, its columns
 #define AHEAD 6    // loads that a thread has under way for each of its two features
@@ -34,6 +35,10 @@ __device__ __forceinline__ half_t down(float value) {
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
 #endif
     return bits;
+}
+
+__device__ __forceinline__ unsigned pair(float low, float high) {
+    return (unsigned)down(low) | (unsigned)down(high) << 16;
 }
 
 __device__ __forceinline__ float low(unsigned pair) { return up((half_t)(pair & 0xffffu)); }
@@ -84,41 +89,99 @@ __device__ __forceinline__ float warp_max(float value) {
     return value;
 }
 
-// Layer norm of `rows` rows of HIDDEN floats, a warp each, rounded to `out`, `stride` apart.
-__device__ __forceinline__ void normalise(const float* x, const half_t* weight, const half_t* bias,
-                                          int rows, half_t* out, int stride) {
-    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
-    for (int row = warp; row < rows; row += WARPS) {
-        const float* from = x + row * HIDDEN;
-        float sum = 0.f, squares = 0.f;
-        for (int i = lane; i < HIDDEN; i += 32) sum += from[i];
-        const float mean = warp_sum(sum) / HIDDEN;
-        for (int i = lane; i < HIDDEN; i += 32) {
-            const float d = from[i] - mean;
-            squares += d * d;
+__device__ __forceinline__ float4 floats(const float* from) {
+    float4 v;  // volatile: read anew each time, from the first cache, rather than kept in registers
+    asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(from));
+    return v;
+}
+
+// Adds up `value` over the SPAN warps that share a row; all threads of the block must call.
+template <int SPAN>
+__device__ __forceinline__ float row_sum(float value) {
+    value = warp_sum(value);
+    if (SPAN == 1) return value;
+    __shared__ float sums[WARPS];
+    __syncthreads();
+    if ((threadIdx.x & 31) == 0) sums[threadIdx.x >> 5] = value;
+    __syncthreads();
+    value = 0.f;
+    const int first = (threadIdx.x >> 5) / SPAN * SPAN;
+    for (int k = 0; k < SPAN; k++) value += sums[first + k];
+    return value;
+}
+
+// Layer norm of rows of HIDDEN floats, SPAN warps each, rounded to `out`, `stride` apart.
+template <int SPAN>
+__device__ __forceinline__ void normalise_by(const float* x, const half_t* weight,
+                                             const half_t* bias, int rows, half_t* out,
+                                             int stride) {
+    constexpr int EACH = HIDDEN / 4, COUNT = (EACH + 32 * SPAN - 1) / (32 * SPAN);
+    const int warp = threadIdx.x >> 5, row = warp / SPAN;
+    const int begin = warp % SPAN * 32 + (threadIdx.x & 31);
+    const float* from = x + min(row, rows - 1) * HIDDEN;
+    float sum = 0.f, squares = 0.f;
+#pragma unroll
+    for (int i = 0; i < COUNT; i++)
+        if (begin + 32 * SPAN * i < EACH) {
+            const float4 v = floats(from + 4 * (begin + 32 * SPAN * i));
+            sum += (v.x + v.y) + (v.z + v.w);
         }
-        const float scale = rsqrtf(warp_sum(squares) / HIDDEN + EPSILON);
-        for (int i = lane; i < HIDDEN; i += 32)
-            out[row * stride + i] = down((from[i] - mean) * scale * up(weight[i]) + up(bias[i]));
+    const float mean = row_sum<SPAN>(sum) / HIDDEN;
+#pragma unroll
+    for (int i = 0; i < COUNT; i++)
+        if (begin + 32 * SPAN * i < EACH) {
+            const float4 v = floats(from + 4 * (begin + 32 * SPAN * i));
+            const float a = v.x - mean, b = v.y - mean, c = v.z - mean, d = v.w - mean;
+            squares += (a * a + b * b) + (c * c + d * d);
+        }
+    const float scale = rsqrtf(row_sum<SPAN>(squares) / HIDDEN + EPSILON);
+    if (row >= rows) return;
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) {
+        const int at = begin + 32 * SPAN * i;
+        if (at < EACH) {
+            const float4 v = floats(from + 4 * at);
+            const uint2 w = ((const uint2*)weight)[at], b = ((const uint2*)bias)[at];
+            ((uint2*)(out + row * stride))[at] = make_uint2(
+                pair((v.x - mean) * scale * low(w.x) + low(b.x),
+                     (v.y - mean) * scale * high(w.x) + high(b.x)),
+                pair((v.z - mean) * scale * low(w.y) + low(b.y),
+                     (v.w - mean) * scale * high(w.y) + high(b.y)));
+        }
     }
 }
 
-// What a thread has loaded of its two features' weights: AHEAD blocks of 32 inputs.
-template <int K>
+__device__ __forceinline__ void normalise(const float* x, const half_t* weight, const half_t* bias,
+                                          int rows, half_t* out, int stride) {
+    if (rows == 1)
+        normalise_by<WARPS>(x, weight, bias, rows, out, stride);
+    else
+        normalise_by<1>(x, weight, bias, rows, out, stride);
+    __syncthreads();
+}
+
+// What a thread has loaded of its two features' weights: LOADS blocks of 32 inputs, of which
+// `workers` warps take two in turn, for those share a line of the cache.
+template <int K, int LOADS>
 struct Weights {
-    uint4 first[AHEAD], second[AHEAD];
+    uint4 first[LOADS], second[LOADS];
+
+    static __device__ __forceinline__ int place(int i, int worker, int workers) {
+        return 2 * worker + (i & 1) + (i >> 1) * 2 * workers;
+    }
 
     // A thread's eight inputs of a block lie side by side. A matrix instruction wants others, but
     // as long as the other operand is dealt out alike, the sum is the same.
     __device__ __forceinline__ void load(const half_t* w, int feature, int features, int begin,
-                                         int step) {
+                                         int worker, int workers) {
         const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
         const int last = features - 1;
         const uint4* a = (const uint4*)(w + (size_t)min(feature + g, last) * K) + t;
         const uint4* b = (const uint4*)(w + (size_t)min(feature + g + 8, last) * K) + t;
 #pragma unroll
-        for (int i = 0; i < AHEAD; i++) {
-            const int at = begin + i * step;
+        for (int i = 0; i < LOADS; i++) {
+            const int at = begin + place(i, worker, workers);
             if (at < K / 32) {
                 first[i] = stream(a + 4 * at);
                 second[i] = stream(b + 4 * at);
@@ -128,11 +191,11 @@ struct Weights {
 
     // Adds their products with `rows` rows of inputs, `stride` apart.
     __device__ __forceinline__ void apply(float (&sums)[4], const half_t* x, int rows, int stride,
-                                          int begin, int step) const {
+                                          int begin, int worker, int workers) const {
         const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
 #pragma unroll
-        for (int i = 0; i < AHEAD; i++) {
-            const int at = begin + i * step;
+        for (int i = 0; i < LOADS; i++) {
+            const int at = begin + place(i, worker, workers);
             if (at < K / 32) {
                 uint4 in = make_uint4(0, 0, 0, 0);
                 if (g < rows) in = *((const uint4*)(x + g * stride) + 4 * at + t);
@@ -143,40 +206,40 @@ struct Weights {
     }
 };
 
-// write(row, feature, sum) for 16 features from blockIdx.x * 16 on and all rows; the warps share
+// write(row, feature, sum) for 16 features from blockIdx.x * 16 on and all rows; NWARPS warps share
 // the inputs. `prepare` says where the rows of inputs are, `stride` apart.
-template <int K, class Prepare, class Write>
+template <int K, int NWARPS, int LOADS, class Prepare, class Write>
 __device__ __forceinline__ void linear(const half_t* w, int features, int rows, int stride,
                                        Prepare prepare, Write write) {
-    __shared__ float parts[WARPS][TILE][ROWS + 1];
+    __shared__ float parts[NWARPS][TILE][ROWS + 1];
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int feature = blockIdx.x * TILE;
-    Weights<K> now, next;
-    now.load(w, feature, features, warp, WARPS);
+    Weights<K, LOADS> now;
+    now.load(w, feature, features, 0, warp, NWARPS);
     let_next_begin();
     wait_for_last();
     const half_t* x = prepare();
     float sums[4] = {0.f, 0.f, 0.f, 0.f};
-    constexpr int STRIDE = AHEAD * WARPS;
+    constexpr int ROUND = LOADS * NWARPS;
 #pragma unroll
-    for (int begin = 0; begin < K / 32; begin += STRIDE) {
-        if (begin + STRIDE < K / 32)
-            next.load(w, feature, features, warp + begin + STRIDE, WARPS);
-        now.apply(sums, x, rows, stride, warp + begin, WARPS);
-        now = next;
+    for (int begin = 0; begin < K / 32; begin += ROUND) {
+        Weights<K, LOADS> next;
+        if (begin + ROUND < K / 32)
+            next.load(w, feature, features, begin + ROUND, warp, NWARPS);
+        now.apply(sums, x, rows, stride, begin, warp, NWARPS);
+        if (begin + ROUND < K / 32) now = next;
     }
     parts[warp][g][2 * t] = sums[0];
     parts[warp][g][2 * t + 1] = sums[1];
     parts[warp][g + 8][2 * t] = sums[2];
     parts[warp][g + 8][2 * t + 1] = sums[3];
     __syncthreads();
-    for (int i = threadIdx.x; i < TILE * ROWS; i += THREADS) {
-        const int f = i % TILE, row = i / TILE;
-        if (row < rows && feature + f < features) {
-            float sum = 0.f;
-            for (int k = 0; k < WARPS; k++) sum += parts[k][f][row];
-            write(row, feature + f, sum);
-        }
+    const int f = threadIdx.x % TILE, row = threadIdx.x / TILE;
+    if (row < rows && feature + f < features) {
+        float sum = 0.f;
+#pragma unroll
+        for (int k = 0; k < NWARPS; k++) sum += parts[k][f][row];
+        write(row, feature + f, sum);
     }
 }
 
@@ -216,15 +279,14 @@ embed(const half_t* table, const half_t* weight, const half_t* bias, const long 
 
 // Norm, queries, keys and values: q (rows, HEADS, DIM); the rest goes to its place in `kv`,
 // (rows, HEADS, 2, room, DIM).
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
 project(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* w,
         const half_t* bias, half_t* q, half_t* kv, const long long* length, int room, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
-    linear<HIDDEN>(w, 3 * HIDDEN, rows, stride,
+    linear<HIDDEN, WARPS, AHEAD>(w, 3 * HIDDEN, rows, stride,
         [&]() -> const half_t* {
             normalise(x, norm_weight, norm_bias, rows, normed, stride);
-            __syncthreads();
             return normed;
         },
         [&](int row, int feature, float sum) {
@@ -239,27 +301,53 @@ project(const float* x, const half_t* norm_weight, const half_t* norm_bias, cons
 }
 
 // Attention of the newest token, ALiBi and padding in it: out (rows, HEADS * DIM). A block a head
-// and row, `room` floats of shared memory.
+// and row, `room` floats of shared memory. What older tokens left is asked for before the wait.
 extern "C" __global__ void __launch_bounds__(THREADS)
 attend(const half_t* q, const half_t* kv, const long long* length, const long long* pad,
        const float* slopes, half_t* out, int room) {
-    let_next_begin();
-    wait_for_last();
+    constexpr int PAIRS = (DIM / 2 + 31) / 32, EARLY = 8;
     float* chances = (float*)shared;
     __shared__ float query[DIM], extremes[WARPS], totals[WARPS], parts[WARPS][DIM];
     const int head = blockIdx.x, row = blockIdx.y;
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
-    const int now = (int)*length, from = (int)pad[row];
     const half_t* keys = kv + (size_t)(row * HEADS + head) * 2 * room * DIM;
     const half_t* values = keys + (size_t)room * DIM;
+    const float slope = slopes[head];
+    const int now = (int)*length, from = (int)pad[row];
+
+    // A thread takes a key; a warp every eighth value, its lanes pairs of dimensions.
+    uint4 key[DIM / 8];
+    unsigned value[EARLY][PAIRS];
+    auto read_key = [&](int j) {
+        const uint4* at = (const uint4*)(keys + (size_t)j * DIM);
+#pragma unroll
+        for (int i = 0; i < DIM / 8; i++) key[i] = at[i];
+    };
+    auto read_value = [&](int j, unsigned (&pairs)[PAIRS]) {
+        const unsigned* at = (const unsigned*)(values + (size_t)j * DIM);
+#pragma unroll
+        for (int i = 0; i < PAIRS; i++)
+            if (lane + 32 * i < DIM / 2) pairs[i] = at[lane + 32 * i];
+    };
+    if (from + (int)threadIdx.x < now) read_key(from + threadIdx.x);
+#pragma unroll
+    for (int i = 0; i < EARLY; i++)
+        if (from + warp + WARPS * i < now) read_value(from + warp + WARPS * i, value[i]);
+    let_next_begin();
+    wait_for_last();
+
     for (int d = threadIdx.x; d < DIM; d += THREADS)
         query[d] = up(q[(row * HEADS + head) * DIM + d]) * rsqrtf((float)DIM);
+    if (from + (int)threadIdx.x == now) read_key(now);
+#pragma unroll
+    for (int i = 0; i < EARLY; i++)
+        if (from + warp + WARPS * i == now) read_value(now, value[i]);
     __syncthreads();
 
     float most = -1e30f;
     for (int j = from + threadIdx.x; j <= now; j += THREADS) {
-        const uint4* key = (const uint4*)(keys + (size_t)j * DIM);
-        float score = slopes[head] * (j - now);
+        if (j >= from + THREADS) read_key(j);
+        float score = slope * (j - now);
 #pragma unroll
         for (int i = 0; i < DIM / 8; i++) {
             const uint4 k = key[i];
@@ -285,20 +373,23 @@ attend(const half_t* q, const half_t* kv, const long long* length, const long lo
     if (lane == 0) totals[warp] = total;
     __syncthreads();
 
-    // Each warp takes every eighth token, each lane pairs of dimensions.
-    constexpr int PAIRS = (DIM / 2 + 31) / 32;
     float sums[PAIRS][2] = {};
-#pragma unroll 4
-    for (int j = warp; j <= now - from; j += WARPS) {
-        const unsigned* value = (const unsigned*)(values + (size_t)(from + j) * DIM);
-        const float chance = chances[j];
+    auto add = [&](float chance, const unsigned (&pairs)[PAIRS]) {
 #pragma unroll
         for (int i = 0; i < PAIRS; i++)
             if (lane + 32 * i < DIM / 2) {
-                const unsigned pair = value[lane + 32 * i];
-                sums[i][0] += chance * low(pair);
-                sums[i][1] += chance * high(pair);
+                sums[i][0] += chance * low(pairs[i]);
+                sums[i][1] += chance * high(pairs[i]);
             }
+    };
+#pragma unroll
+    for (int i = 0; i < EARLY; i++)
+        if (warp + WARPS * i <= now - from) add(chances[warp + WARPS * i], value[i]);
+#pragma unroll 4
+    for (int j = warp + WARPS * EARLY; j <= now - from; j += WARPS) {
+        unsigned pairs[PAIRS];
+        read_value(from + j, pairs);
+        add(chances[j], pairs);
     }
 #pragma unroll
     for (int i = 0; i < PAIRS; i++)
@@ -319,22 +410,21 @@ attend(const half_t* q, const half_t* kv, const long long* length, const long lo
 // x += w in + bias, for attention's output.
 extern "C" __global__ void __launch_bounds__(THREADS)
 add_attention(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows) {
-    linear<HIDDEN>(w, HIDDEN, rows, HIDDEN, [&]() { return in; },
+    linear<HIDDEN, WARPS, AHEAD>(w, HIDDEN, rows, HIDDEN, [&]() { return in; },
         [&](int row, int feature, float sum) {
             x[row * HIDDEN + feature] += sum + up(bias[feature]);
         });
 }
 
 // Norm, the wide layer and GELU (its tanh form): out (rows, 4 HIDDEN).
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
 widen(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* w,
       const half_t* bias, half_t* out, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
-    linear<HIDDEN>(w, 4 * HIDDEN, rows, stride,
+    linear<HIDDEN, WARPS, AHEAD>(w, 4 * HIDDEN, rows, stride,
         [&]() -> const half_t* {
             normalise(x, norm_weight, norm_bias, rows, normed, stride);
-            __syncthreads();
             return normed;
         },
         [&](int row, int feature, float sum) {
@@ -345,45 +435,64 @@ widen(const float* x, const half_t* norm_weight, const half_t* norm_bias, const 
 }
 
 // x += w in + bias, for the wide layer's output.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(32 * WIDE_WARPS)
 narrow(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows) {
-    linear<4 * HIDDEN>(w, HIDDEN, rows, 4 * HIDDEN, [&]() { return in; },
+    linear<4 * HIDDEN, WIDE_WARPS, AHEAD>(w, HIDDEN, rows, 4 * HIDDEN, [&]() { return in; },
         [&](int row, int feature, float sum) {
             x[row * HIDDEN + feature] += sum + up(bias[feature]);
         });
 }
 
-// Last norm and tied head: logits (rows, VOCAB). A warp has 16 features to itself, and then more.
+// Last norm and tied head: logits (rows, VOCAB), and parts (rows, warps of the grid), of each warp
+// the logarithm of the sum of its logits' exponentials. A warp has 16 features to itself, then more.
 extern "C" __global__ void __launch_bounds__(THREADS)
 predict(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* table,
-        float* logits, int rows) {
+        float* logits, float* parts, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
     const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
-    const int step = gridDim.x * WARPS * TILE;
-    int feature = (blockIdx.x * WARPS + (threadIdx.x >> 5)) * TILE;
-    Weights<HIDDEN> now, next;
-    now.load(table, feature, VOCAB, 0, 1);
+    const int worker = blockIdx.x * WARPS + (threadIdx.x >> 5), workers = gridDim.x * WARPS;
+    int feature = worker * TILE;
+    Weights<HIDDEN, AHEAD> now;
+    now.load(table, feature, VOCAB, 0, 0, 1);
     let_next_begin();
     wait_for_last();
     normalise(x, norm_weight, norm_bias, rows, normed, stride);
-    __syncthreads();
-    for (; feature < VOCAB; feature += step) {
+    float most[2] = {-1e30f, -1e30f}, total[2] = {0.f, 0.f};
+    for (; feature < VOCAB; feature += workers * TILE) {
         float sums[4] = {0.f, 0.f, 0.f, 0.f};
 #pragma unroll
         for (int begin = 0; begin < HIDDEN / 32; begin += AHEAD) {
-            // Behind the last block of these features come the next ones' first.
+            // Behind the last inputs of these features come the next ones' first.
+            Weights<HIDDEN, AHEAD> next;
             if (begin + AHEAD < HIDDEN / 32)
-                next.load(table, feature, VOCAB, begin + AHEAD, 1);
-            else if (feature + step < VOCAB)
-                next.load(table, feature + step, VOCAB, 0, 1);
-            now.apply(sums, normed, rows, stride, begin, 1);
+                next.load(table, feature, VOCAB, begin + AHEAD, 0, 1);
+            else
+                next.load(table, feature + workers * TILE, VOCAB, 0, 0, 1);
+            now.apply(sums, normed, rows, stride, begin, 0, 1);
             now = next;
         }
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const int row = 2 * t + (i & 1), f = feature + g + (i & 2 ? 8 : 0);
-            if (row < rows && f < VOCAB) logits[(size_t)row * VOCAB + f] = sums[i];
+            if (row < rows && f < VOCAB) {
+                logits[(size_t)row * VOCAB + f] = sums[i];
+                const float more = fmaxf(most[i & 1], sums[i]);
+                total[i & 1] = total[i & 1] * __expf(most[i & 1] - more) + __expf(sums[i] - more);
+                most[i & 1] = more;
+            }
         }
+    }
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        for (int lanes = 4; lanes < 32; lanes <<= 1) {
+            const float other = __shfl_xor_sync(~0u, most[i], lanes);
+            const float also = __shfl_xor_sync(~0u, total[i], lanes);
+            const float more = fmaxf(most[i], other);
+            total[i] = total[i] * __expf(most[i] - more) + also * __expf(other - more);
+            most[i] = more;
+        }
+        if (g == 0 && 2 * t + i < rows)
+            parts[(2 * t + i) * workers + worker] = most[i] + logf(total[i]);
     }
 }

@@ -1,6 +1,6 @@
 """One click, as the artist feels it: a `Rewriter` call, transformers beside it, and a cold `bp`.
 
-    python benchmarks/click.py
+    python benchmarks/one_click.py
 
 Warm: n = 4, 40 new tokens, the bundled starter with its reward, model loaded. Ours is the whole
 call (parsing, decoding, guard, reward), with the end token off so that all 40 steps are decoded;
