@@ -167,7 +167,13 @@ class Attention(nn.Module):
                 # Under autocast the cache may be of another type than what is computed.
                 kv.index_copy_(3, place, qkv.narrow(2, 1, 2).to(kv.dtype))
             k, v = kv.unbind(2)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        if kv is not None and place is None and x.is_cuda:
+            # A cache grows, and cuDNN's attention, PyTorch's first choice on some GPUs, would be
+            # set up anew for each length; it also stops at masks that are not aligned.
+            scores = (q * self.head_dim**-0.5) @ k.transpose(-1, -2) + bias
+            out = scores.softmax(-1) @ v
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return self.dense(out.transpose(1, 2).reshape(n, length, hidden))
 
 
@@ -299,13 +305,15 @@ class Bloom(nn.Module):
             length: T, tokens.
             pad: (n,) how many tokens of each row are left padding; None for none.
         """
-        at = torch.arange(length, device=self.device)
-        distance = at[None, :] - at[:, None]
+        # Attention on CUDA wants rows that begin at multiples of 16 bytes.
+        keys = length if self.device.type == "cpu" else -(-length // 8) * 8
+        at = torch.arange(keys, device=self.device)
+        distance = at[None, :] - at[:length, None]
         bias = self._slopes()[:, None, None] * distance
         bias = bias.masked_fill(distance > 0, MASKED)[None]
         if pad is not None:
             bias = bias.masked_fill((at < pad[:, None])[:, None, None, :], MASKED)
-        return bias.to(self.dtype)
+        return bias.to(self.dtype)[..., :length]
 
     def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Last layer's normed output (n, T, hidden); differentiable.

@@ -1,22 +1,30 @@
-"""The network's part of a decode step on a CUDA GPU, by kernels of our own (`step.cu`).
+"""A decode step on a CUDA GPU by kernels of our own (`step.cu`).
 
-PyTorch's kernels take a dozen launches a layer and wait for each other in between; these take
-five, and weights begin to arrive before the kernel in front has ended.
+PyTorch's kernels take a dozen launches a layer and sixty to choose a token, and wait for each other
+in between. These take five and one, and weights begin to arrive before the kernel in front ends.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .bloom import Bloom, alibi_slopes
-from .nvrtc import KernelError, Kernels
+from .nvrtc import Kernels
+from .recall import AHEAD
+from .sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from .graph import StaticState
 
 # As in step.cu.
 ROWS = 8
-_WARPS, _WIDE_WARPS, _TILE, _PADDED = 8, 16, 16, 32
+_WARPS, _WIDE_WARPS, _TILE, _PADDED, _CHOOSERS = 8, 16, 16, 32, 1024
+# So many tokens can be told from the maxima of 16 each: more might not find room in a block.
+_MOST = _CHOOSERS // _TILE
 _HALVES = (torch.bfloat16, torch.float16)
 
 
@@ -43,11 +51,15 @@ def fits(network: Bloom, rows: int) -> bool:
 
 
 class FusedStep:
-    """Reads one token a row and gives the logits of the next.
+    """Chooses one token a row, and reads it.
 
     Args:
         network: one that `fits`; its weights are read where they are at each call.
         rows: sequences, up to ROWS.
+
+    Attributes:
+        maxima, parts: what `read` leaves for `choose`: of each 16 logits the highest, and of parts
+            of them the logarithm of the sum of their exponentials; (rows, …) float32.
 
     Raises:
         KernelError: no compiler, or a driver that is too old.
@@ -65,6 +77,7 @@ class FusedStep:
                 "VOCAB": c.vocab_size,
                 "EPSILON": f"{c.layer_norm_epsilon!r}f",
                 "BF16": int(network.dtype == torch.bfloat16),
+                "RECALLED": AHEAD,
             },
             device,
         )
@@ -77,29 +90,45 @@ class FusedStep:
         self._normed = rows * (c.hidden_size + _PADDED) * 2  # bytes
         properties = torch.cuda.get_device_properties(device)
         self._early = properties.major >= 9
-        self._head_blocks = min(
-            properties.multi_processor_count, -(-_tiles(c.vocab_size) // _WARPS)
-        )
-        # Of each of its warps the logarithm of the sum of its logits' exponentials.
+        tiles = _tiles(c.vocab_size)
+        self._head_blocks = min(properties.multi_processor_count, -(-tiles // _WARPS))
+        self.maxima = torch.zeros(rows, tiles, device=device)
         self.parts = torch.zeros(rows, self._head_blocks * _WARPS, device=device)
 
-    def __call__(
-        self, ids: Tensor, data: Tensor, length: Tensor, pad: Tensor, logits: Tensor
-    ) -> None:
-        """Fill in `logits`, `parts` and the new token's keys and values.
+    def begin(self, logits: Tensor) -> None:
+        """Take over logits (rows, vocab_size) that came from elsewhere."""
+        missing = self.maxima.shape[1] * _TILE - logits.shape[1]
+        tiles = nn.functional.pad(logits, (0, missing), value=-torch.inf)
+        torch.amax(tiles.view(*self.maxima.shape, _TILE), 2, out=self.maxima)
+        self.parts.fill_(-torch.inf)
+        self.parts[:, 0] = logits.logsumexp(1)
 
-        Args:
-            ids: (rows,) int64.
-            data: a cache's, (n_layer, rows, n_head, 2, room, head_dim).
-            length: (1,) int64, the new token's place.
-            pad: (rows,) int64, tokens of left padding.
-            logits: (rows, vocab_size) float32.
-        """
+    def choose(self, state: StaticState) -> None:
+        """The next token of each row into `state.ids`, and all that the state notes of it."""
+        sampler, recall, rows = state.sampler, state.recall, self._rows
+        params = sampler.params
+        none = state.ids
+        self._run(
+            "choose", (rows,),
+            state.logits, state.scores, self.maxima, self.parts, self.parts.shape[1],
+            state.history, state.history.shape[1], state.recent, sampler.window, state.chance,
+            sampler.single, len(sampler.single), sampler.heads, sampler.lasts, len(sampler.lasts),
+            recall.ids if recall else none, recall.extra if recall else none,
+            recall.said if recall else none, recall.room if recall else 0,
+            state.length, state.step, state.tokens.shape[1], params.min_new_tokens, state.eos,
+            state.live, state.ids, state.tokens, state.logprobs, state.settings,
+            params.top_k if params.temperature else 1,
+            warps=_CHOOSERS // 32,
+        )  # fmt: skip
+
+    def read(self, state: StaticState) -> None:
+        """Read `state.ids`: keys, values and `state.logits` follow, and the step is over."""
         network, c, rows = self._network, self._network.config, self._rows
+        data, length = state.data, state.length
         room, size = data.shape[4], c.hidden_size
         x, q, seen, wide, normed = self._x, self._q, self._seen, self._wide, self._normed
         table, norm = network.word_embeddings.weight, network.word_embeddings_layernorm
-        self._run("embed", (rows,), table, norm.weight, norm.bias, ids, x, rows)
+        self._run("embed", (rows,), table, norm.weight, norm.bias, state.ids, x, rows)
         for block, kv in zip(network.h, data.unbind(0), strict=True):
             attention, mlp = block.self_attention, block.mlp
             norm, linear = block.input_layernorm, attention.query_key_value
@@ -108,13 +137,11 @@ class FusedStep:
                 linear.bias, q, kv, length, room, rows, shared=normed,
             )  # fmt: skip
             self._run(
-                "attend", (c.n_head, rows), q, kv, length, pad, self._slopes, seen, room,
+                "attend", (c.n_head, rows), q, kv, length, state.pad, self._slopes, seen, room,
                 shared=4 * room,
             )  # fmt: skip
             linear = attention.dense
-            self._run(
-                "add_attention", (_tiles(size),), seen, linear.weight, linear.bias, x, rows
-            )
+            self._run("add_attention", (_tiles(size),), seen, linear.weight, linear.bias, x, rows)
             norm, linear = block.post_attention_layernorm, mlp.dense_h_to_4h
             self._run(
                 "widen", (_tiles(4 * size),), x, norm.weight, norm.bias, linear.weight,
@@ -127,8 +154,8 @@ class FusedStep:
             )  # fmt: skip
         norm = network.ln_f
         self._run(
-            "predict", (self._head_blocks,), x, norm.weight, norm.bias, table, logits, self.parts,
-            rows, shared=normed,
+            "predict", (self._head_blocks,), x, norm.weight, norm.bias, table, state.logits,
+            state.scores, self.maxima, self.parts, length, state.step, rows, shared=normed,
         )  # fmt: skip
 
     def _run(
@@ -138,8 +165,11 @@ class FusedStep:
         self._kernels.launch(name, grid, 32 * warps, *args, shared=shared, early=self._early)
 
 
+def can_choose(params: SamplingParams, vocabulary: int) -> bool:
+    """Whether `FusedStep.choose` can do what is asked of the sampler."""
+    few = params.temperature == 0 or 1 <= params.top_k <= _MOST
+    return few and vocabulary <= _CHOOSERS * _TILE * _TILE
+
+
 def _tiles(features: int) -> int:
     return -(-features // _TILE)
-
-
-__all__ = ["ROWS", "FusedStep", "KernelError", "fits"]

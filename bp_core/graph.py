@@ -12,9 +12,10 @@ import logging
 import torch
 from torch import Tensor
 
-from . import fused
 from .bloom import MASKED, Bloom, alibi_slopes
+from .fused import FusedStep, can_choose, fits
 from .generate import OnToken, Start
+from .nvrtc import KernelError
 from .sampling import Sampler, SamplingParams
 
 # Rooms are rounded up to a multiple of this many tokens, so that prompts share captures.
@@ -26,7 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class StaticState:
-    """One decoding of `rows` sequences with room for `room` tokens and `steps` new ones."""
+    """One decoding of `rows` sequences with room for `room` tokens and `steps` new ones.
+
+    Args:
+        kernels: our own for this network and so many rows, if they are to be used.
+    """
 
     def __init__(
         self,
@@ -35,11 +40,12 @@ class StaticState:
         eos: int,
         room: int,
         start: Start,
-        step: fused.FusedStep | None,
+        kernels: FusedStep | None,
     ) -> None:
         rows, steps = start.chance.shape
-        c, device = network.config, network.device
-        self.network, self.sampler, self.eos = network, sampler, eos
+        c, device, params = network.config, network.device, sampler.params
+        self.network, self.sampler, self.eos, self.kernels = network, sampler, eos, kernels
+        self._chosen_by_torch = kernels is None or not can_choose(params, c.vocab_size)
         # Zeros, because a masked NaN would still be a NaN.
         self.data = torch.zeros(
             c.n_layer, rows, c.n_head, 2, room, c.head_dim, dtype=network.dtype, device=device
@@ -48,7 +54,6 @@ class StaticState:
         self.at = torch.arange(room, device=device)
         self.logits = torch.zeros(rows, c.vocab_size, device=device)
         self.scores = torch.zeros_like(self.logits)
-        self.total = torch.zeros(rows, 1, device=device)
         self.history = torch.zeros(rows, room, dtype=torch.long, device=device)
         self.recent = torch.zeros(rows, sampler.window, dtype=torch.long, device=device)
         self.chance = torch.zeros(rows, steps, device=device)
@@ -56,10 +61,13 @@ class StaticState:
         self.length = torch.zeros(1, dtype=torch.long, device=device)
         self.step = torch.zeros(1, dtype=torch.long, device=device)
         self.live = torch.ones(rows, dtype=torch.bool, device=device)
+        self.ids = torch.zeros(rows, dtype=torch.long, device=device)
         self.tokens = torch.zeros(rows, steps, dtype=torch.long, device=device)
         self.logprobs = torch.zeros(rows, steps, device=device)
+        self.settings = torch.tensor(
+            [params.temperature, params.top_p, params.repetition_penalty], device=device
+        )
         self.recall = start.recall and start.recall.select(torch.arange(rows, device=device))
-        self.fused = step
 
     def begin(self, start: Start) -> None:
         """Take over a decoding whose prompts have been read."""
@@ -67,7 +75,9 @@ class StaticState:
         length = cache.length
         self.data.narrow(4, 0, length).copy_(cache.data.narrow(4, 0, length))
         self.logits.copy_(logits)
-        self.total.copy_(self.logits.logsumexp(1, keepdim=True))
+        self.scores.copy_(logits)
+        if self.kernels is not None:
+            self.kernels.begin(self.logits)
         self.history.copy_(history[:, :1].expand_as(self.history))
         self.history[:, :length].copy_(history[:, :length])
         self.recent.copy_(recent)
@@ -81,8 +91,19 @@ class StaticState:
         self.tokens.fill_(-1)
 
     def advance(self) -> None:
-        """Choose one token a row and read it: `logits` and `total`, their sum's logarithm, follow."""
+        """Choose one token a row and read it."""
+        if self._chosen_by_torch:
+            self._choose()
+        else:
+            self.kernels.choose(self)
+        if self.kernels is None:
+            self._read()
+        else:
+            self.kernels.read(self)
+
+    def _choose(self) -> None:
         scores = self.scores.copy_(self.logits)
+        total = (self.logits if self.kernels is None else self.kernels.parts).logsumexp(1)
         least = self.sampler.params.min_new_tokens
         if least:
             end = scores[:, self.eos]
@@ -90,24 +111,20 @@ class StaticState:
         chance = self.chance.index_select(1, self.step)[:, 0]
         if self.recall is not None:
             self.recall.lean(scores)
-        ids = self.sampler(scores, self.history, self.recent, chance)
+        ids = self.ids.copy_(self.sampler(scores, self.history, self.recent, chance))
         chosen = ids[:, None]
         self.tokens.index_copy_(1, self.step, torch.where(self.live, ids, -1)[:, None])
-        self.logprobs.index_copy_(1, self.step, self.logits.gather(1, chosen) - self.total)
+        self.logprobs.index_copy_(1, self.step, self.logits.gather(1, chosen) - total[:, None])
         self.live.logical_and_(ids != self.eos)
         self.history.index_copy_(1, self.length, chosen)
         if self.recall is not None:
             self.recall.hear(ids)
         if self.sampler.window:
             self.recent.copy_(torch.cat((self.recent[:, 1:], chosen), 1))
-        if self.fused is not None:
-            self.fused(ids, self.data, self.length, self.pad, self.logits)
-            parts = self.fused.parts
-        else:
-            hidden = self.network.advance(chosen, self._bias(), self.data, self.length)
-            self.logits.copy_(self.network.logits(hidden))
-            parts = self.logits
-        self.total.copy_(parts.logsumexp(1, keepdim=True))
+
+    def _read(self) -> None:
+        hidden = self.network.advance(self.ids[:, None], self._bias(), self.data, self.length)
+        self.logits.copy_(self.network.logits(hidden))
         self.length.add_(1)
         self.step.add_(1)
 
@@ -120,13 +137,13 @@ class StaticState:
         return bias[:, :, None].to(self.data.dtype)
 
 
-def _fused(network: Bloom, rows: int) -> fused.FusedStep | None:
-    """The network's step by our own kernels, where they run."""
-    if not fused.fits(network, rows):
+def _own_kernels(network: Bloom, rows: int) -> FusedStep | None:
+    """Our own kernels, where they run."""
+    if not fits(network, rows):
         return None
     try:
-        return fused.FusedStep(network, rows)
-    except fused.KernelError as error:
+        return FusedStep(network, rows)
+    except KernelError as error:
         log.warning("%s: decoding by PyTorch's kernels", error)
         return None
 
@@ -142,7 +159,7 @@ class GraphDecoder:
     """
 
     def __init__(self, own_kernels: bool = True) -> None:
-        self._own_kernels = own_kernels
+        self._use_own_kernels = own_kernels
         self._states: dict[tuple, tuple[StaticState, torch.cuda.CUDAGraph | None]] = {}
         self._weights: tuple[int, ...] = ()
 
@@ -181,8 +198,8 @@ class GraphDecoder:
             while len(self._states) >= _KEPT:
                 del self._states[next(iter(self._states))]
             sampler = Sampler(params, blocked, network.device)
-            step = _fused(network, rows) if self._own_kernels else None
-            state = StaticState(network, sampler, eos, room, start, step)
+            kernels = _own_kernels(network, rows) if self._use_own_kernels else None
+            state = StaticState(network, sampler, eos, room, start, kernels)
             graph = _capture(state, start) if network.device.type == "cuda" else None
             self._states[key] = state, graph
         return self._states[key]

@@ -100,9 +100,7 @@ class Kernels:
             int(early),
         )
         function = self._function(name, shared)
-        self._check(
-            self._driver.cuLaunchKernelEx(ctypes.byref(config), function, pointers, None)
-        )
+        self._check(self._driver.cuLaunchKernelEx(ctypes.byref(config), function, pointers, None))
 
     def _function(self, name: str, shared: int) -> ctypes.c_void_p:
         function, room = self._functions.get(name, (None, _PLAIN_SHARED))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 # One token may be passed over for one of so many that follow it.
-_AHEAD = 3
+AHEAD = 3
 # A word once begun is to be ended: its other tokens are leaned on so many times as much.
 _BEGUN = 2.0
 
@@ -44,7 +44,7 @@ class Recall:
         Args:
             strength: nats for a word's first token.
         """
-        room = max(sum(map(len, words)) for words in wanted) + _AHEAD
+        room = max(sum(map(len, words)) for words in wanted) + AHEAD
         ids, extra = [], []
         for words in wanted:
             flat = [(i, _BEGUN if k else 1.0) for word in words for k, i in enumerate(word)]
@@ -65,7 +65,7 @@ class Recall:
 
     def hear(self, ids: Tensor) -> None:
         """Take note of what the rows have said: ids (rows,)."""
-        ahead = torch.arange(_AHEAD, device=ids.device)
+        ahead = torch.arange(AHEAD, device=ids.device)
         found = self.ids.gather(1, self.said[:, None] + ahead) == ids[:, None]
         steps = found.int().argmax(1) + 1
         self.said.add_(torch.where(found.any(1), steps, torch.zeros_like(steps)))

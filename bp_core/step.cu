@@ -5,7 +5,12 @@
 // (programmatic dependent launch, compute capability 9.0 on) and computes the layer norm; sums
 // that a whole row needs stay inside a block.
 //
-// The compiler is told HIDDEN, HEADS, DIM (of a head), VOCAB, EPSILON and BF16 (0: float16).
+// The compiler is told HIDDEN, HEADS, DIM (of a head), VOCAB, EPSILON, BF16 (0: float16) and
+// RECALLED, how far ahead `recall` looks.
+
+#ifndef INFINITY  // NVRTC has no headers
+#define INFINITY __int_as_float(0x7f800000)
+#endif
 
 typedef unsigned short half_t;  // bits of a bfloat16 or float16
 
@@ -15,6 +20,8 @@ typedef unsigned short half_t;  // bits of a bfloat16 or float16
 #define TILE 16    // output features of a block, the rows of a matrix instruction
 #define ROWS 8     // sequences, its columns
 #define AHEAD 6    // loads that a thread has under way for each of its two features
+#define TILES ((VOCAB + TILE - 1) / TILE)
+#define CHOOSERS 1024  // threads that choose a row's token
 #define PADDED 32  // between normalised rows, so that they lie in different banks
 
 __device__ __forceinline__ float up(half_t bits) {
@@ -96,19 +103,31 @@ __device__ __forceinline__ float4 floats(const float* from) {
     return v;
 }
 
-// Adds up `value` over the SPAN warps that share a row; all threads of the block must call.
+// Adds up two numbers over the SPAN warps that share a row; all threads of the block must call.
 template <int SPAN>
-__device__ __forceinline__ float row_sum(float value) {
-    value = warp_sum(value);
-    if (SPAN == 1) return value;
-    __shared__ float sums[WARPS];
+__device__ __forceinline__ float2 row_sums(float one, float other) {
+    one = warp_sum(one);
+    other = warp_sum(other);
+    if (SPAN == 1) return make_float2(one, other);
+    __shared__ float2 sums[WARPS];
+    if ((threadIdx.x & 31) == 0) sums[threadIdx.x >> 5] = make_float2(one, other);
     __syncthreads();
-    if ((threadIdx.x & 31) == 0) sums[threadIdx.x >> 5] = value;
-    __syncthreads();
-    value = 0.f;
+    float2 total = make_float2(0.f, 0.f);
     const int first = (threadIdx.x >> 5) / SPAN * SPAN;
-    for (int k = 0; k < SPAN; k++) value += sums[first + k];
-    return value;
+#pragma unroll
+    for (int k = 0; k < SPAN; k++) {
+        total.x += sums[first + k].x;
+        total.y += sums[first + k].y;
+    }
+    return total;
+}
+
+// Brings a norm's weights near: they are nobody's output, so this may be done before the wait.
+__device__ __forceinline__ void fetch_norm(const half_t* weight, const half_t* bias) {
+    for (int i = 64 * threadIdx.x; i < HIDDEN; i += 64 * blockDim.x) {
+        asm volatile("prefetch.global.L1 [%0];" ::"l"(weight + i));
+        asm volatile("prefetch.global.L1 [%0];" ::"l"(bias + i));
+    }
 }
 
 // Layer norm of rows of HIDDEN floats, SPAN warps each, rounded to `out`, `stride` apart.
@@ -120,22 +139,20 @@ __device__ __forceinline__ void normalise_by(const float* x, const half_t* weigh
     const int warp = threadIdx.x >> 5, row = warp / SPAN;
     const int begin = warp % SPAN * 32 + (threadIdx.x & 31);
     const float* from = x + min(row, rows - 1) * HIDDEN;
+    // Sums of differences to one of the numbers: as exact as two passes, in one.
+    const float origin = from[0];
     float sum = 0.f, squares = 0.f;
 #pragma unroll
     for (int i = 0; i < COUNT; i++)
         if (begin + 32 * SPAN * i < EACH) {
             const float4 v = floats(from + 4 * (begin + 32 * SPAN * i));
-            sum += (v.x + v.y) + (v.z + v.w);
-        }
-    const float mean = row_sum<SPAN>(sum) / HIDDEN;
-#pragma unroll
-    for (int i = 0; i < COUNT; i++)
-        if (begin + 32 * SPAN * i < EACH) {
-            const float4 v = floats(from + 4 * (begin + 32 * SPAN * i));
-            const float a = v.x - mean, b = v.y - mean, c = v.z - mean, d = v.w - mean;
+            const float a = v.x - origin, b = v.y - origin, c = v.z - origin, d = v.w - origin;
+            sum += (a + b) + (c + d);
             squares += (a * a + b * b) + (c * c + d * d);
         }
-    const float scale = rsqrtf(row_sum<SPAN>(squares) / HIDDEN + EPSILON);
+    const float2 sums = row_sums<SPAN>(sum, squares);
+    const float shift = sums.x / HIDDEN, mean = origin + shift;
+    const float scale = rsqrtf(fmaxf(sums.y / HIDDEN - shift * shift, 0.f) + EPSILON);
     if (row >= rows) return;
 #pragma unroll
     for (int i = 0; i < COUNT; i++) {
@@ -284,6 +301,7 @@ project(const float* x, const half_t* norm_weight, const half_t* norm_bias, cons
         const half_t* bias, half_t* q, half_t* kv, const long long* length, int room, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
+    fetch_norm(norm_weight, norm_bias);
     linear<HIDDEN, WARPS, AHEAD>(w, 3 * HIDDEN, rows, stride,
         [&]() -> const half_t* {
             normalise(x, norm_weight, norm_bias, rows, normed, stride);
@@ -422,6 +440,7 @@ widen(const float* x, const half_t* norm_weight, const half_t* norm_bias, const 
       const half_t* bias, half_t* out, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
+    fetch_norm(norm_weight, norm_bias);
     linear<HIDDEN, WARPS, AHEAD>(w, 4 * HIDDEN, rows, stride,
         [&]() -> const half_t* {
             normalise(x, norm_weight, norm_bias, rows, normed, stride);
@@ -437,26 +456,34 @@ widen(const float* x, const half_t* norm_weight, const half_t* norm_bias, const 
 // x += w in + bias, for the wide layer's output.
 extern "C" __global__ void __launch_bounds__(32 * WIDE_WARPS)
 narrow(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows) {
-    linear<4 * HIDDEN, WIDE_WARPS, AHEAD>(w, HIDDEN, rows, 4 * HIDDEN, [&]() { return in; },
+    linear<4 * HIDDEN, WIDE_WARPS, 4>(w, HIDDEN, rows, 4 * HIDDEN, [&]() { return in; },
         [&](int row, int feature, float sum) {
             x[row * HIDDEN + feature] += sum + up(bias[feature]);
         });
 }
 
-// Last norm and tied head: logits (rows, VOCAB), and parts (rows, warps of the grid), of each warp
-// the logarithm of the sum of its logits' exponentials. A warp has 16 features to itself, then more.
+// Last norm and tied head: logits (rows, VOCAB), twice, for sampling writes into `scores`. With
+// them the highest of each sixteen, maxima (rows, TILES), and of each warp of the grid the logarithm
+// of the sum of its logits' exponentials, parts (rows, warps). The step is then done: `length` and
+// `step` go on. A warp has 16 features to itself, then more.
 extern "C" __global__ void __launch_bounds__(THREADS)
 predict(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* table,
-        float* logits, float* parts, int rows) {
+        float* logits, float* scores, float* maxima, float* parts, long long* length,
+        long long* step, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
     const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int worker = blockIdx.x * WARPS + (threadIdx.x >> 5), workers = gridDim.x * WARPS;
     int feature = worker * TILE;
+    fetch_norm(norm_weight, norm_bias);
     Weights<HIDDEN, AHEAD> now;
     now.load(table, feature, VOCAB, 0, 0, 1);
     let_next_begin();
     wait_for_last();
+    if (worker == 0 && lane == 0) {
+        *length += 1;
+        *step += 1;
+    }
     normalise(x, norm_weight, norm_bias, rows, normed, stride);
     float most[2] = {-1e30f, -1e30f}, total[2] = {0.f, 0.f};
     for (; feature < VOCAB; feature += workers * TILE) {
@@ -473,14 +500,23 @@ predict(const float* x, const half_t* norm_weight, const half_t* norm_bias, cons
             now = next;
         }
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const int row = 2 * t + (i & 1), f = feature + g + (i & 2 ? 8 : 0);
-            if (row < rows && f < VOCAB) {
-                logits[(size_t)row * VOCAB + f] = sums[i];
-                const float more = fmaxf(most[i & 1], sums[i]);
-                total[i & 1] = total[i & 1] * __expf(most[i & 1] - more) + __expf(sums[i] - more);
-                most[i & 1] = more;
-            }
+        for (int i = 0; i < 2; i++) {
+            const int row = 2 * t + i, f = feature + g;
+            float highest = -INFINITY;
+#pragma unroll
+            for (int k = 0; k < 2; k++)
+                if (row < rows && f + 8 * k < VOCAB) {
+                    const float logit = sums[i + 2 * k];
+                    logits[(size_t)row * VOCAB + f + 8 * k] = logit;
+                    scores[(size_t)row * VOCAB + f + 8 * k] = logit;
+                    highest = fmaxf(highest, logit);
+                    const float more = fmaxf(most[i], logit);
+                    total[i] = total[i] * __expf(most[i] - more) + __expf(logit - more);
+                    most[i] = more;
+                }
+            for (int lanes = 4; lanes < 32; lanes <<= 1)
+                highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, lanes));
+            if (g == 0 && row < rows) maxima[(size_t)row * TILES + feature / TILE] = highest;
         }
     }
 #pragma unroll
@@ -493,6 +529,212 @@ predict(const float* x, const half_t* norm_weight, const half_t* norm_bias, cons
             most[i] = more;
         }
         if (g == 0 && 2 * t + i < rows)
-            parts[(2 * t + i) * workers + worker] = most[i] + logf(total[i]);
+            parts[(size_t)(2 * t + i) * workers + worker] = most[i] + logf(total[i]);
     }
+}
+
+// Numbers in an order of whole numbers.
+__device__ __forceinline__ unsigned ordered(float value) {
+    const unsigned bits = __float_as_uint(value);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+__device__ __forceinline__ float unordered(unsigned key) {
+    return __uint_as_float(key & 0x80000000u ? key & 0x7fffffffu : ~key);
+}
+
+// Sorts one key a thread of the whole block, the highest first (bitonic; `keys` has CHOOSERS).
+template <class Key>
+__device__ __forceinline__ Key sorted(Key key, Key* keys) {
+    const int i = threadIdx.x;
+#pragma unroll 1
+    for (int size = 2; size <= CHOOSERS; size <<= 1)
+#pragma unroll 1
+        for (int gap = size >> 1; gap; gap >>= 1) {
+            Key other;
+            if (gap >= 32) {
+                __syncthreads();
+                keys[i] = key;
+                __syncthreads();
+                other = keys[i ^ gap];
+            } else {
+                other = __shfl_xor_sync(~0u, key, gap);
+            }
+            const bool keep_higher = ((i & gap) == 0) == ((i & size) == 0);
+            key = keep_higher == (key > other) ? key : other;
+        }
+    return key;
+}
+
+// The next token of each row, a block each, as `sampling.Sampler` and `recall.Recall` choose it,
+// and all that is to be noted of it. The likeliest tokens are found through the maxima of `predict`:
+// of the numbers that hold for a thread's share each, the k-th highest is no higher than the k-th
+// highest token, and few tokens lie between.
+extern "C" __global__ void __launch_bounds__(CHOOSERS)
+choose(const float* logits, float* scores, float* maxima, const float* parts, int count,
+       long long* history, int room, long long* recent, int window, const float* chance,
+       const long long* single, int singles, const long long* heads, const long long* lasts,
+       int sequences, const long long* wanted, const float* extra, long long* said, int words,
+       const long long* length, const long long* step, int steps, int least, int eos, bool* live,
+       long long* ids, long long* tokens, float* logprobs, const float* settings, int top_k) {
+    constexpr int EACH = (TILES + CHOOSERS - 1) / CHOOSERS;
+    __shared__ unsigned long long keys[CHOOSERS];
+    __shared__ unsigned bound;
+    __shared__ int found;
+    __shared__ float largest[CHOOSERS / 32], sums[CHOOSERS / 32], cdf[CHOOSERS];
+    const int row = blockIdx.x, me = threadIdx.x, warp = me >> 5, lane = me & 31;
+    let_next_begin();
+    wait_for_last();
+    const int at = (int)*step, place = (int)*length;
+    const float temperature = settings[0], top_p = settings[1], penalty = settings[2];
+    logits += (size_t)row * VOCAB;
+    scores += (size_t)row * VOCAB;
+    history += (size_t)row * room;
+    recent += (size_t)row * window;
+    maxima += (size_t)row * TILES;
+
+    if (me == 0) found = 0;
+    // The logarithm of the sum of all exponentials, from those of parts.
+    float most = -INFINITY, sum = 0.f;
+    for (int i = me; i < count; i += CHOOSERS) most = fmaxf(most, parts[(size_t)row * count + i]);
+    most = warp_max(most);
+    if (lane == 0) largest[warp] = most;
+    __syncthreads();
+    for (int k = 0; k < CHOOSERS / 32; k++) most = fmaxf(most, largest[k]);
+    for (int i = me; i < count; i += CHOOSERS) sum += expf(parts[(size_t)row * count + i] - most);
+    sum = warp_sum(sum);
+    if (lane == 0) sums[warp] = sum;
+
+    // What is to be said next is leaned on; the end has to wait.
+    const bool early = at < least && eos >= 0;
+    int next = -1;
+    float more = 0.f;
+    if (words) {
+        const size_t i = (size_t)row * words + said[row];
+        next = max((int)wanted[i], 0);
+        more = extra[i];
+    }
+    auto base = [&](int id) {
+        return early && id == eos ? -INFINITY : logits[id] + (id == next ? more : 0.f);
+    };
+    if (me == 0 && early) scores[eos] = -INFINITY;
+    if (me == 0 && words) scores[next] = base(next);
+    __syncthreads();
+    if (penalty != 1.f)
+        for (int i = me; i < room; i += CHOOSERS) {
+            const int id = (int)history[i];
+            const float score = base(id);
+            scores[id] = score < 0.f ? score * penalty : score / penalty;
+        }
+    __syncthreads();
+    for (int i = me; i < singles; i += CHOOSERS) scores[single[i]] = -INFINITY;
+    auto complete = [&](int i) {
+        for (int k = 0; k < window; k++) {
+            const long long head = heads[(size_t)i * window + k];
+            if (head != -2 && head != recent[k]) return false;
+        }
+        return true;
+    };
+    for (int i = me; i < sequences; i += CHOOSERS)
+        if (complete(i)) scores[lasts[i]] = -INFINITY;
+    __syncthreads();
+
+    // Where a score changed, so may have the highest of its sixteen.
+    auto again = [&](int id) {
+        const int tile = id / TILE;
+        float highest = -INFINITY;
+        for (int k = tile * TILE; k < min((tile + 1) * TILE, VOCAB); k++)
+            highest = fmaxf(highest, scores[k]);
+        maxima[tile] = highest;
+    };
+    for (int i = me; i < 2 + room + singles + sequences; i += CHOOSERS) {
+        const int other = i - 2 - room;
+        int id = -1;
+        if (i == 0) id = early ? eos : -1;
+        else if (i == 1) id = next;
+        else if (other < 0) id = penalty != 1.f ? (int)history[i - 2] : -1;
+        else if (other < singles) id = (int)single[other];
+        else if (complete(other - singles)) id = (int)lasts[other - singles];
+        if (id >= 0) again(id);
+    }
+    __syncthreads();
+
+    float own[EACH], highest = -INFINITY;
+#pragma unroll
+    for (int i = 0; i < EACH; i++) {
+        own[i] = me + i * CHOOSERS < TILES ? maxima[me + i * CHOOSERS] : -INFINITY;
+        highest = fmaxf(highest, own[i]);
+    }
+    const unsigned key = sorted(ordered(highest), (unsigned*)keys);
+    if (me == top_k - 1) bound = key;
+    __syncthreads();
+    int candidates;
+    for (;;) {
+        const unsigned before = bound;
+        const float lowest = unordered(before);
+        unsigned hits = 0;
+#pragma unroll
+        for (int i = 0; i < EACH; i++)
+            if (own[i] >= lowest && own[i] > -INFINITY) hits |= 1u << i;
+        for (; hits; hits &= hits - 1) {
+            const int tile = me + (__ffs(hits) - 1) * CHOOSERS;
+#pragma unroll 1
+            for (int k = tile * TILE; k < min((tile + 1) * TILE, VOCAB); k++)
+                if (scores[k] >= lowest && scores[k] > -INFINITY) {
+                    const int slot = atomicAdd(&found, 1);
+                    if (slot < CHOOSERS)
+                        keys[slot] = (unsigned long long)ordered(scores[k]) << 32 | ~(unsigned)k;
+                }
+        }
+        __syncthreads();
+        const int all = found;
+        candidates = min(all, CHOOSERS);
+        // Of equal scores the lower id comes first.
+        const unsigned long long entry = sorted(me < candidates ? keys[me] : 0ull, keys);
+        __syncthreads();
+        keys[me] = entry;
+        if (me == 0) found = 0;
+        __syncthreads();
+        // Should there be no room for all, the k-th highest of those that found it is a higher
+        // bound, unless they are alike.
+        const unsigned higher = (unsigned)(keys[top_k - 1] >> 32);
+        if (all <= CHOOSERS || higher == before) break;
+        if (me == 0) bound = higher;
+        __syncthreads();
+    }
+    if (me) return;
+
+    const int few = min(top_k, candidates);
+    int chosen = 0;
+    if (temperature > 0.f) {
+        // The CDF over the tokens that are left, inverted; the nucleus ends where it reaches top_p.
+        const float best = unordered((unsigned)(keys[0] >> 32));
+        float mass = 0.f;
+        for (int i = 0; i < few; i++) {
+            mass += expf((unordered((unsigned)(keys[i] >> 32)) - best) / temperature);
+            cdf[i] = mass;
+        }
+        int last = 0;
+        while (last < few - 1 && cdf[last] < top_p * mass) last++;
+        const float target = chance[(size_t)row * steps + at] * cdf[last];
+        while (chosen < last && cdf[chosen] < target) chosen++;
+    }
+    const int id = few ? (int)~(unsigned)keys[chosen] : 0;
+    float total = 0.f;
+    for (int k = 0; k < CHOOSERS / 32; k++) total += sums[k];
+    ids[row] = id;
+    tokens[(size_t)row * steps + at] = live[row] ? id : -1;
+    logprobs[(size_t)row * steps + at] = logits[id] - most - logf(total);
+    live[row] = live[row] && id != eos;
+    history[place] = id;
+    if (words) {
+        const long long so_far = said[row];
+        for (int k = 0; k < RECALLED; k++)
+            if (wanted[(size_t)row * words + so_far + k] == id) {
+                said[row] = so_far + k + 1;
+                break;
+            }
+    }
+    for (int k = 0; k + 1 < window; k++) recent[k] = recent[k + 1];
+    if (window) recent[window - 1] = id;
 }

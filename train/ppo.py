@@ -89,6 +89,8 @@ class Run:
         self.model = load_trainable(args.base, device)
         if device.type == "cuda":
             self.model.network.decoder = GraphDecoder()
+            # It would be set up anew for each length that a batch has.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         prompts = short(self.model, prompts, args.max_prompt_tokens)
         self.stream = PromptStream(prompts, args.seed, args.rewrite_share, args.samples_per_prompt)
         torch.manual_seed(args.seed)  # of the value head's first weights

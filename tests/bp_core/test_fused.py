@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from bp_core import fused, nvrtc
-from bp_core.bloom import Bloom
-from bp_core.generate import generate
+from bp_core import fused, graph, nvrtc
+from bp_core.bloom import Bloom, KVCache
+from bp_core.generate import Start, generate
 from bp_core.graph import GraphDecoder
-from bp_core.sampling import SamplingParams
+from bp_core.sampling import Sampler, SamplingParams
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -30,30 +30,95 @@ def halved(bloom, dtype, **shape) -> tuple[Bloom, Bloom]:
     return network, Bloom.from_tensors(network.config, exact)
 
 
+def begun(network, prompts, params=None, steps=64) -> tuple[graph.StaticState, KVCache]:
+    """A decoding by our kernels whose prompts are read, and their cache."""
+    logits, cache = network.prefill(prompts, steps)
+    rows = len(prompts)
+    history = torch.zeros(rows, cache.length + steps, dtype=torch.long, device="cuda")
+    start = Start(logits, cache, history, history[:, :0], torch.rand(rows, steps, device="cuda"))
+    sampler = Sampler(params or SamplingParams(), (), "cuda")
+    kernels = fused.FusedStep(network, rows)
+    state = graph.StaticState(network, sampler, -1, cache.length + steps, start, kernels)
+    state.begin(start)
+    return state, cache
+
+
 @needs_cuda
 @pytest.mark.parametrize("rows", [1, 2, 8])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_are_the_networks(bloom, shape, dtype, rows):
     network, exact = halved(bloom, dtype, **shape)
-    assert fused.fits(network, rows)
     size = network.vocab_size
     prompts = [[(7 * row + i) % size for i in range(3 + 5 * row)] for row in range(rows)]
-    cache = network.prefill(prompts, 64)[1]
+    state, _ = begun(network, prompts)
     double = exact.prefill(prompts, 64)[1]
-    step = fused.FusedStep(network, rows)
-    pad = torch.zeros(rows, dtype=torch.long, device="cuda") if cache.pad is None else cache.pad
-    length = torch.full((1,), cache.length, device="cuda")
     for token in (5, 0, size - 1):
-        ids = torch.full((rows,), token, device="cuda")
-        logits = torch.full((rows, size), torch.nan, device="cuda")
-        step(ids, cache.data, length, pad, logits)
-        length += 1
-        want = exact.step(ids, double)
-        error = (logits - want).norm() / want.norm()
+        state.ids.fill_(token)
+        state.logits.fill_(torch.nan)
+        state.kernels.read(state)
+        want = exact.step(state.ids, double)
+        error = (state.logits - want).norm() / want.norm()
         assert error < (0.02 if dtype == torch.bfloat16 else 0.003)
-        total = step.parts.logsumexp(1)
-        assert torch.allclose(total, logits.logsumexp(1), atol=1e-4)
+        assert torch.equal(state.scores, state.logits)
+        total = state.kernels.parts.logsumexp(1)
+        assert torch.allclose(total, state.logits.logsumexp(1), atol=1e-4)
+        tiles = state.kernels.maxima.repeat_interleave(16, 1)[:, :size]
+        assert (tiles >= state.logits).all()
+    assert int(state.step) == 3
+    assert int(state.length) == double.length
+
+
+@needs_cuda
+@pytest.mark.parametrize(
+    ("options", "vocabulary"),
+    [
+        ({}, 97),
+        ({}, 5003),
+        ({"temperature": 0}, 97),
+        ({"temperature": 0, "repetition_penalty": 1.3}, 5003),
+        ({"top_k": 1}, 97),
+        ({"top_k": 64, "top_p": 1.0, "temperature": 2.0}, 70001),
+        ({"top_p": 0.5, "repetition_penalty": 1.0, "min_new_tokens": 20}, 97),
+        ({"recall": 4.0, "penalise_prompt": False}, 97),
+    ],
+)
+def test_tokens_are_the_samplers(bloom, monkeypatch, options, vocabulary):
+    network = bloom(4, 8, 2, vocabulary).to("cuda").half()
+    params = SamplingParams(**{"temperature": 1.3, "max_new_tokens": 40} | options)
+
+    def written():
+        network.decoder = GraphDecoder()
+        return generate(
+            network, [[5, 6, 7, 8, 9], [10, 11]], eos=3, n=3, seed=5, params=params,
+            blocked=[(1,), (2, 4), (4, 4, 9), (12, 13, 14)], wanted=[[[20, 21], [22]], [[30]]],
+        )  # fmt: skip
+
+    ours = written()
+    monkeypatch.setattr(graph, "can_choose", lambda *args: False)
+    for several, others in zip(ours, written(), strict=True):
+        for one, other in zip(several, others, strict=True):
+            assert one.tokens == other.tokens
+            assert one.finished == other.finished
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+
+
+@needs_cuda
+def test_more_high_scores_than_there_is_room_for(bloom):
+    network = bloom(4, 8, 2, 2**16).to("cuda").half()
+    params = SamplingParams(temperature=10, repetition_penalty=1, top_p=1.0)
+    state, _ = begun(network, [[5, 6], [7]], params)
+    at = torch.arange(2**16, device="cuda")
+    # The shares of fifty threads, each of 64 scores, are all higher than the rest.
+    high = torch.where(at // 16 % 1024 < 50, 100.0, 0.0) + at / 2**16
+    for scores, top in ((high, high.topk(50).indices), (torch.ones_like(high), at)):
+        for chance in (0.0, 0.3, 0.999):
+            state.logits.copy_(scores)
+            state.scores.copy_(scores)
+            state.kernels.begin(state.logits)
+            state.chance.fill_(chance)
+            state.kernels.choose(state)
+            assert torch.isin(state.ids, top).all()
 
 
 @needs_cuda
@@ -75,20 +140,16 @@ def test_greedy_text_is_as_likely_as_any(bloom, n):
 def test_many_tokens_of_attention(bloom):
     network, exact = halved(bloom, torch.float16, **SHAPES[1])
     prompt = [i * i % 203 for i in range(700)]
-    cache = network.prefill([prompt], 64)[1]
+    state, _ = begun(network, [prompt])
     double = exact.prefill([prompt], 64)[1]
-    ids = torch.tensor([9], device="cuda")
-    logits = torch.zeros(1, 203, device="cuda")
-    pad = torch.zeros(1, dtype=torch.long, device="cuda")
-    length = torch.full((1,), 700, device="cuda")
-    fused.FusedStep(network, 1)(ids, cache.data, length, pad, logits)
-    want = exact.step(ids, double)
-    assert (logits - want).norm() / want.norm() < 0.003
+    state.kernels.read(state)
+    want = exact.step(state.ids, double)
+    assert (state.logits - want).norm() / want.norm() < 0.003
 
 
 @needs_cuda
 def test_what_does_not_fit(bloom):
-    network = bloom().to("cuda")
+    network = bloom(**SHAPES[0]).to("cuda")
     assert not fused.fits(network, 1)  # float32
     assert not fused.fits(network.half(), 9)
     assert fused.fits(network, 8)
@@ -99,7 +160,7 @@ def test_what_does_not_fit(bloom):
 
 @needs_cuda
 def test_an_error_of_the_compiler_is_told():
-    with pytest.raises(nvrtc.KernelError, match="kernels.cu"):
+    with pytest.raises(nvrtc.KernelError, match="NVRTC: kernels"):
         nvrtc.Kernels("this is no C++", {}, torch.device("cuda"))
 
 
@@ -109,7 +170,7 @@ def test_without_a_compiler_decoding_goes_on(bloom, monkeypatch, caplog):
         raise nvrtc.KernelError("libnvrtc.so.13 is not to be found")
 
     monkeypatch.setattr(fused, "Kernels", missing)
-    network = bloom().to("cuda").half()
+    network = bloom(**SHAPES[0]).to("cuda").half()
     network.decoder = GraphDecoder()
     assert len(generate(network, [[1, 2]], eos=-1, n=1)[0][0].tokens) == 64
     assert "not to be found" in caplog.text
