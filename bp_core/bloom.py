@@ -340,6 +340,13 @@ class Bloom(nn.Module):
         """Logits of whole sequences: (n, T) ids to (n, T, vocab_size)."""
         return self.logits(self.hidden(ids, mask))
 
+    def cache(self, rows: int, room: int, pad: Tensor | None = None) -> KVCache:
+        """An empty cache, its memory as it was found."""
+        c = self.config
+        shape = (c.n_layer, rows, c.n_head, 2, room, c.head_dim)
+        data = torch.empty(shape, dtype=self.dtype, device=self.device)
+        return KVCache(data, self._slopes(), pad)
+
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, KVCache]:
         """Read prompts of any lengths; the logits (n, vocab_size) after each, and their cache.
 
@@ -352,10 +359,7 @@ class Bloom(nn.Module):
         ids = [[0] * pad + list(prompt) for pad, prompt in zip(pads, prompts, strict=True)]
         ids = torch.tensor(ids, dtype=torch.long, device=self.device)
         pad = torch.tensor(pads, device=self.device) if any(pads) else None
-        c = self.config
-        shape = (c.n_layer, len(prompts), c.n_head, 2, length + room, c.head_dim)
-        data = torch.empty(shape, dtype=self.dtype, device=self.device)
-        cache = KVCache(data, self._slopes(), pad)
+        cache = self.cache(len(prompts), length + room, pad)
         if isinstance(self.head, TrimmedHead):
             cache.own = self.head.own_tokens(prompts)
         kv = cache.grow(length)

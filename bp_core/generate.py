@@ -37,7 +37,8 @@ class Network(Protocol):
 
     device: torch.device
     vocab_size: int
-    decoder: Callable[..., tuple[Tensor, Tensor]] | None  # called instead of `decode`
+    # Called instead of `decode`; may have a `prefill(network, prompts, room)` of its own.
+    decoder: Callable[..., tuple[Tensor, Tensor]] | None
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, Cache]:
         """Logits (n, vocab_size) after each prompt, and a cache with room for more tokens."""
@@ -133,7 +134,10 @@ def generate(
 
     device, steps = network.device, params.max_new_tokens
     owner = [index for index, wanted in enumerate(draws) for _ in wanted]
-    logits, cache = network.prefill(prompts, steps)
+    if hasattr(network.decoder, "prefill"):
+        logits, cache = network.decoder.prefill(network, prompts, steps)
+    else:
+        logits, cache = network.prefill(prompts, steps)
     parents = torch.tensor(owner, device=device)
     logits, cache = logits[parents], cache.select(parents)
 

@@ -8,18 +8,22 @@ fixed addresses in fixed shapes, and a step neither asks the host nor tells it a
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .bloom import MASKED, Bloom, alibi_slopes
+from .bloom import MASKED, Bloom, KVCache, alibi_slopes
 from .fused import FusedStep, can_choose, fits
 from .generate import OnToken, Start
 from .nvrtc import KernelError
 from .sampling import Sampler, SamplingParams
 
-# Rooms are rounded up to a multiple of this many tokens, so that prompts share captures.
-_BUCKET = 64
+# Rooms are rounded up to a multiple of so many tokens, so that prompts share captures.
+_BUCKET, _PROMPT_BUCKET = 64, 16
+# Of prompts beyond, launching takes no longer than running.
+_LONGEST_PROMPT = 256
 _POLL_EVERY = 8
 _KEPT = 4
 
@@ -137,15 +141,32 @@ class StaticState:
         return bias[:, :, None].to(self.data.dtype)
 
 
-def _own_kernels(network: Bloom, rows: int) -> FusedStep | None:
-    """Our own kernels, where they run."""
-    if not fits(network, rows):
-        return None
-    try:
-        return FusedStep(network, rows)
-    except KernelError as error:
-        log.warning("%s: decoding by PyTorch's kernels", error)
-        return None
+class StaticPrompt:
+    """One prompt of up to `room` tokens, padded on the left, with the cache that it fills."""
+
+    def __init__(self, network: Bloom, room: int) -> None:
+        c, device = network.config, network.device
+        self.network, self.room = network, room
+        self.data = torch.zeros(
+            c.n_layer, 1, c.n_head, 2, room, c.head_dim, dtype=network.dtype, device=device
+        )
+        self.bias = network.bias(room)
+        self.at = torch.arange(room, device=device)
+        self.ids = torch.zeros(1, room, dtype=torch.long, device=device)
+        self.pad = torch.zeros(1, dtype=torch.long, device=device)
+        self.logits = torch.zeros(1, c.vocab_size, dtype=network.dtype, device=device)
+
+    def begin(self, prompt: Sequence[int]) -> None:
+        """Take over a prompt's tokens."""
+        pad = self.room - len(prompt)
+        self.ids.copy_(torch.tensor([[0] * pad + list(prompt)]))
+        self.pad.fill_(pad)
+
+    def advance(self) -> None:
+        """Read it: `data` and `logits` follow."""
+        bias = self.bias.masked_fill(self.at < self.pad, MASKED)
+        hidden = self.network.advance(self.ids, bias, self.data)
+        self.logits.copy_(self.network.logits(hidden))
 
 
 class GraphDecoder:
@@ -160,7 +181,9 @@ class GraphDecoder:
 
     def __init__(self, own_kernels: bool = True) -> None:
         self._use_own_kernels = own_kernels
-        self._states: dict[tuple, tuple[StaticState, torch.cuda.CUDAGraph | None]] = {}
+        self._captures = True
+        self._states: dict[Hashable, Captured] = {}
+        self._prompts: dict[Hashable, Captured] = {}
         self._weights: tuple[int, ...] = ()
 
     def __call__(
@@ -173,51 +196,116 @@ class GraphDecoder:
         on_token: OnToken | None,
     ) -> tuple[Tensor, Tensor]:
         """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities."""
-        weights = tuple(p.data_ptr() for p in network.parameters())
-        if weights != self._weights:
-            self._states.clear()
-            self._weights = weights
-        state, graph = self._prepared(network, start, params, blocked, eos)
+        self._look_at(network)
+        rows, steps = start.chance.shape
+        room = _up(start.cache.length + steps, _BUCKET)
+        words = start.recall and start.recall.room
+        key = (rows, room, words, params, blocked, eos)
+
+        def make() -> StaticState:
+            sampler = Sampler(params, blocked, network.device)
+            kernels = _own_kernels(network, rows) if self._use_own_kernels else None
+            return StaticState(network, sampler, eos, room, start, kernels)
+
+        state, advance = self._prepared(self._states, key, make, start)
         state.begin(start)
         for step in range(params.max_new_tokens):
-            state.advance() if graph is None else graph.replay()
+            advance()
             if on_token is not None:
                 on_token(step, state.tokens[:, step].clone())
             if (step + 1) % _POLL_EVERY == 0 and not state.live.any():
                 break
         return state.tokens, state.logprobs
 
+    def prefill(
+        self, network: Bloom, prompts: Sequence[Sequence[int]], room: int
+    ) -> tuple[Tensor, KVCache]:
+        """What `Bloom.prefill` does; a prompt by itself is read by a captured graph."""
+        length = len(prompts[0])
+        if len(prompts) > 1 or length > _LONGEST_PROMPT:
+            return network.prefill(prompts, room)
+        self._look_at(network)
+        size = _up(length, _PROMPT_BUCKET)
+        state, advance = self._prepared(
+            self._prompts, size, lambda: StaticPrompt(network, size), prompts[0]
+        )
+        state.begin(prompts[0])
+        advance()
+        cache = network.cache(1, length + room)
+        cache.grow(length).copy_(state.data.narrow(4, size - length, length))
+        return state.logits.clone(), cache
+
+    def release(self) -> None:
+        """Give back what captures hold of the GPU's memory; they are made anew when needed."""
+        self._states.clear()
+        self._prompts.clear()
+        self._weights = ()
+
+    def _look_at(self, network: Bloom) -> None:
+        weights = tuple(p.data_ptr() for p in network.parameters())
+        if weights != self._weights:
+            self.release()
+            self._weights = weights
+
     def _prepared(
-        self, network: Bloom, start: Start, params: SamplingParams, blocked: tuple, eos: int
-    ) -> tuple[StaticState, torch.cuda.CUDAGraph | None]:
-        rows, steps = start.chance.shape
-        room = -(-(start.cache.length + steps) // _BUCKET) * _BUCKET
-        words = start.recall and start.recall.room
-        key = (rows, room, words, params, blocked, eos, network.device)
-        if key not in self._states:
-            while len(self._states) >= _KEPT:
-                del self._states[next(iter(self._states))]
-            sampler = Sampler(params, blocked, network.device)
-            kernels = _own_kernels(network, rows) if self._use_own_kernels else None
-            state = StaticState(network, sampler, eos, room, start, kernels)
-            graph = _capture(state, start) if network.device.type == "cuda" else None
-            self._states[key] = state, graph
-        return self._states[key]
+        self,
+        kept: dict[Hashable, Captured],
+        key: Hashable,
+        make: Callable[[], StaticState | StaticPrompt],
+        start: Start | Sequence[int],
+    ) -> Captured:
+        """A state of this kind, and what advances it."""
+        if key not in kept:
+            while len(kept) >= _KEPT:
+                del kept[next(iter(kept))]
+            state = make()
+            advance = state.advance
+            if state.network.device.type == "cuda" and self._captures:
+                try:
+                    advance = _capture(state, start).replay
+                except RuntimeError as error:
+                    # Slower, but a host with more important things on the GPU may be the reason.
+                    log.warning("no CUDA graph (%s): decoding without", error)
+                    self._captures = False
+            kept[key] = Captured(state, advance)
+        return kept[key]
 
 
-def _capture(state: StaticState, start: Start) -> torch.cuda.CUDAGraph:
+class Captured(NamedTuple):
+    """A state, and what advances it: its own method or a graph of that."""
+
+    state: StaticState | StaticPrompt
+    advance: Callable[[], None]
+
+
+def _own_kernels(network: Bloom, rows: int) -> FusedStep | None:
+    """Our own kernels, where they run."""
+    if not fits(network, rows):
+        return None
+    try:
+        return FusedStep(network, rows)
+    except KernelError as error:
+        log.warning("%s: decoding by PyTorch's kernels", error)
+        return None
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _capture(
+    state: StaticState | StaticPrompt, start: Start | Sequence[int]
+) -> torch.cuda.CUDAGraph:
     """A graph of `state.advance`; leaves the state in disorder."""
     # Libraries allocate and choose kernels in their first calls, which a capture must not see.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
+    graph = torch.cuda.CUDAGraph()
     with torch.cuda.stream(side):
         state.begin(start)
         state.advance()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    # torch.cuda.graph would collect garbage and empty the allocator's cache, which are the host's.
-    # Its other threads, one that renders say, go on as they like.
-    with torch.cuda.stream(side):
+        # torch.cuda.graph would collect garbage and empty the allocator's cache, which are the
+        # host's. Its other threads, one that renders say, go on as they like.
         graph.capture_begin(capture_error_mode="thread_local")
         try:
             state.advance()

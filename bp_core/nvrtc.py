@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -49,7 +51,8 @@ class Kernels:
     """The kernels of one source on one device.
 
     Args:
-        source: CUDA C++; kernels are `extern "C"`.
+        source: CUDA C++; kernels begin with `extern "C" __global__` and stand behind everything
+            that they share.
         defines: macros by name.
         device: a CUDA device.
 
@@ -59,13 +62,17 @@ class Kernels:
 
     def __init__(self, source: str, defines: Mapping[str, object], device: torch.device) -> None:
         arch = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
-        binary = compiled(source, tuple(f"-D{k}={v}" for k, v in defines.items()), arch)
+        options = tuple(f"-D{name}={value}" for name, value in defines.items())
+        common, *kernels = re.split(r'(?m)^(?=extern "C" __global__)', source)
         self._driver, self._device = _driver(), device
-        self._module = ctypes.c_void_p()
         self._functions: dict[str, tuple[ctypes.c_void_p, int]] = {}
+        # Each by itself, because they can be compiled at the same time.
+        with ThreadPoolExecutor() as pool:
+            binaries = pool.map(lambda kernel: compiled(common + kernel, options, arch), kernels)
+            binaries = list(binaries)
         with torch.cuda.device(device):
             torch.cuda.current_stream().synchronize()  # makes sure that there is a context
-            self._check(self._driver.cuModuleLoadData(ctypes.byref(self._module), binary))
+            self._modules = [self._load(binary) for binary in binaries]
 
     def launch(
         self,
@@ -103,18 +110,25 @@ class Kernels:
         self._check(self._driver.cuLaunchKernelEx(ctypes.byref(config), function, pointers, None))
 
     def _function(self, name: str, shared: int) -> ctypes.c_void_p:
-        function, room = self._functions.get(name, (None, _PLAIN_SHARED))
-        if function is None:
+        if name not in self._functions:
             function = ctypes.c_void_p()
-            self._check(
-                self._driver.cuModuleGetFunction(
-                    ctypes.byref(function), self._module, name.encode()
-                )
+            codes = (
+                self._driver.cuModuleGetFunction(ctypes.byref(function), module, name.encode())
+                for module in self._modules
             )
+            if all(codes):  # stops at the first module that has it
+                raise KernelError(f"there is no kernel {name}")
+            self._functions[name] = function, _PLAIN_SHARED
+        function, room = self._functions[name]
         if shared > room:
             self._check(self._driver.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared))
-        self._functions[name] = function, max(room, shared)
+            self._functions[name] = function, shared
         return function
+
+    def _load(self, binary: bytes) -> ctypes.c_void_p:
+        module = ctypes.c_void_p()
+        self._check(self._driver.cuModuleLoadData(ctypes.byref(module), binary))
+        return module
 
     def _check(self, code: int) -> None:
         if code:

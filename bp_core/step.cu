@@ -260,6 +260,22 @@ __device__ __forceinline__ void linear(const half_t* w, int features, int rows, 
     }
 }
 
+// Numbers in an order of whole numbers.
+__device__ __forceinline__ unsigned ordered(float value) {
+    const unsigned bits = __float_as_uint(value);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+__device__ __forceinline__ float unordered(unsigned key) {
+    return __uint_as_float(key & 0x80000000u ? key & 0x7fffffffu : ~key);
+}
+
+__device__ __forceinline__ void read_tile(const float* scores, int tile, float (&out)[TILE]) {
+#pragma unroll
+    for (int k = 0; k < TILE; k++)
+        out[k] = tile * TILE + k < VOCAB ? scores[tile * TILE + k] : -INFINITY;
+}
+
 extern __shared__ uint4 shared[];
 
 // Word embeddings and their norm: x (rows, HIDDEN).
@@ -533,39 +549,6 @@ predict(const float* x, const half_t* norm_weight, const half_t* norm_bias, cons
     }
 }
 
-// Numbers in an order of whole numbers.
-__device__ __forceinline__ unsigned ordered(float value) {
-    const unsigned bits = __float_as_uint(value);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-__device__ __forceinline__ float unordered(unsigned key) {
-    return __uint_as_float(key & 0x80000000u ? key & 0x7fffffffu : ~key);
-}
-
-// Sorts one key a thread of the whole block, the highest first (bitonic; `keys` has CHOOSERS).
-template <class Key>
-__device__ __forceinline__ Key sorted(Key key, Key* keys) {
-    const int i = threadIdx.x;
-#pragma unroll 1
-    for (int size = 2; size <= CHOOSERS; size <<= 1)
-#pragma unroll 1
-        for (int gap = size >> 1; gap; gap >>= 1) {
-            Key other;
-            if (gap >= 32) {
-                __syncthreads();
-                keys[i] = key;
-                __syncthreads();
-                other = keys[i ^ gap];
-            } else {
-                other = __shfl_xor_sync(~0u, key, gap);
-            }
-            const bool keep_higher = ((i & gap) == 0) == ((i & size) == 0);
-            key = keep_higher == (key > other) ? key : other;
-        }
-    return key;
-}
-
 // The next token of each row, a block each, as `sampling.Sampler` and `recall.Recall` choose it,
 // and all that is to be noted of it. The likeliest tokens are found through the maxima of `predict`:
 // of the numbers that hold for a thread's share each, the k-th highest is no higher than the k-th
@@ -578,10 +561,9 @@ choose(const float* logits, float* scores, float* maxima, const float* parts, in
        const long long* length, const long long* step, int steps, int least, int eos, bool* live,
        long long* ids, long long* tokens, float* logprobs, const float* settings, int top_k) {
     constexpr int EACH = (TILES + CHOOSERS - 1) / CHOOSERS;
-    __shared__ unsigned long long keys[CHOOSERS];
-    __shared__ unsigned bound;
+    __shared__ unsigned long long keys[CHOOSERS], best[CHOOSERS];
     __shared__ int found;
-    __shared__ float largest[CHOOSERS / 32], sums[CHOOSERS / 32], cdf[CHOOSERS];
+    __shared__ float largest[CHOOSERS / 32], sums[CHOOSERS / 32];
     const int row = blockIdx.x, me = threadIdx.x, warp = me >> 5, lane = me & 31;
     let_next_begin();
     wait_for_last();
@@ -600,7 +582,7 @@ choose(const float* logits, float* scores, float* maxima, const float* parts, in
     most = warp_max(most);
     if (lane == 0) largest[warp] = most;
     __syncthreads();
-    for (int k = 0; k < CHOOSERS / 32; k++) most = fmaxf(most, largest[k]);
+    most = warp_max(largest[lane]);
     for (int i = me; i < count; i += CHOOSERS) sum += expf(parts[(size_t)row * count + i] - most);
     sum = warp_sum(sum);
     if (lane == 0) sums[warp] = sum;
@@ -641,11 +623,12 @@ choose(const float* logits, float* scores, float* maxima, const float* parts, in
 
     // Where a score changed, so may have the highest of its sixteen.
     auto again = [&](int id) {
-        const int tile = id / TILE;
+        float sixteen[TILE];
+        read_tile(scores, id / TILE, sixteen);
         float highest = -INFINITY;
-        for (int k = tile * TILE; k < min((tile + 1) * TILE, VOCAB); k++)
-            highest = fmaxf(highest, scores[k]);
-        maxima[tile] = highest;
+#pragma unroll
+        for (int k = 0; k < TILE; k++) highest = fmaxf(highest, sixteen[k]);
+        maxima[id / TILE] = highest;
     };
     for (int i = me; i < 2 + room + singles + sequences; i += CHOOSERS) {
         const int other = i - 2 - room;
@@ -665,63 +648,88 @@ choose(const float* logits, float* scores, float* maxima, const float* parts, in
         own[i] = me + i * CHOOSERS < TILES ? maxima[me + i * CHOOSERS] : -INFINITY;
         highest = fmaxf(highest, own[i]);
     }
-    const unsigned key = sorted(ordered(highest), (unsigned*)keys);
-    if (me == top_k - 1) bound = key;
-    __syncthreads();
+    // The highest bound that top_k threads reach, or nearly so, bit by bit.
+    const unsigned key = ordered(highest);
+    unsigned bound = 0;
+    for (unsigned bit = 1u << 31; bit; bit >>= 1) {
+        const int reaching = __syncthreads_count(key >= (bound | bit));
+        if (reaching >= top_k) bound |= bit;
+        if (reaching == top_k) break;
+    }
     int candidates;
     for (;;) {
-        const unsigned before = bound;
-        const float lowest = unordered(before);
+        const float lowest = fmaxf(unordered(bound), -3e38f);
         unsigned hits = 0;
 #pragma unroll
         for (int i = 0; i < EACH; i++)
-            if (own[i] >= lowest && own[i] > -INFINITY) hits |= 1u << i;
+            if (own[i] >= lowest) hits |= 1u << i;
         for (; hits; hits &= hits - 1) {
             const int tile = me + (__ffs(hits) - 1) * CHOOSERS;
-#pragma unroll 1
-            for (int k = tile * TILE; k < min((tile + 1) * TILE, VOCAB); k++)
-                if (scores[k] >= lowest && scores[k] > -INFINITY) {
+            float sixteen[TILE];
+            read_tile(scores, tile, sixteen);
+#pragma unroll
+            for (int k = 0; k < TILE; k++)
+                if (sixteen[k] >= lowest) {
                     const int slot = atomicAdd(&found, 1);
                     if (slot < CHOOSERS)
-                        keys[slot] = (unsigned long long)ordered(scores[k]) << 32 | ~(unsigned)k;
+                        keys[slot] = (unsigned long long)ordered(sixteen[k]) << 32
+                            | ~(unsigned)(tile * TILE + k);
                 }
         }
         __syncthreads();
         const int all = found;
         candidates = min(all, CHOOSERS);
-        // Of equal scores the lower id comes first.
-        const unsigned long long entry = sorted(me < candidates ? keys[me] : 0ull, keys);
-        __syncthreads();
-        keys[me] = entry;
-        if (me == 0) found = 0;
+        // A candidate's place is the number of those in front of it; of equal scores the lower id
+        // comes first.
+        if (me < candidates) {
+            const unsigned long long entry = keys[me];
+            int before = 0;
+            for (int k = 0; k < candidates; k++) before += keys[k] > entry;
+            best[before] = entry;
+        }
         __syncthreads();
         // Should there be no room for all, the k-th highest of those that found it is a higher
         // bound, unless they are alike.
-        const unsigned higher = (unsigned)(keys[top_k - 1] >> 32);
-        if (all <= CHOOSERS || higher == before) break;
-        if (me == 0) bound = higher;
+        const unsigned higher = candidates < top_k ? bound : (unsigned)(best[top_k - 1] >> 32);
+        if (all <= CHOOSERS || higher <= bound) break;
+        bound = higher;
+        if (me == 0) found = 0;
         __syncthreads();
     }
-    if (me) return;
+    if (warp) return;
 
     const int few = min(top_k, candidates);
     int chosen = 0;
-    if (temperature > 0.f) {
-        // The CDF over the tokens that are left, inverted; the nucleus ends where it reaches top_p.
-        const float best = unordered((unsigned)(keys[0] >> 32));
-        float mass = 0.f;
-        for (int i = 0; i < few; i++) {
-            mass += expf((unordered((unsigned)(keys[i] >> 32)) - best) / temperature);
-            cdf[i] = mass;
+    if (temperature > 0.f && few) {
+        // The CDF over the tokens that are left, two a lane, inverted; the nucleus ends where it
+        // reaches top_p.
+        const float peak = unordered((unsigned)(best[0] >> 32));
+        auto weight = [&](int i) {
+            return i < few ? expf((unordered((unsigned)(best[i] >> 32)) - peak) / temperature) : 0.f;
+        };
+        const float first = weight(2 * lane), second = weight(2 * lane + 1);
+        float mass = first + second;
+        for (int gap = 1; gap < 32; gap <<= 1) {
+            const float lower = __shfl_up_sync(~0u, mass, gap);
+            if (lane >= gap) mass += lower;
         }
-        int last = 0;
-        while (last < few - 1 && cdf[last] < top_p * mass) last++;
-        const float target = chance[(size_t)row * steps + at] * cdf[last];
-        while (chosen < last && cdf[chosen] < target) chosen++;
+        const float limit = top_p * __shfl_sync(~0u, mass, 31);
+        // How many sums are under a limit: the number of the first that is not.
+        auto under = [&](float limit) {
+            return __popc(__ballot_sync(~0u, mass - second < limit))
+                + __popc(__ballot_sync(~0u, mass < limit));
+        };
+        auto sum_to = [&](int i) {
+            const float odd = __shfl_sync(~0u, mass, i / 2);
+            const float even = __shfl_sync(~0u, mass - second, i / 2);
+            return i & 1 ? odd : even;
+        };
+        const int last = min(under(limit), few - 1);
+        chosen = min(under(chance[(size_t)row * steps + at] * sum_to(last)), last);
     }
-    const int id = few ? (int)~(unsigned)keys[chosen] : 0;
-    float total = 0.f;
-    for (int k = 0; k < CHOOSERS / 32; k++) total += sums[k];
+    float total = warp_sum(sums[lane]);
+    if (lane) return;
+    const int id = few ? (int)~(unsigned)best[chosen] : 0;
     ids[row] = id;
     tokens[(size_t)row * steps + at] = live[row] ? id : -1;
     logprobs[(size_t)row * steps + at] = logits[id] - most - logf(total);

@@ -1,8 +1,11 @@
 """graph.py: the static step writes what the ordinary loop writes; on CUDA, captured as well."""
 
+import threading
+
 import pytest
 import torch
 
+from bp_core import graph
 from bp_core.errors import Cancelled
 from bp_core.generate import generate
 from bp_core.graph import GraphDecoder
@@ -98,5 +101,57 @@ def test_moved_weights_are_captured_anew(network):
 
 def test_states_do_not_pile_up(network):
     for n in range(1, 9):
-        texts(network, n=n)
+        texts(network, [[5] * 17 * n], n=n)
     assert len(network.decoder._states) <= 4
+    assert len(network.decoder._prompts) <= 4
+
+
+def test_prompts_of_any_length(network):
+    for length in (1, 2, 15, 16, 17, 33, 300):
+        prompt = [[5 + i % 7 for i in range(length)]]
+        assert texts(network, prompt) == plain_texts(network, prompt)
+
+
+def test_what_is_given_back_is_made_again(network):
+    before = texts(network, PROMPTS[:1])
+    network.decoder.release()
+    assert not network.decoder._states
+    assert texts(network, PROMPTS[:1]) == before
+
+
+def test_without_captures_decoding_goes_on(network, monkeypatch, caplog):
+    def fails(*args):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(graph, "_capture", fails)
+    assert texts(network) == plain_texts(network)
+    assert ("not permitted" in caplog.text) == (network.device.type == "cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_beside_a_thread_that_renders(bloom):
+    network = bloom(4, 8, vocab_size=97).to("cuda").half()
+    network.decoder = GraphDecoder()
+    stop, errors = threading.Event(), []
+
+    def render():
+        try:
+            with torch.cuda.stream(torch.cuda.Stream()):
+                while not stop.is_set():
+                    x = torch.randn(512, 512, device="cuda")
+                    assert float((x @ x).sum()) < 1e9
+        except Exception as error:
+            errors.append(error)
+
+    before = texts(network, n=2)
+    thread = threading.Thread(target=render)
+    thread.start()
+    try:
+        for n in (1, 2, 3, 5, 6, 7):
+            network.decoder.release()
+            assert len(texts(network, n=n)[0]) == n
+        assert texts(network, n=2) == before
+    finally:
+        stop.set()
+        thread.join()
+    assert not errors
