@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from bp_core import quant
+from bp_core import nvrtc, quant
 from bp_core.bloom import Bloom, BloomConfig
 from bp_core.generate import generate
 from bp_core.graph import GraphDecoder
@@ -78,7 +78,7 @@ def main() -> None:
         network = Bloom.from_tensors(config, weights.items())
         weight, _, variant = kind.partition("-")
         if weight == "graph":
-            network.decoder = GraphDecoder(own_kernels=variant != "torch")
+            network.decoder = GraphDecoder(alone=True, own_kernels=variant != "torch")
             name = f"ours {args.dtype}, {kind}"
             decoders[name] = our_decoder(network, params)
             sizes[name] = bytes_per_token(config, config.vocab_size, weight, args.dtype)
@@ -122,8 +122,9 @@ def main() -> None:
             print(f"| {n} | {name} | {seconds * 1e3:.2f} | {seconds / ours:.2f} × | {share} |")
     if args.device != "cpu" and not args.ours:
         network = Bloom.from_tensors(config, weights.items())
-        for name, decoder in (("plain", None), ("graph", GraphDecoder())):
+        for name, decoder in (("plain", None), ("graph", GraphDecoder(alone=True))):
             network.decoder = decoder
+            nvrtc.compiled.cache_clear()
             seconds, memory = first_call(our_decoder(network, params), prompt, args.n[0], args.new)
             print(f"first call, {name}: {seconds:.2f} s, {memory / 2**20:.0f} MiB beyond weights")
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from .bloom import MASKED, Bloom, KVCache, alibi_slopes
 from .fused import FusedStep, can_choose, fits
-from .generate import OnToken, Start
-from .nvrtc import KernelError
+from .generate import OnToken, Start, decode
+from .nvrtc import KernelError, Recording
 from .sampling import Sampler, SamplingParams
 
 # Rooms are rounded up to a multiple of so many tokens, so that prompts share captures.
@@ -49,7 +49,8 @@ class StaticState:
         rows, steps = start.chance.shape
         c, device, params = network.config, network.device, sampler.params
         self.network, self.sampler, self.eos, self.kernels = network, sampler, eos, kernels
-        self._chosen_by_torch = kernels is None or not can_choose(params, c.vocab_size)
+        # Whether a step is done by our own kernels, and nothing else.
+        self.all_ours = kernels is not None and can_choose(params, c.vocab_size)
         # Zeros, because a masked NaN would still be a NaN.
         self.data = torch.zeros(
             c.n_layer, rows, c.n_head, 2, room, c.head_dim, dtype=network.dtype, device=device
@@ -96,10 +97,10 @@ class StaticState:
 
     def advance(self) -> None:
         """Choose one token a row and read it."""
-        if self._chosen_by_torch:
-            self._choose()
-        else:
+        if self.all_ours:
             self.kernels.choose(self)
+        else:
+            self._choose()
         if self.kernels is None:
             self._read()
         else:
@@ -144,6 +145,8 @@ class StaticState:
 class StaticPrompt:
     """One prompt of up to `room` tokens, padded on the left, with the cache that it fills."""
 
+    all_ours = False
+
     def __init__(self, network: Bloom, room: int) -> None:
         c, device = network.config, network.device
         self.network, self.room = network, room
@@ -176,11 +179,14 @@ class GraphDecoder:
     weights have moved, all are dropped.
 
     Args:
-        own_kernels: use ours where they run (see `fused`), not PyTorch's.
+        alone: nothing else in this process draws random numbers on the GPU while something is
+            captured, which PyTorch would not allow. Then prompts, too, are captured, and steps
+            that our own kernels cannot do (see `fused`); otherwise these are done as ever.
+        own_kernels: use ours where they run.
     """
 
-    def __init__(self, own_kernels: bool = True) -> None:
-        self._use_own_kernels = own_kernels
+    def __init__(self, alone: bool = False, own_kernels: bool = True) -> None:
+        self._alone, self._use_own_kernels = alone, own_kernels
         self._captures = True
         self._states: dict[Hashable, Captured] = {}
         self._prompts: dict[Hashable, Captured] = {}
@@ -196,8 +202,10 @@ class GraphDecoder:
         on_token: OnToken | None,
     ) -> tuple[Tensor, Tensor]:
         """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities."""
-        self._look_at(network)
         rows, steps = start.chance.shape
+        if not self._alone and not self._all_ours(network, rows, params):
+            return decode(network, start, params, blocked, eos, on_token)
+        self._look_at(network)
         room = _up(start.cache.length + steps, _BUCKET)
         words = start.recall and start.recall.room
         key = (rows, room, words, params, blocked, eos)
@@ -222,7 +230,7 @@ class GraphDecoder:
     ) -> tuple[Tensor, KVCache]:
         """What `Bloom.prefill` does; a prompt by itself is read by a captured graph."""
         length = len(prompts[0])
-        if len(prompts) > 1 or length > _LONGEST_PROMPT:
+        if not self._alone or len(prompts) > 1 or length > _LONGEST_PROMPT:
             return network.prefill(prompts, room)
         self._look_at(network)
         size = _up(length, _PROMPT_BUCKET)
@@ -234,6 +242,14 @@ class GraphDecoder:
         cache = network.cache(1, length + room)
         cache.grow(length).copy_(state.data.narrow(4, size - length, length))
         return state.logits.clone(), cache
+
+    def _all_ours(self, network: Bloom, rows: int, params: SamplingParams) -> bool:
+        return (
+            self._use_own_kernels
+            and self._captures
+            and fits(network, rows)
+            and can_choose(params, network.vocab_size)
+        )
 
     def release(self) -> None:
         """Give back what captures hold of the GPU's memory; they are made anew when needed."""
@@ -264,7 +280,7 @@ class GraphDecoder:
                 try:
                     advance = _capture(state, start).replay
                 except RuntimeError as error:
-                    # Slower, but a host with more important things on the GPU may be the reason.
+                    # Slower, but something more important on the GPU may be the reason.
                     log.warning("no CUDA graph (%s): decoding without", error)
                     self._captures = False
             kept[key] = Captured(state, advance)
@@ -295,17 +311,21 @@ def _up(number: int, multiple: int) -> int:
 
 def _capture(
     state: StaticState | StaticPrompt, start: Start | Sequence[int]
-) -> torch.cuda.CUDAGraph:
+) -> torch.cuda.CUDAGraph | Recording:
     """A graph of `state.advance`; leaves the state in disorder."""
     # Libraries allocate and choose kernels in their first calls, which a capture must not see.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
-    graph = torch.cuda.CUDAGraph()
     with torch.cuda.stream(side):
         state.begin(start)
         state.advance()
+    torch.cuda.current_stream().wait_stream(side)
+    if state.all_ours:
+        return Recording(state.advance, state.network.device)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.stream(side):
         # torch.cuda.graph would collect garbage and empty the allocator's cache, which are the
-        # host's. Its other threads, one that renders say, go on as they like.
+        # host's.
         graph.capture_begin(capture_error_mode="thread_local")
         try:
             state.advance()

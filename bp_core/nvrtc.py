@@ -10,16 +10,17 @@ import ctypes
 import functools
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-# Attributes by their numbers in cuda.h.
+# Attributes and modes by their numbers in cuda.h.
 _MAX_DYNAMIC_SHARED = 8
 _PROGRAMMATIC_SERIALIZATION = 6
+_THREAD_LOCAL = 1
 # Shared memory that a kernel may have without being told.
 _PLAIN_SHARED = 48 * 1024
 
@@ -107,7 +108,10 @@ class Kernels:
             int(early),
         )
         function = self._function(name, shared)
-        self._check(self._driver.cuLaunchKernelEx(ctypes.byref(config), function, pointers, None))
+        _check(
+            self._driver,
+            self._driver.cuLaunchKernelEx(ctypes.byref(config), function, pointers, None),
+        )
 
     def _function(self, name: str, shared: int) -> ctypes.c_void_p:
         if name not in self._functions:
@@ -121,20 +125,66 @@ class Kernels:
             self._functions[name] = function, _PLAIN_SHARED
         function, room = self._functions[name]
         if shared > room:
-            self._check(self._driver.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared))
+            _check(
+                self._driver, self._driver.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared)
+            )
             self._functions[name] = function, shared
         return function
 
     def _load(self, binary: bytes) -> ctypes.c_void_p:
         module = ctypes.c_void_p()
-        self._check(self._driver.cuModuleLoadData(ctypes.byref(module), binary))
+        _check(self._driver, self._driver.cuModuleLoadData(ctypes.byref(module), binary))
         return module
 
-    def _check(self, code: int) -> None:
-        if code:
-            text = ctypes.c_char_p()
-            self._driver.cuGetErrorString(code, ctypes.byref(text))
-            raise KernelError(f"CUDA driver: {(text.value or b'unknown error').decode()}")
+
+class Recording:
+    """Launches of kernels, captured in a CUDA graph once and started together again and again.
+
+    torch.cuda.CUDAGraph does more: for operations that allocate memory or draw random numbers it
+    changes the allocator and the generators of the whole process, which may be a host's. Kernels
+    of our own do neither, and other threads notice nothing.
+
+    Args:
+        launch: starts kernels on torch's current stream, and each of them has run before.
+
+    Raises:
+        KernelError: the driver refuses.
+    """
+
+    def __init__(self, launch: Callable[[], None], device: torch.device) -> None:
+        self._driver, self._device = _driver(), device
+        self._graph, self._ready = ctypes.c_void_p(), ctypes.c_void_p()
+        stream = torch.cuda.Stream(device)
+        with torch.cuda.stream(stream):
+            handle = ctypes.c_void_p(stream.cuda_stream)
+            _check(self._driver, self._driver.cuStreamBeginCapture_v2(handle, _THREAD_LOCAL))
+            try:
+                launch()
+            finally:
+                code = self._driver.cuStreamEndCapture(handle, ctypes.byref(self._graph))
+            _check(self._driver, code)
+            code = self._driver.cuGraphInstantiateWithFlags(
+                ctypes.byref(self._ready), self._graph, ctypes.c_ulonglong(0)
+            )
+            _check(self._driver, code)
+
+    def replay(self) -> None:
+        """Start them on torch's current stream."""
+        stream = ctypes.c_void_p(torch.cuda.current_stream(self._device).cuda_stream)
+        _check(self._driver, self._driver.cuGraphLaunch(self._ready, stream))
+
+    def __del__(self) -> None:
+        if self._ready:
+            self._driver.cuGraphExecDestroy(self._ready)
+        if self._graph:
+            self._driver.cuGraphDestroy(self._graph)
+
+
+def _check(driver: ctypes.CDLL, code: int) -> None:
+    if code:
+        text = ctypes.c_char_p()
+        driver.cuGetErrorString(code, ctypes.byref(text))
+        raise KernelError(f"CUDA driver: {(text.value or b'unknown error').decode()}")
 
 
 @functools.cache

@@ -88,7 +88,7 @@ class Run:
         judge = TextReward.load(args.judge, device) if args.judge else None
         self.model = load_trainable(args.base, device)
         if device.type == "cuda":
-            self.model.network.decoder = GraphDecoder()
+            self.model.network.decoder = GraphDecoder(alone=True)
             # It would be set up anew for each length that a batch has.
             torch.backends.cuda.enable_cudnn_sdp(False)
         prompts = short(self.model, prompts, args.max_prompt_tokens)

@@ -161,7 +161,7 @@ def test_what_does_not_fit(bloom):
 @needs_cuda
 def test_an_error_of_the_compiler_is_told():
     with pytest.raises(nvrtc.KernelError, match="NVRTC: kernels"):
-        nvrtc.Kernels("this is no C++", {}, torch.device("cuda"))
+        nvrtc.Kernels('extern "C" __global__ void one() { two(); }', {}, torch.device("cuda"))
 
 
 @needs_cuda

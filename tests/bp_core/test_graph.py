@@ -24,7 +24,7 @@ DEVICES = [
 @pytest.fixture(params=DEVICES)
 def network(request, bloom):
     network = bloom(vocab_size=15).to(request.param)
-    network.decoder = GraphDecoder()
+    network.decoder = GraphDecoder(alone=True)
     return network
 
 
@@ -84,7 +84,7 @@ def test_callback_and_cancel(network):
 
 def test_two_networks_in_turn(network, bloom):
     other = bloom(vocab_size=15, seed=1).to(network.device)
-    other.decoder = GraphDecoder()
+    other.decoder = GraphDecoder(alone=True)
     for _ in range(2):
         assert texts(network) == plain_texts(network)
         assert texts(other) == plain_texts(other)
@@ -97,6 +97,13 @@ def test_moved_weights_are_captured_anew(network):
         parameter.data = parameter.data * 1.5
     assert texts(network) == plain_texts(network) != before
     assert len(kept) == len(list(network.parameters()))
+
+
+def test_beside_others_only_our_own_kernels_are_captured(network):
+    network.decoder = GraphDecoder()
+    assert texts(network) == plain_texts(network)
+    assert not network.decoder._states  # float32 is not for our kernels
+    assert not network.decoder._prompts
 
 
 def test_states_do_not_pile_up(network):
