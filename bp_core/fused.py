@@ -25,7 +25,6 @@ ROWS = 8
 _WARPS, _WIDE_WARPS, _TILE, _PADDED, _CHOOSERS = 8, 16, 16, 32, 1024
 # So many tokens can be told from the maxima of 16 each: more might not find room in a block.
 _MOST = _CHOOSERS // _TILE
-_FETCHING = ("choose", "project", "attend", "widen", "narrow")
 _HALVES = (torch.bfloat16, torch.float16)
 
 
@@ -91,8 +90,6 @@ class FusedStep:
         self._normed = rows * (c.hidden_size + _PADDED) * 2  # bytes
         properties = torch.cuda.get_device_properties(device)
         self._early = properties.major >= 9
-        # Of the second cache, with place left for what the present kernel reads.
-        self._near = getattr(properties, "L2_cache_size", 0) * 2 // 5
         tiles = _tiles(c.vocab_size)
         self._head_blocks = min(properties.multi_processor_count, -(-tiles // _WARPS))
         self.maxima = torch.zeros(rows, tiles, device=device)
@@ -121,7 +118,6 @@ class FusedStep:
             state.length, state.step, state.tokens.shape[1], params.min_new_tokens, state.eos,
             state.live, state.ids, state.tokens, state.logprobs, state.settings,
             params.top_k if params.temperature else 1,
-            *self._ahead("choose", self._network.h[0].self_attention.query_key_value.weight),
             warps=_CHOOSERS // 32,
         )  # fmt: skip
 
@@ -133,44 +129,34 @@ class FusedStep:
         x, q, seen, wide, normed = self._x, self._q, self._seen, self._wide, self._normed
         table, norm = network.word_embeddings.weight, network.word_embeddings_layernorm
         self._run("embed", (rows,), table, norm.weight, norm.bias, state.ids, x, rows)
-        blocks = list(network.h)
-        following = [b.self_attention.query_key_value.weight for b in blocks[1:]] + [table]
-        for block, kv, next_ in zip(blocks, data.unbind(0), following, strict=True):
+        for block, kv in zip(network.h, data.unbind(0), strict=True):
             attention, mlp = block.self_attention, block.mlp
-            dense, wide_, narrow = attention.dense, mlp.dense_h_to_4h, mlp.dense_4h_to_h
             norm, linear = block.input_layernorm, attention.query_key_value
             self._run(
                 "project", (_tiles(3 * size),), x, norm.weight, norm.bias, linear.weight,
-                linear.bias, q, kv, length, room, rows, *self._ahead("project", dense.weight),
-                shared=normed,
+                linear.bias, q, kv, length, room, rows, shared=normed,
             )  # fmt: skip
             self._run(
                 "attend", (c.n_head, rows), q, kv, length, state.pad, self._slopes, seen, room,
-                *self._ahead("attend", wide_.weight), shared=4 * room,
+                shared=4 * room,
             )  # fmt: skip
+            linear = attention.dense
+            self._run("add_attention", (_tiles(size),), seen, linear.weight, linear.bias, x, rows)
+            norm, linear = block.post_attention_layernorm, mlp.dense_h_to_4h
             self._run(
-                "add_attention", (_tiles(size),), seen, dense.weight, dense.bias, x, rows,
-                *self._ahead("add_attention", narrow.weight),
+                "widen", (_tiles(4 * size),), x, norm.weight, norm.bias, linear.weight,
+                linear.bias, wide, rows, shared=normed,
             )  # fmt: skip
-            norm = block.post_attention_layernorm
+            linear = mlp.dense_4h_to_h
             self._run(
-                "widen", (_tiles(4 * size),), x, norm.weight, norm.bias, wide_.weight,
-                wide_.bias, wide, rows, *self._ahead("widen", narrow.weight), shared=normed,
-            )  # fmt: skip
-            self._run(
-                "narrow", (_tiles(size),), wide, narrow.weight, narrow.bias, x, rows,
-                *self._ahead("narrow", next_), warps=_WIDE_WARPS,
+                "narrow", (_tiles(size),), wide, linear.weight, linear.bias, x, rows,
+                warps=_WIDE_WARPS,
             )  # fmt: skip
         norm = network.ln_f
         self._run(
             "predict", (self._head_blocks,), x, norm.weight, norm.bias, table, state.logits,
             state.scores, self.maxima, self.parts, length, state.step, rows, shared=normed,
         )  # fmt: skip
-
-    def _ahead(self, kernel: str, weight: Tensor) -> tuple[Tensor, int]:
-        """Weights that a kernel brings near for a later one, and how many lines of 128 bytes."""
-        size = min(weight.nbytes, self._near) if kernel in _FETCHING else 0
-        return weight, size // 128
 
     def _run(
         self, name: str, grid: tuple[int, ...], *args: Tensor | int, shared: int = 0,

@@ -26,6 +26,8 @@ _BUCKET, _PROMPT_BUCKET = 64, 16
 _LONGEST_PROMPT = 256
 _POLL_EVERY = 8
 _KEPT = 4
+# Relative error of logits; 0.2 to 1.5 % is what half precision itself errs by.
+_TOLERANCE = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -212,10 +214,16 @@ class GraphDecoder:
 
         def make() -> StaticState:
             sampler = Sampler(params, blocked, network.device)
-            kernels = _own_kernels(network, rows) if self._use_own_kernels else None
+            ours = self._use_own_kernels and fits(network, rows)
+            kernels = FusedStep(network, rows) if ours else None
             return StaticState(network, sampler, eos, room, start, kernels)
 
-        state, advance = self._prepared(self._states, key, make, start)
+        try:
+            state, advance = self._prepared(self._states, key, make, start)
+        except KernelError as error:
+            log.warning("%s: decoding by PyTorch's kernels", error)
+            self._use_own_kernels = False
+            return self(network, start, params, blocked, eos, on_token)
         state.begin(start)
         for step in range(params.max_new_tokens):
             advance()
@@ -279,6 +287,8 @@ class GraphDecoder:
             if state.network.device.type == "cuda" and self._captures:
                 try:
                     advance = _capture(state, start).replay
+                except KernelError:
+                    raise
                 except RuntimeError as error:
                     # Slower, but something more important on the GPU may be the reason.
                     log.warning("no CUDA graph (%s): decoding without", error)
@@ -294,15 +304,23 @@ class Captured(NamedTuple):
     advance: Callable[[], None]
 
 
-def _own_kernels(network: Bloom, rows: int) -> FusedStep | None:
-    """Our own kernels, where they run."""
-    if not fits(network, rows):
-        return None
-    try:
-        return FusedStep(network, rows)
-    except KernelError as error:
-        log.warning("%s: decoding by PyTorch's kernels", error)
-        return None
+def _check(state: StaticState, start: Start) -> None:
+    """Makes sure that our own kernels say what PyTorch's do, on whatever GPU this is.
+
+    Raises:
+        KernelError: they do not.
+    """
+    state.begin(start)
+    state.kernels.choose(state)
+    ours = state.ids.clone()
+    state.kernels.read(state)
+    rows = torch.arange(len(ours), device=ours.device)
+    want = state.network.step(ours, start.cache.select(rows)).float()
+    error = (state.logits - want).norm() / want.norm()
+    state.begin(start)
+    state._choose()
+    if not (error < _TOLERANCE and torch.equal(ours, state.ids)):
+        raise KernelError(f"our kernels err by {float(error):.1%} on this GPU")
 
 
 def _up(number: int, multiple: int) -> int:
@@ -321,6 +339,7 @@ def _capture(
         state.advance()
     torch.cuda.current_stream().wait_stream(side)
     if state.all_ours:
+        _check(state, start)
         return Recording(state.advance, state.network.device)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.stream(side):

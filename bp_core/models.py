@@ -117,7 +117,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     *,
     trim: bool = False,
-    graph: bool = False,
+    graph: bool = True,
 ) -> Model:
     """Load a rewriter; never downloads.
 
@@ -129,7 +129,8 @@ def load(
             or float16. "int8" packs 8-bit weights for the CPU.
         trim: let a packed network write only Latin letters, digits, signs and the prompt's own
             tokens, which is faster where the vocabulary is large.
-        graph: capture the decode step of a BLOOM network on a CUDA GPU (see `graph`).
+        graph: a BLOOM network loaded on a CUDA GPU decodes by kernels of our own, captured in a
+            graph (see `graph`); otherwise by PyTorch's, one at a time.
 
     Raises:
         ModelError: nothing there, or a file of it is missing, truncated or foreign.

@@ -178,15 +178,6 @@ __device__ __forceinline__ void normalise(const float* x, const half_t* weight, 
     __syncthreads();
 }
 
-// Brings the weights of a kernel to come into the second cache, while this one has no more to ask
-// of memory than to wait for it.
-__device__ __forceinline__ void fetch(const char* weights, int lines) {
-    const int threads = gridDim.x * gridDim.y * blockDim.x;
-    int i = (blockIdx.y * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x;
-    for (; i < lines; i += threads)
-        asm volatile("prefetch.global.L2 [%0];" ::"l"(weights + 128ll * i));
-}
-
 // What a thread has loaded of its two features' weights: LOADS blocks of 32 inputs, of which
 // `workers` warps take two in turn, for those share a line of the cache.
 template <int K, int LOADS>
@@ -236,13 +227,12 @@ struct Weights {
 // the inputs. `prepare` says where the rows of inputs are, `stride` apart.
 template <int K, int NWARPS, int LOADS, class Prepare, class Write>
 __device__ __forceinline__ void linear(const half_t* w, int features, int rows, int stride,
-                                       const char* ahead, int lines, Prepare prepare, Write write) {
+                                       Prepare prepare, Write write) {
     __shared__ float parts[NWARPS][TILE][ROWS + 1];
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     const int feature = blockIdx.x * TILE;
     Weights<K, LOADS> now;
     now.load(w, feature, features, 0, warp, NWARPS);
-    fetch(ahead, lines);
     let_next_begin();
     wait_for_last();
     const half_t* x = prepare();
@@ -324,12 +314,11 @@ embed(const half_t* table, const half_t* weight, const half_t* bias, const long 
 // (rows, HEADS, 2, room, DIM).
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
 project(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* w,
-        const half_t* bias, half_t* q, half_t* kv, const long long* length, int room, int rows,
-        const char* ahead, int lines) {
+        const half_t* bias, half_t* q, half_t* kv, const long long* length, int room, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
     fetch_norm(norm_weight, norm_bias);
-    linear<HIDDEN, WARPS, AHEAD>(w, 3 * HIDDEN, rows, stride, ahead, lines,
+    linear<HIDDEN, WARPS, AHEAD>(w, 3 * HIDDEN, rows, stride,
         [&]() -> const half_t* {
             normalise(x, norm_weight, norm_bias, rows, normed, stride);
             return normed;
@@ -349,7 +338,7 @@ project(const float* x, const half_t* norm_weight, const half_t* norm_bias, cons
 // and row, `room` floats of shared memory. What older tokens left is asked for before the wait.
 extern "C" __global__ void __launch_bounds__(THREADS)
 attend(const half_t* q, const half_t* kv, const long long* length, const long long* pad,
-       const float* slopes, half_t* out, int room, const char* ahead, int lines) {
+       const float* slopes, half_t* out, int room) {
     constexpr int PAIRS = (DIM / 2 + 31) / 32, EARLY = 8;
     float* chances = (float*)shared;
     __shared__ float query[DIM], extremes[WARPS], totals[WARPS], parts[WARPS][DIM];
@@ -378,7 +367,6 @@ attend(const half_t* q, const half_t* kv, const long long* length, const long lo
 #pragma unroll
     for (int i = 0; i < EARLY; i++)
         if (from + warp + WARPS * i < now) read_value(from + warp + WARPS * i, value[i]);
-    fetch(ahead, lines);
     let_next_begin();
     wait_for_last();
 
@@ -455,9 +443,8 @@ attend(const half_t* q, const half_t* kv, const long long* length, const long lo
 
 // x += w in + bias, for attention's output.
 extern "C" __global__ void __launch_bounds__(THREADS)
-add_attention(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows,
-              const char* ahead, int lines) {
-    linear<HIDDEN, WARPS, AHEAD>(w, HIDDEN, rows, HIDDEN, ahead, lines, [&]() { return in; },
+add_attention(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows) {
+    linear<HIDDEN, WARPS, AHEAD>(w, HIDDEN, rows, HIDDEN, [&]() { return in; },
         [&](int row, int feature, float sum) {
             x[row * HIDDEN + feature] += sum + up(bias[feature]);
         });
@@ -466,11 +453,11 @@ add_attention(const half_t* in, const half_t* w, const half_t* bias, float* x, i
 // Norm, the wide layer and GELU (its tanh form): out (rows, 4 HIDDEN).
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
 widen(const float* x, const half_t* norm_weight, const half_t* norm_bias, const half_t* w,
-      const half_t* bias, half_t* out, int rows, const char* ahead, int lines) {
+      const half_t* bias, half_t* out, int rows) {
     half_t* normed = (half_t*)shared;
     const int stride = HIDDEN + PADDED;
     fetch_norm(norm_weight, norm_bias);
-    linear<HIDDEN, WARPS, AHEAD>(w, 4 * HIDDEN, rows, stride, ahead, lines,
+    linear<HIDDEN, WARPS, AHEAD>(w, 4 * HIDDEN, rows, stride,
         [&]() -> const half_t* {
             normalise(x, norm_weight, norm_bias, rows, normed, stride);
             return normed;
@@ -484,10 +471,8 @@ widen(const float* x, const half_t* norm_weight, const half_t* norm_bias, const 
 
 // x += w in + bias, for the wide layer's output.
 extern "C" __global__ void __launch_bounds__(32 * WIDE_WARPS)
-narrow(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows,
-       const char* ahead, int lines) {
-    linear<4 * HIDDEN, WIDE_WARPS, 2>(w, HIDDEN, rows, 4 * HIDDEN, ahead, lines,
-        [&]() { return in; },
+narrow(const half_t* in, const half_t* w, const half_t* bias, float* x, int rows) {
+    linear<4 * HIDDEN, WIDE_WARPS, 2>(w, HIDDEN, rows, 4 * HIDDEN, [&]() { return in; },
         [&](int row, int feature, float sum) {
             x[row * HIDDEN + feature] += sum + up(bias[feature]);
         });
@@ -574,14 +559,12 @@ choose(const float* logits, float* scores, float* maxima, const float* parts, in
        const long long* single, int singles, const long long* heads, const long long* lasts,
        int sequences, const long long* wanted, const float* extra, long long* said, int words,
        const long long* length, const long long* step, int steps, int least, int eos, bool* live,
-       long long* ids, long long* tokens, float* logprobs, const float* settings, int top_k,
-       const char* ahead, int lines) {
+       long long* ids, long long* tokens, float* logprobs, const float* settings, int top_k) {
     constexpr int EACH = (TILES + CHOOSERS - 1) / CHOOSERS;
     __shared__ unsigned long long keys[CHOOSERS], best[CHOOSERS];
     __shared__ int found;
     __shared__ float largest[CHOOSERS / 32], sums[CHOOSERS / 32];
     const int row = blockIdx.x, me = threadIdx.x, warp = me >> 5, lane = me & 31;
-    fetch(ahead, lines);
     let_next_begin();
     wait_for_last();
     const int at = (int)*step, place = (int)*length;

@@ -1,5 +1,9 @@
 """fused.py and nvrtc.py: our own kernels say what the network says; they run on a CUDA GPU only."""
 
+import re
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,6 +11,7 @@ from bp_core import fused, graph, nvrtc
 from bp_core.bloom import Bloom, KVCache
 from bp_core.generate import Start, generate
 from bp_core.graph import GraphDecoder
+from bp_core.recall import Recall
 from bp_core.sampling import Sampler, SamplingParams
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -88,7 +93,7 @@ def test_tokens_are_the_samplers(bloom, monkeypatch, options, vocabulary):
     params = SamplingParams(**{"temperature": 1.3, "max_new_tokens": 40} | options)
 
     def written():
-        network.decoder = GraphDecoder()
+        network.decoder = GraphDecoder(alone=True)
         return generate(
             network, [[5, 6, 7, 8, 9], [10, 11]], eos=3, n=3, seed=5, params=params,
             blocked=[(1,), (2, 4), (4, 4, 9), (12, 13, 14)], wanted=[[[20, 21], [22]], [[30]]],
@@ -174,6 +179,86 @@ def test_without_a_compiler_decoding_goes_on(bloom, monkeypatch, caplog):
     network.decoder = GraphDecoder()
     assert len(generate(network, [[1, 2]], eos=-1, n=1)[0][0].tokens) == 64
     assert "not to be found" in caplog.text
+
+
+class Torch:
+    """Stands for our kernels on a CPU: PyTorch's, and an error."""
+
+    def __init__(self, error=0.0, ids=0):
+        self.error, self.ids = error, ids
+        self.parts = None
+
+    def begin(self, logits):
+        self.parts = logits
+
+    def choose(self, state):
+        state._choose()
+        state.ids.add_(self.ids)
+
+    def read(self, state):
+        state._read()
+        self.parts = state.logits
+        state.logits.mul_(1 + self.error)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"), [({}, False), ({"error": 0.2}, True), ({"ids": 1}, True)]
+)
+def test_kernels_that_err_are_found_out(bloom, wrong, found):
+    network = bloom()
+    logits, cache = network.prefill([[5, 6, 7], [8]], 64)
+    history = torch.zeros(2, cache.length + 64, dtype=torch.long)
+    start = Start(logits, cache, history, history[:, :0], torch.rand(2, 64))
+    sampler = Sampler(SamplingParams(), ())
+    state = graph.StaticState(network, sampler, -1, 128, start, Torch(**wrong))
+    with pytest.raises(nvrtc.KernelError, match="on this GPU") if found else nullcontext():
+        graph._check(state, start)
+
+
+def test_kernels_get_what_they_take(bloom, monkeypatch):
+    """Numbers and kinds of arguments, as far as that can be told without a GPU."""
+    types = {
+        torch.float32: "float",
+        torch.half: "half_t",
+        torch.long: "long long",
+        torch.bool: "bool",
+    }
+    source = Path(fused.__file__).with_name("step.cu").read_text()
+    pattern = r'extern "C" __global__ void __launch_bounds__\([^\n]*\)\n(\w+)\(([^)]*)\)'
+    takes = {name: args.split(",") for name, args in re.findall(pattern, source)}
+    launched = []
+
+    class Kernels:
+        def __init__(self, *args):
+            pass
+
+        def launch(self, name, grid, block, *args, shared, early):
+            assert len(args) == len(takes[name]), name
+            for arg, taken in zip(args, takes[name]):
+                kind = taken.replace("const", "").rsplit(maxsplit=1)[0].strip()
+                if isinstance(arg, int):
+                    assert kind == "int", (name, taken)
+                else:
+                    assert kind == types[arg.dtype] + "*", (name, taken)
+                    assert arg.is_contiguous(), (name, taken)
+            launched.append(name)
+
+    class Properties:
+        major, multi_processor_count = 9, 3
+
+    monkeypatch.setattr(fused, "Kernels", Kernels)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
+    network = bloom(**SHAPES[1]).half()
+    logits, cache = network.prefill([[5, 6, 7], [8]], 64)
+    history = torch.zeros(2, cache.length + 64, dtype=torch.long)
+    recall = Recall.of([[[20, 21]], [[30]]], 4.0)
+    start = Start(logits, cache, history, history[:, :1], torch.rand(2, 64), recall)
+    sampler = Sampler(SamplingParams(), ((1,), (2, 4)))
+    kernels = fused.FusedStep(network, 2)
+    graph.StaticState(network, sampler, -1, 128, start, kernels).advance()
+    layer = ["project", "attend", "add_attention", "widen", "narrow"]
+    assert launched == ["choose", "embed", *2 * layer, "predict"]
+    assert set(launched) == set(takes)
 
 
 def test_nothing_fits_a_cpu(bloom):
