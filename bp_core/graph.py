@@ -8,6 +8,7 @@ fixed addresses in fixed shapes, and a step neither asks the host nor tells it a
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
@@ -189,6 +190,7 @@ class GraphDecoder:
 
     def __init__(self, alone: bool = False, own_kernels: bool = True) -> None:
         self._alone, self._use_own_kernels = alone, own_kernels
+        self._lock = threading.RLock()  # a state serves one decoding at a time
         self._captures = True
         self._states: dict[Hashable, Captured] = {}
         self._prompts: dict[Hashable, Captured] = {}
@@ -204,10 +206,23 @@ class GraphDecoder:
         on_token: OnToken | None,
     ) -> tuple[Tensor, Tensor]:
         """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities."""
-        rows, steps = start.chance.shape
+        rows = len(start.chance)
         if not self._alone and not self._all_ours(network, rows, params):
             return decode(network, start, params, blocked, eos, on_token)
+        with self._lock:
+            return self._decode(network, start, params, blocked, eos, on_token)
+
+    def _decode(
+        self,
+        network: Bloom,
+        start: Start,
+        params: SamplingParams,
+        blocked: tuple[tuple[int, ...], ...],
+        eos: int,
+        on_token: OnToken | None,
+    ) -> tuple[Tensor, Tensor]:
         self._look_at(network)
+        rows, steps = start.chance.shape
         room = _up(start.cache.length + steps, _BUCKET)
         words = start.recall and start.recall.room
         key = (rows, room, words, params, blocked, eos)
@@ -231,7 +246,7 @@ class GraphDecoder:
                 on_token(step, state.tokens[:, step].clone())
             if (step + 1) % _POLL_EVERY == 0 and not state.live.any():
                 break
-        return state.tokens, state.logprobs
+        return state.tokens.clone(), state.logprobs.clone()
 
     def prefill(
         self, network: Bloom, prompts: Sequence[Sequence[int]], room: int
@@ -240,16 +255,17 @@ class GraphDecoder:
         length = len(prompts[0])
         if not self._alone or len(prompts) > 1 or length > _LONGEST_PROMPT:
             return network.prefill(prompts, room)
-        self._look_at(network)
-        size = _up(length, _PROMPT_BUCKET)
-        state, advance = self._prepared(
-            self._prompts, size, lambda: StaticPrompt(network, size), prompts[0]
-        )
-        state.begin(prompts[0])
-        advance()
-        cache = network.cache(1, length + room)
-        cache.grow(length).copy_(state.data.narrow(4, size - length, length))
-        return state.logits.clone(), cache
+        with self._lock:
+            self._look_at(network)
+            size = _up(length, _PROMPT_BUCKET)
+            state, advance = self._prepared(
+                self._prompts, size, lambda: StaticPrompt(network, size), prompts[0]
+            )
+            state.begin(prompts[0])
+            advance()
+            cache = network.cache(1, length + room)
+            cache.grow(length).copy_(state.data.narrow(4, size - length, length))
+            return state.logits.clone(), cache
 
     def _all_ours(self, network: Bloom, rows: int, params: SamplingParams) -> bool:
         return (
@@ -261,9 +277,10 @@ class GraphDecoder:
 
     def release(self) -> None:
         """Give back what captures hold of the GPU's memory; they are made anew when needed."""
-        self._states.clear()
-        self._prompts.clear()
-        self._weights = ()
+        with self._lock:
+            self._states.clear()
+            self._prompts.clear()
+            self._weights = ()
 
     def _look_at(self, network: Bloom) -> None:
         weights = tuple(p.data_ptr() for p in network.parameters())

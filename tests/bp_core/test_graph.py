@@ -1,6 +1,7 @@
 """graph.py: the static step writes what the ordinary loop writes; on CUDA, captured as well."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -104,6 +105,12 @@ def test_beside_others_only_our_own_kernels_are_captured(network):
     assert texts(network) == plain_texts(network)
     assert not network.decoder._states  # float32 is not for our kernels
     assert not network.decoder._prompts
+
+
+def test_two_threads_with_one_network(network):
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda seed: texts(network, seed=seed), range(6)))
+    assert found == [texts(network, seed=seed) for seed in range(6)]
 
 
 def test_states_do_not_pile_up(network):
