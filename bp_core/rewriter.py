@@ -100,12 +100,14 @@ class Rewriter:
         device: str = "cpu",
         dtype: str | None = None,
         reward: str | Path | None = "starter",
+        graph: bool = True,
     ) -> Rewriter:
         """Load the bundled starter (None), a model folder, or a downloaded hub id.
 
         Args:
             dtype: "float32", "bfloat16" or "float16"; None for what suits the device.
             reward: folder of a reward model, "starter" for the bundled one, None for none.
+            graph: as for `models.load`; only a model loaded on a CUDA GPU takes notice.
 
         Raises:
             ModelError: a model is missing, damaged or of another kind.
@@ -114,7 +116,7 @@ class Rewriter:
         from .reward import load_reward
 
         return cls(
-            models.load(model, device=device, dtype=dtype),
+            models.load(model, device=device, dtype=dtype, graph=graph),
             None if reward is None else load_reward(None if reward == "starter" else reward),
         )
 

@@ -127,7 +127,8 @@ def load(
         dtype = None if run_on.type == "cpu" else "float16"
     else:
         dtype = PRECISIONS[precision]
-    rewriter = Rewriter.load(folder, device=str(rest_on), dtype=dtype, reward=reward)
+    # ComfyUI moves weights as it likes, in parts at times: no graphs over them.
+    rewriter = Rewriter.load(folder, device=str(rest_on), dtype=dtype, reward=reward, graph=False)
     return ManagedRewriter(rewriter, run_on, rest_on)
 
 
