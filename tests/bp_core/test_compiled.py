@@ -176,7 +176,7 @@ def test_the_kernels_look_ahead_as_far_as_recall():
     """A number of their own: what numba keeps is renewed when their file changes, and no other."""
     from bp_core import kernels, recall
 
-    assert kernels._AHEAD == recall._AHEAD
+    assert kernels._AHEAD == recall.AHEAD
 
 
 def test_a_cancelled_decoding_leaves_the_next_as_it_is(bloom):

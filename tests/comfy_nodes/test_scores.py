@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sys
@@ -57,16 +56,11 @@ def test_the_best_pictures_come_first_with_their_prompts(pack):
 
 @pytest.fixture
 def judge_folder(host):
-    """A reward model in models/beautifulprompt: the bundled one, with its tokenizer."""
+    """A reward model in models/beautifulprompt: the bundled one."""
     from bp_core.models import STARTER
 
     folder = host.folder / "judge"
     shutil.copytree(STARTER / "reward", folder)
-    about = json.loads((folder / "beautifulprompt.json").read_text("utf-8"))
-    (folder / "beautifulprompt.json").write_text(json.dumps({**about, "tokenizer": "."}), "utf-8")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        if (STARTER / name).exists():
-            shutil.copy(STARTER / name, folder)
     return folder
 
 

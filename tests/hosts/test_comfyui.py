@@ -173,10 +173,6 @@ def test_style_keep_and_block_are_heeded(host):
 def test_a_reward_model_of_the_user_s_scores_prompts(host):
     starter, folder = ROOT / "bp_core" / "starter", host.base / "models" / "beautifulprompt"
     shutil.copytree(starter / "reward", folder / "judge")
-    shutil.copy(starter / "tokenizer.json", folder / "judge")
-    about = json.loads((folder / "judge" / "beautifulprompt.json").read_text("utf-8"))
-    about["tokenizer"] = "."
-    (folder / "judge" / "beautifulprompt.json").write_text(json.dumps(about), "utf-8")
     texts = {"text": "a cat", "rewrite": "a cat, soft light"}
     said = []
     for more in ({}, {"reward_model": "judge"}):  # the same weights: once bundled, once the user's

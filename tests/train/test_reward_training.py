@@ -97,7 +97,8 @@ def test_transformers_reads_the_written_folder(tmp_path, base):
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_starters_config_trains_from_nothing(tmp_path, base):
+@pytest.mark.parametrize("shares_tokenizer", [False, True])
+def test_the_starters_configs_train_from_nothing(tmp_path, base, shares_tokenizer):
     frame = labelled().rename(columns={"pick_score": "score"})
     frame["features"] = list(np.random.default_rng(0).normal(size=(len(frame), 4)))
     frame.iloc[:40].to_parquet(tmp_path / "validation.parquet")
@@ -110,9 +111,10 @@ def test_the_starters_config_trains_from_nothing(tmp_path, base):
         "--save_steps", 2, "--validation_file", tmp_path / "validation.parquet",
         "--word_vectors", tmp_path / "words.npy", "--hidden_size", 16,
         "--kept_file", tmp_path / "pairs.parquet",
-        config="starter_reward.yaml", frame=frame,
+        config=f"starter_reward{'_b' * shares_tokenizer}.yaml", frame=frame,
     )  # fmt: skip
-    assert not (folder / "tokenizer.json").exists()  # shared with the folder above
+    assert (folder / "tokenizer.json").exists() != shares_tokenizer
+    assert (folder.parent / "tokenizer.json").exists() == shares_tokenizer
     model = TextReward.load(folder)
     scores = model.score(frame.prompt.head(40).tolist())
     assert 0 < model.kept.mean < 1
