@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .bloom import Bloom, alibi_slopes
-from .nvrtc import Kernels
+from .nvrtc import kernels
 from .recall import AHEAD
 from .sampling import SamplingParams
 
@@ -68,19 +68,17 @@ class FusedStep:
     def __init__(self, network: Bloom, rows: int) -> None:
         c, device = network.config, network.device
         self._network, self._rows = network, rows
-        self._kernels = Kernels(
-            (Path(__file__).parent / "step.cu").read_text(encoding="utf-8"),
-            {
-                "HIDDEN": c.hidden_size,
-                "HEADS": c.n_head,
-                "DIM": c.head_dim,
-                "VOCAB": c.vocab_size,
-                "EPSILON": f"{c.layer_norm_epsilon!r}f",
-                "BF16": int(network.dtype == torch.bfloat16),
-                "RECALLED": AHEAD,
-            },
-            device,
-        )
+        defines = {
+            "HIDDEN": c.hidden_size,
+            "HEADS": c.n_head,
+            "DIM": c.head_dim,
+            "VOCAB": c.vocab_size,
+            "EPSILON": f"{c.layer_norm_epsilon!r}f",
+            "BF16": int(network.dtype == torch.bfloat16),
+            "RECALLED": AHEAD,
+        }
+        source = Path(__file__).with_name("step.cu").read_text(encoding="utf-8")
+        self._kernels = kernels(source, tuple(defines.items()), device)
         half = {"dtype": network.dtype, "device": device}
         self._x = torch.zeros(rows, c.hidden_size, device=device)
         self._q = torch.zeros(rows, c.hidden_size, **half)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -209,7 +210,7 @@ class GraphDecoder:
         rows = len(start.chance)
         if not self._alone and not self._all_ours(network, rows, params):
             return decode(network, start, params, blocked, eos, on_token)
-        with self._lock:
+        with self._lock, _on(network.device):
             return self._decode(network, start, params, blocked, eos, on_token)
 
     def _decode(
@@ -255,7 +256,7 @@ class GraphDecoder:
         length = len(prompts[0])
         if not self._alone or len(prompts) > 1 or length > _LONGEST_PROMPT:
             return network.prefill(prompts, room)
-        with self._lock:
+        with self._lock, _on(network.device):
             self._look_at(network)
             size = _up(length, _PROMPT_BUCKET)
             state, advance = self._prepared(
@@ -319,6 +320,11 @@ class Captured(NamedTuple):
 
     state: StaticState | StaticPrompt
     advance: Callable[[], None]
+
+
+def _on(device: torch.device) -> AbstractContextManager:
+    """Where launches of our own, which name no device, go to this one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _check(state: StaticState, start: Start) -> None:

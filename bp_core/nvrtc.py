@@ -137,6 +137,12 @@ class Kernels:
         return module
 
 
+@functools.cache
+def kernels(source: str, defines: tuple[tuple[str, object], ...], device: torch.device) -> Kernels:
+    """The kernels of one source on one device, loaded once; see `Kernels`."""
+    return Kernels(source, dict(defines), device)
+
+
 class Recording:
     """Launches of kernels, captured in a CUDA graph once and started together again and again.
 

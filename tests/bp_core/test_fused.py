@@ -174,7 +174,7 @@ def test_without_a_compiler_decoding_goes_on(bloom, monkeypatch, caplog):
     def missing(*args):
         raise nvrtc.KernelError("libnvrtc.so.13 is not to be found")
 
-    monkeypatch.setattr(fused, "Kernels", missing)
+    monkeypatch.setattr(fused, "kernels", missing)
     network = bloom(**SHAPES[0]).to("cuda").half()
     network.decoder = GraphDecoder()
     assert len(generate(network, [[1, 2]], eos=-1, n=1)[0][0].tokens) == 64
@@ -246,7 +246,7 @@ def test_kernels_get_what_they_take(bloom, monkeypatch):
     class Properties:
         major, multi_processor_count = 9, 3
 
-    monkeypatch.setattr(fused, "Kernels", Kernels)
+    monkeypatch.setattr(fused, "kernels", Kernels)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
     network = bloom(**SHAPES[1]).half()
     logits, cache = network.prefill([[5, 6, 7], [8]], 64)
