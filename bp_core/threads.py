@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -33,6 +34,12 @@ def few_threads(network: Network) -> Iterator[None]:
         return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    # The number holds for this thread, and for every one that begins to compute while it stands: a
+    # host's that renders, say. Said once more in another thread, the host's number holds for those
+    # again, but for an instant.
+    another = threading.Thread(target=torch.set_num_threads, args=(before,))
+    another.start()
+    another.join()
     try:
         yield
     finally:
