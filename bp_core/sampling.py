@@ -182,12 +182,19 @@ class Sampler:
 
 def _topk(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k highest of each row, sorted, and their ids; (n, k) each."""
-    n, vocabulary = logits.shape
+    vocabulary = logits.shape[1]
     if logits.device.type != "cuda" or vocabulary < _LARGE or k > _FEW or vocabulary % _CHUNK:
         return logits.topk(k, dim=1)
-    # CUDA's topk passes over a long row many times. The k highest lie in the k chunks whose
-    # highest are the highest.
-    chunks = logits.view(n, -1, _CHUNK)
+    return topk_by_chunks(logits, k)
+
+
+def topk_by_chunks(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k highest of each row (n, V), sorted, and their ids; (n, k) each.
+
+    CUDA's own topk passes over a long row many times. The k highest lie in the k chunks whose
+    highest are the highest.
+    """
+    chunks = logits.view(len(logits), -1, _CHUNK)
     best = chunks.amax(2).topk(k, dim=1, sorted=False).indices
     near = chunks.gather(1, best[:, :, None].expand(-1, -1, _CHUNK)).flatten(1)
     scores, at = near.topk(k, dim=1)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bp_core.errors import InputError
-from bp_core.sampling import Draw, Sampler, SamplingParams, uniforms
+from bp_core.sampling import Draw, Sampler, SamplingParams, topk_by_chunks, uniforms
 
 NONE = torch.zeros(1, 0, dtype=torch.long)
 
@@ -123,3 +123,12 @@ EXPECTED = [0.5293893218040466, 0.5391411781311035, 0.4256519079208374]
 def test_settings_out_of_range_are_named(field, value):
     with pytest.raises(InputError, match=f"{field} is .*must be"):
         SamplingParams(**{field: value})
+
+
+def test_the_highest_are_found_by_chunks():
+    logits = torch.randn(3, 64 * 200, generator=torch.Generator().manual_seed(0))
+    logits[1, 640:704] += 9  # a chunk that holds all of them
+    scores, ids = topk_by_chunks(logits, 50)
+    expected = logits.topk(50, dim=1)
+    assert torch.equal(scores, expected.values)
+    assert torch.equal(ids, expected.indices)
