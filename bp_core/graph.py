@@ -226,7 +226,7 @@ class GraphDecoder:
         rows, steps = start.chance.shape
         room = _up(start.cache.length + steps, _BUCKET)
         words = start.recall and start.recall.room
-        key = (rows, room, words, params, blocked, eos)
+        key = (rows, room, words, params, blocked, eos, _autocast())
 
         def make() -> StaticState:
             sampler = Sampler(params, blocked, network.device)
@@ -260,7 +260,10 @@ class GraphDecoder:
             self._look_at(network)
             size = _up(length, _PROMPT_BUCKET)
             state, advance = self._prepared(
-                self._prompts, size, lambda: StaticPrompt(network, size), prompts[0]
+                self._prompts,
+                (size, _autocast()),
+                lambda: StaticPrompt(network, size),
+                prompts[0],
             )
             state.begin(prompts[0])
             advance()
@@ -322,6 +325,11 @@ class Captured(NamedTuple):
     advance: Callable[[], None]
 
 
+def _autocast() -> torch.dtype | None:
+    """To what autocast brings operations on CUDA, if it does."""
+    return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
+
+
 def _on(device: torch.device) -> AbstractContextManager:
     """Where launches of our own, which name no device, go to this one."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
@@ -354,6 +362,19 @@ def _capture(
     state: StaticState | StaticPrompt, start: Start | Sequence[int]
 ) -> torch.cuda.CUDAGraph | Recording:
     """A graph of `state.advance`; leaves the state in disorder."""
+    # Under autocast a graph must cast the weights itself: copies that are kept outside of it would
+    # be of today's weights, and gone tomorrow.
+    kept = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        return _captured(state, start)
+    finally:
+        torch.set_autocast_cache_enabled(kept)
+
+
+def _captured(
+    state: StaticState | StaticPrompt, start: Start | Sequence[int]
+) -> torch.cuda.CUDAGraph | Recording:
     # Libraries allocate and choose kernels in their first calls, which a capture must not see.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

@@ -113,6 +113,27 @@ def test_two_threads_with_one_network(network):
     assert found == [texts(network, seed=seed) for seed in range(6)]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_weights_that_learn_under_autocast(bloom):
+    network = bloom(vocab_size=15).to("cuda").requires_grad_(True)
+    network.decoder = GraphDecoder(alone=True)
+    for _ in range(3):
+        with torch.autocast("cuda", torch.bfloat16):
+            found = generate(network, PROMPTS, eos=-1, n=2, seed=7, params=PARAMS)
+            junk = [torch.randn(64, 64, device="cuda") for _ in range(50)]
+            for prompt, several in zip(PROMPTS, found):
+                for one in several:
+                    ids = torch.tensor([prompt + one.tokens], device="cuda")
+                    with torch.no_grad():
+                        logits = network(ids)[0, len(prompt) - 1 : -1].float()
+                    exact = logits.log_softmax(1).gather(1, ids[0, len(prompt) :, None])
+                    assert one.logprobs == pytest.approx(exact[:, 0].tolist(), abs=0.1)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter += 0.3 * torch.randn_like(parameter) * parameter.abs()
+        del junk
+
+
 def test_states_do_not_pile_up(network):
     for n in range(1, 9):
         texts(network, [[5] * 17 * n], n=n)
