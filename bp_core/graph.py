@@ -226,7 +226,7 @@ class GraphDecoder:
         rows, steps = start.chance.shape
         room = _up(start.cache.length + steps, _BUCKET)
         words = start.recall and start.recall.room
-        key = (rows, room, words, params, blocked, eos, _autocast())
+        key = (rows, room, words, params, blocked, eos, torch.is_autocast_enabled())
 
         def make() -> StaticState:
             sampler = Sampler(params, blocked, network.device)
@@ -261,7 +261,7 @@ class GraphDecoder:
             size = _up(length, _PROMPT_BUCKET)
             state, advance = self._prepared(
                 self._prompts,
-                (size, _autocast()),
+                (size, torch.is_autocast_enabled()),
                 lambda: StaticPrompt(network, size),
                 prompts[0],
             )
@@ -323,11 +323,6 @@ class Captured(NamedTuple):
 
     state: StaticState | StaticPrompt
     advance: Callable[[], None]
-
-
-def _autocast() -> torch.dtype | None:
-    """To what autocast brings operations on CUDA, if it does."""
-    return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
 
 
 def _on(device: torch.device) -> AbstractContextManager:
