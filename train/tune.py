@@ -39,7 +39,7 @@ _PENALTY = 0.28  # of the ridge that the head starts from, a labelled prompt
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an encoder is tuned. The rate and the epochs won on the validation split."""
+    """How an encoder is tuned: the one setting that was tried (docs/experiments/reward.md)."""
 
     rate: float = 3e-5
     head_rate: float = 5.0  # in units of `rate`
