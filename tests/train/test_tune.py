@@ -27,8 +27,8 @@ def labelled(count=64) -> pd.DataFrame:
 @pytest.fixture
 def folder(tmp_path):
     human = labelled()
-    human.loc[human.cluster == 2, "split"] = "validation"
-    human.loc[human.cluster == 3, "split"] = "test"
+    human.loc[human.cluster.isin([2, 7]), "split"] = "validation"
+    human.loc[human.cluster.isin([3, 8]), "split"] = "test"
     human.loc[human.cluster == 4, "half"] = "B"
     human.to_parquet(tmp_path / "human.parquet")
     human[:6][["prompt", "score"]].to_parquet(tmp_path / "transfer.parquet")
