@@ -15,7 +15,7 @@ from train.teacher import Tuned
 WORTH = {"cat": 1.0, "boats": -1.0, "moon": 0.5, "dog": -0.5}
 
 
-def labelled(count=64) -> pd.DataFrame:
+def labelled(count=128) -> pd.DataFrame:
     """Prompts of one word and a number, worth what the word is; four prompts a cluster."""
     rows = []
     for i in range(count):
@@ -43,7 +43,7 @@ def run(folder, encoder, *more):  # noqa: F811
 
 
 def test_it_learns_and_every_prompt_gets_a_score(folder, encoder, capsys):  # noqa: F811
-    said = run(folder, encoder, "--epochs", "30", "--folds", "2")
+    said = run(folder, encoder, "--epochs", "20", "--folds", "2")
     human = pd.read_parquet(folder / "human.parquet")
     assert set(said.index) == {*human.prompt, "a cat", "boats at dusk"}
     assert said["a cat"] > said["boats at dusk"]
