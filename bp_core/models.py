@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def load(
         ModelError: nothing there, or a file of it is missing, truncated or foreign.
     """
     folder = find(model)
-    device = torch.device(device)
+    device = _usable(device, dtype)
     kind, template = _about(folder)
     if kind != "rewriter":
         raise ModelError(f"{folder} is a {kind} model: choose a rewriter")
@@ -168,14 +169,25 @@ def load(
     )
 
 
+def _usable(name: str | torch.device, dtype: str | torch.dtype | None) -> torch.device:
+    """A device by name; raises ModelError when this PyTorch cannot compute on it."""
+    try:
+        device = torch.device(name)
+        if dtype == "int8" and device.type != "cpu":
+            raise ModelError(f"int8 weights run on the CPU only, not on {device}: use float16")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = textwrap.shorten(str(error), 80, placeholder=" …")
+        raise ModelError(f"no device '{name}' here ({reason}): choose another, or cpu") from error
+    return device
+
+
 def _bloom(
     folder: Path, device: torch.device, dtype: str | torch.dtype | None, kept: Tensor | None
 ) -> Bloom:
     """A rewriter's network, packed where that was asked for or is the fastest."""
     if dtype != "int8" and (dtype is not None or device.type != "cpu"):
         return load_bloom(folder, device, dtype)[0]
-    if device.type != "cpu":
-        raise ModelError(f"int8 weights run on the CPU only, not on {device}: use float16")
     network, _ = load_bloom(folder, device, "as stored")
     kind = dtype or quant.best_kind(sum(p.numel() for p in network.parameters()))
     if kind is None:

@@ -372,3 +372,9 @@ def test_end_token(model_folder):
 def test_unknown_dtype(model_folder):
     with pytest.raises(ModelError, match="dtype 'int4' is unknown"):
         load(model_folder, dtype="int4")
+
+
+@pytest.mark.parametrize("device", ["xpu", "gpu", "cuda:99"])
+def test_a_device_that_is_not_here(model_folder, device):
+    with pytest.raises(ModelError, match=f"no device '{device}' here .*: choose another"):
+        load(model_folder, device=device)
