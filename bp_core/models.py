@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
