@@ -33,6 +33,9 @@ def few_threads(network: Network) -> Iterator[None]:
         yield
         return
     before = torch.get_num_threads()
+    if before == 1:  # the caller has seen to it
+        yield
+        return
     torch.set_num_threads(1)
     # The number holds for this thread, and for every one that begins to compute while it stands: a
     # host's that renders, say. Said once more in another thread, the host's number holds for those

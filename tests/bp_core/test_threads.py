@@ -29,6 +29,10 @@ def test_only_this_thread_computes_with_one(bloom):
         with few_threads(network):
             assert torch.get_num_threads() == 1
             assert begun() == 2
+            with few_threads(network):
+                assert torch.get_num_threads() == 1
+                assert begun() == 2
+            assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == begun() == 2
     finally:
         torch.set_num_threads(before)
