@@ -207,47 +207,35 @@ class GraphDecoder:
         on_token: OnToken | None,
     ) -> tuple[Tensor, Tensor]:
         """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities."""
-        rows = len(start.chance)
+        rows, steps = start.chance.shape
         if not self._alone and not self._all_ours(network, rows, params):
             return decode(network, start, params, blocked, eos, on_token)
         with self._lock, _on(network.device):
-            return self._decode(network, start, params, blocked, eos, on_token)
+            self._look_at(network)
+            room = _up(start.cache.length + steps, _BUCKET)
+            words = start.recall and start.recall.room
+            key = (rows, room, words, params, blocked, eos, torch.is_autocast_enabled())
 
-    def _decode(
-        self,
-        network: Bloom,
-        start: Start,
-        params: SamplingParams,
-        blocked: tuple[tuple[int, ...], ...],
-        eos: int,
-        on_token: OnToken | None,
-    ) -> tuple[Tensor, Tensor]:
-        self._look_at(network)
-        rows, steps = start.chance.shape
-        room = _up(start.cache.length + steps, _BUCKET)
-        words = start.recall and start.recall.room
-        key = (rows, room, words, params, blocked, eos, torch.is_autocast_enabled())
+            def make() -> StaticState:
+                sampler = Sampler(params, blocked, network.device)
+                ours = self._use_own_kernels and fits(network, rows)
+                kernels = FusedStep(network, rows) if ours else None
+                return StaticState(network, sampler, eos, room, start, kernels)
 
-        def make() -> StaticState:
-            sampler = Sampler(params, blocked, network.device)
-            ours = self._use_own_kernels and fits(network, rows)
-            kernels = FusedStep(network, rows) if ours else None
-            return StaticState(network, sampler, eos, room, start, kernels)
-
-        try:
-            state, advance = self._prepared(self._states, key, make, start)
-        except KernelError as error:
-            log.warning("%s: decoding by PyTorch's kernels", error)
-            self._use_own_kernels = False
-            return self(network, start, params, blocked, eos, on_token)
-        state.begin(start)
-        for step in range(params.max_new_tokens):
-            advance()
-            if on_token is not None:
-                on_token(step, state.tokens[:, step].clone())
-            if (step + 1) % _POLL_EVERY == 0 and not state.live.any():
-                break
-        return state.tokens.clone(), state.logprobs.clone()
+            try:
+                state, advance = self._prepared(self._states, key, make, start)
+            except KernelError as error:
+                log.warning("%s: decoding by PyTorch's kernels", error)
+                self._use_own_kernels = False
+                return self(network, start, params, blocked, eos, on_token)
+            state.begin(start)
+            for step in range(params.max_new_tokens):
+                advance()
+                if on_token is not None:
+                    on_token(step, state.tokens[:, step].clone())
+                if (step + 1) % _POLL_EVERY == 0 and not state.live.any():
+                    break
+            return state.tokens.clone(), state.logprobs.clone()
 
     def prefill(
         self, network: Bloom, prompts: Sequence[Sequence[int]], room: int
