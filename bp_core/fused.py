@@ -20,7 +20,7 @@ from .sampling import SamplingParams
 if TYPE_CHECKING:
     from .graph import StaticState
 
-# As in step.cu.
+# How `step.cu` shares the work; its head says what each is.
 ROWS = 8
 _WARPS, _WIDE_WARPS, _TILE, _PADDED, _CHOOSERS = 8, 16, 16, 32, 1024
 # So many tokens can be told from the maxima of 16 each: more might not find room in a block.
@@ -76,6 +76,12 @@ class FusedStep:
             "EPSILON": f"{c.layer_norm_epsilon!r}f",
             "BF16": int(network.dtype == torch.bfloat16),
             "RECALLED": AHEAD,
+            "ROWS": ROWS,
+            "WARPS": _WARPS,
+            "WIDE_WARPS": _WIDE_WARPS,
+            "TILE": _TILE,
+            "PADDED": _PADDED,
+            "CHOOSERS": _CHOOSERS,
         }
         source = Path(__file__).with_name("step.cu").read_text(encoding="utf-8")
         self._kernels = kernels(source, tuple(defines.items()), device)

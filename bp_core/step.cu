@@ -5,8 +5,13 @@
 // (programmatic dependent launch, compute capability 9.0 on) and computes the layer norm; sums
 // that a whole row needs stay inside a block.
 //
-// The compiler is told HIDDEN, HEADS, DIM (of a head), VOCAB, EPSILON, BF16 (0: float16) and
-// RECALLED, how far ahead `recall` looks.
+// The compiler is told HIDDEN, HEADS, DIM (of a head), VOCAB, EPSILON, BF16 (0: float16),
+// RECALLED, how far ahead `recall` looks, and how the work is shared:
+//   WARPS       of a block; WIDE_WARPS of one whose inputs are four times as many
+//   TILE        output features of a block, the rows of a matrix instruction
+//   ROWS        sequences, its columns
+//   PADDED      numbers between normalised rows, so that they lie in different banks
+//   CHOOSERS    threads that choose a row's token
 
 #ifndef INFINITY  // NVRTC has no headers
 #define INFINITY __int_as_float(0x7f800000)
@@ -14,15 +19,9 @@
 
 typedef unsigned short half_t;  // bits of a bfloat16 or float16
 
-#define WARPS 8
 #define THREADS (32 * WARPS)
-#define WIDE_WARPS 16  // of a block whose inputs are four times as many
-#define TILE 16    // output features of a block, the rows of a matrix instruction
-#define ROWS 8     // sequences, its columns
-#define AHEAD 6    // loads that a thread has under way for each of its two features
 #define TILES ((VOCAB + TILE - 1) / TILE)
-#define CHOOSERS 1024  // threads that choose a row's token
-#define PADDED 32  // between normalised rows, so that they lie in different banks
+#define AHEAD 6  // loads that a thread has under way for each of its two features
 
 __device__ __forceinline__ float up(half_t bits) {
 #if BF16
