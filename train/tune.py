@@ -162,7 +162,7 @@ class Tuner:
             yield from (batches[i] for i in rng.permutation(len(batches)))
 
     def _lengths(self, prompts: list[str]) -> np.ndarray:
-        return self._tokens(prompts)[1].sum(1).cpu().numpy()
+        return np.array([sum(e.attention_mask) for e in self._tokenizer.encode_batch(prompts)])
 
     def _tokens(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         encoded = self._tokenizer.encode_batch(prompts)
