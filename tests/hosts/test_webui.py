@@ -285,10 +285,7 @@ def test_fifty_calls_at_once_while_images_render(webui, always):
         images = [picture.result() for picture in pictures]
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body["text"] for answer in answers}) <= 5
-    for image in images:
-        assert image.info["infotexts"] == always.info["infotexts"]
-        # A CPU's sums depend on the number of threads, and the host's may begin with fewer.
-        assert image.furthest_from(always) <= 2
+    assert all(image.images == always.images for image in images)
 
 
 def test_clicks_while_a_checkpoint_loads(webui):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import base64
-import io
 import json
 import os
 import shlex
@@ -67,17 +66,6 @@ class Answer:
     def images(self) -> list[bytes]:
         """The pictures' pixels, packed: the files around them carry the infotext."""
         return [_pixels(base64.b64decode(image)) for image in self.body["images"]]
-
-    def furthest_from(self, other: Answer) -> int:
-        """The largest difference (0-255) between its pictures and another's."""
-        import numpy as np
-        from PIL import Image
-
-        ours, theirs = (
-            np.stack([Image.open(io.BytesIO(base64.b64decode(i))) for i in a.body["images"]])
-            for a in (self, other)
-        )
-        return int(np.abs(ours.astype(int) - theirs).max())
 
 
 def started() -> WebUI:
