@@ -16,7 +16,7 @@ def download_controls(
     """Components that fetch a model from the hub and then offer it in the dropdown `model`."""
     import gradio as gr
 
-    from bp_core.template import KNOWN_MODELS
+    from bp_core.models.template import KNOWN_MODELS
 
     with gr.Row():
         wanted = gr.Dropdown(
@@ -49,7 +49,7 @@ def download(app: App, name: str) -> Iterator[str]:
     """Fetch a hub model; yields what to show, last where it is or why not."""
 
     def work(tell: Callable[[str], None]) -> str:
-        from bp_core import hub
+        from bp_core.models.load import hub
 
         app.options()
         folder = hub.download(name, lambda file, have, size: tell(_line(file, have, size)))

@@ -56,7 +56,7 @@ class Engine:
         """The rewriter of `model`, on its device while the context lasts.
 
         Args:
-            model: a name for `bp_core.models.find`; "" for the bundled starter.
+            model: a name for `bp_core.models.load.find`; "" for the bundled starter.
             policy: one of DEVICES.
             exclusive: the caller holds the host's queue, as a hook does: nothing renders, and no
                 checkpoint is being loaded.
@@ -135,7 +135,7 @@ class Engine:
 
     def _build(self, model: str, dtype: str | None, exclusive: bool) -> Rewriter | None:
         from bp_core import Rewriter
-        from bp_core.models import STARTER
+        from bp_core.models.load import STARTER
 
         # Without a reward model there are rewrites still, only unranked.
         reward = "starter" if (STARTER / "reward").is_dir() else None
@@ -158,15 +158,15 @@ class Engine:
 
 def weights_size(model: str) -> int:
     """Bytes of a model's weight files; raises ModelError when it is missing or damaged."""
-    from bp_core.checkpoint import weight_files
-    from bp_core.models import find
+    from bp_core.models.checkpoint import weight_files
+    from bp_core.models.load import find
 
     return sum(Path(file).stat().st_size for file in weight_files(find(model or None)))
 
 
 def resident_names() -> list[str]:
     """Names of the rewriters on this machine, the bundled one first."""
-    from bp_core.models import available
+    from bp_core.models.load import available
 
     return [info.name for info in available() if info.kind == "rewriter"]
 
@@ -176,7 +176,7 @@ def checked_name(name: str) -> str:
 
     A damaged model in the folder passes: loading it then says what is wrong with it.
     """
-    from bp_core.models import models_dir
+    from bp_core.models.load import models_dir
 
     plain = name not in ("", ".", "..") and not set(name) & set("/\\\0:")
     if plain and (models_dir() / name).is_dir():

@@ -22,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from bp_core import nvrtc, quant
-from bp_core.bloom import Bloom, BloomConfig
-from bp_core.generate import generate
-from bp_core.graph import GraphDecoder
-from bp_core.models import STARTER, load_bloom
-from bp_core.sampling import SamplingParams
+from bp_core.decode.bloom import Bloom, BloomConfig
+from bp_core.decode.cpu import fbgemm as quant
+from bp_core.decode.cuda import nvrtc
+from bp_core.decode.cuda.decoder import GraphDecoder
+from bp_core.decode.generate import generate
+from bp_core.decode.sampling import SamplingParams
+from bp_core.models.load import STARTER, load_bloom
 
 SHAPES = {
     "1b1": BloomConfig(vocab_size=250880, hidden_size=1536, n_layer=24, n_head=16),

@@ -23,9 +23,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core import Rewriter, compiled
-from bp_core.models import STARTER
-from train.vision import define_operators
+from bp_core import Rewriter
+from bp_core.decode.cpu import numba_layers as compiled
+from bp_core.models.load import STARTER
+from train.models.vision import define_operators
 
 PROMPTS = ["a lighthouse at dusk", "a photo of a red bicycle next to two benches", "a robot chef"]
 RUNS = 9

@@ -83,8 +83,8 @@ def prepare(folder: Path, shape: str) -> None:
     """Random models of a shape with a tokenizer of as many words, and prompts."""
     from safetensors.torch import save_file
 
-    from bp_core.reward import HEAD, TEMPLATES, fingerprint
-    from train.reward_network import hf_config
+    from bp_core.score.text_reward import HEAD, TEMPLATES, fingerprint
+    from train.rewards.network import hf_config
 
     device = "cuda" if torch.cuda.is_available() else "cpu"  # much faster at random numbers
     weights, config = read_weights(shape, torch.bfloat16, device)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bp_core.bloom import BloomConfig
-from bp_core.sampling import SamplingParams
+from bp_core.decode.bloom import BloomConfig
+from bp_core.decode.sampling import SamplingParams
 
 _ROOM = 96  # tokens of each sequence
 _MOST = 32  # sequences

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 import torch
 
 from benchmarks.peer_llama import llama
-from bp_core.bloom import Bloom
-from bp_core.sampling import SamplingParams
-from train.vision import define_operators
+from bp_core.decode.bloom import Bloom
+from bp_core.decode.sampling import SamplingParams
+from train.models.vision import define_operators
 
 Decode = Callable[[list[int], int, int], None]
 

@@ -78,8 +78,8 @@ def peer(args: argparse.Namespace) -> list[float]:
     from transformers import AutoModelForCausalLM
 
     from benchmarks.ppo_trl import trainer
-    from bp_core.models import STARTER, load
-    from bp_core.reward import load_reward
+    from bp_core.models.load import STARTER, load
+    from bp_core.score.text_reward import load_reward
     from train.sft import load_base
 
     torch.set_num_threads(args.threads)
@@ -144,7 +144,7 @@ def child(args: argparse.Namespace) -> None:
     """One contender: seconds a step and bytes, as JSON on the last line."""
     import torch
 
-    from train.vision import define_operators
+    from train.models.vision import define_operators
 
     define_operators()
     import accelerate  # noqa: F401

@@ -21,7 +21,7 @@ import torch
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from train.vision import define_operators
+from train.models.vision import define_operators
 
 define_operators()
 

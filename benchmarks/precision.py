@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from bp_core import quant
-from bp_core.bloom import Bloom
-from bp_core.fused import ROWS
-from bp_core.generate import generate
-from bp_core.graph import GraphDecoder
-from bp_core.models import Model, load, load_bloom
-from bp_core.sampling import SamplingParams
+from bp_core.decode.bloom import Bloom
+from bp_core.decode.cpu import fbgemm as quant
+from bp_core.decode.cuda.decoder import GraphDecoder
+from bp_core.decode.cuda.step import ROWS
+from bp_core.decode.generate import generate
+from bp_core.decode.sampling import SamplingParams
+from bp_core.models.load import Model, load, load_bloom
 from bp_core.trim import prompt_tokens
 
 

@@ -3,7 +3,7 @@
     python benchmarks/reward.py --data runs/reward --a bp_core/starter/reward --b FOLDER
     python benchmarks/reward.py … --prompts ../shared/data/partiprompts/PartiPrompts.tsv
 
-`--data` is the folder of `train/reward_data.py`. With `--prompts` (a TSV with the column Prompt)
+`--data` is the folder of `train/starter/reward_data.py`. With `--prompts` (a TSV with the column Prompt)
 the bundled rewriter writes 8 candidates a prompt, A chooses and B judges. Prints JSON.
 """
 
@@ -22,10 +22,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core.fidelity import fidelity
-from bp_core.reward import ALPHA, TextReward
-from train.metrics import FIXED_TAIL
-from train.ranking import interval, ordered, report
+from bp_core.score.text_reward import ALPHA, TextReward
+from bp_core.text.fidelity import fidelity
+from train.report.metrics import FIXED_TAIL
+from train.rewards.ranking import interval, ordered, report
 
 TAILS = (
     FIXED_TAIL,

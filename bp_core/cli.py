@@ -182,8 +182,8 @@ def _score(args: argparse.Namespace) -> None:
         raise InputError('there is no prompt: bp score "a cat" --rewrite "a cat, soft light"')
     if args.image:
         return _score_image(args)
-    from .prompt import parse
-    from .reward import load_reward
+    from .score.text_reward import load_reward
+    from .text.prompt import parse
 
     texts = [args.prompt, *(args.rewrite or [])]
     if not all(text.strip() for text in texts):
@@ -200,7 +200,7 @@ def _score(args: argparse.Namespace) -> None:
 
 
 def _score_image(args: argparse.Namespace) -> None:
-    from . import image_score
+    from .score import image as image_score
 
     scorers = {
         "pickscore": image_score.PickScore,
@@ -234,10 +234,10 @@ def _print_path(path: Path, args: argparse.Namespace) -> None:
 
 
 def _models(args: argparse.Namespace) -> None:
-    from . import models
+    from .models import load as models
 
     if args.download:
-        from .hub import download
+        from .models.hub import download
 
         def show(name: str, done: int, size: int) -> None:
             share = f"{done / size:.0%}" if size else f"{done / 2**20:.0f} MiB"
@@ -247,7 +247,7 @@ def _models(args: argparse.Namespace) -> None:
         print(file=sys.stderr)
         return _print_path(folder, args)
     if args.pack:
-        from . import packed
+        from .decode.cpu import packed_file as packed
 
         folder = models.find(args.pack)
         network, _ = models.load_bloom(folder, dtype="as stored")

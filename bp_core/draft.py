@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .blocklist import Blocklist
-from .fidelity import fidelity, mend
-from .guard import admissible, stammers, unasked
-from .prompt import inert, parse
-from .sampling import SamplingParams
+from .decode.sampling import SamplingParams
+from .rules.admissible import admissible, stammers, unasked
+from .rules.blocklist import Blocklist
 from .settings import Settings
-from .words import clauses, content_stems, words
+from .text.fidelity import fidelity, mend
+from .text.prompt import inert, parse
+from .text.words import clauses, content_stems, words
 
 if TYPE_CHECKING:
-    from .generate import Generation
-    from .models import Model
-    from .taste import Taste
+    from .decode.generate import Generation
+    from .models.load import Model
+    from .score.taste import Taste
 
 # The model reads this many characters of a prompt's prose: training prompts were shorter, and
 # reading costs time. The rest is kept all the same.

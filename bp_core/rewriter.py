@@ -11,15 +11,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .decode.sampling import Draw
+from .decode.threads import few_threads
 from .draft import Draft, Drafter, sampling_params
 from .errors import InputError
-from .sampling import Draw
 from .settings import Settings
-from .threads import few_threads
 
 if TYPE_CHECKING:
-    from .models import Model
-    from .reward import Reward
+    from .models.load import Model
+    from .score.text_reward import Reward
 
 # Draws of one candidate before it is given up: a repeated, empty or thin draft is drawn again.
 _ATTEMPTS = 4
@@ -112,8 +112,8 @@ class Rewriter:
         Raises:
             ModelError: a model is missing, damaged or of another kind.
         """
-        from . import models
-        from .reward import load_reward
+        from .models import load as models
+        from .score.text_reward import load_reward
 
         return cls(
             models.load(model, device=device, dtype=dtype, graph=graph),
@@ -215,7 +215,7 @@ class Rewriter:
         on_progress: OnProgress | None,
     ) -> list[list]:
         """One decoding: the continuations of each drafter's prompt, as `generate` returns them."""
-        from .generate import generate
+        from .decode.generate import generate
 
         settings = drafters[0].settings
         total = max(d.longest for d in drafters)

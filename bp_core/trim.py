@@ -16,7 +16,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from .quant import Rounded
+    from .decode.cpu.fbgemm import Rounded
 
 
 class TrimmedHead(nn.Module):

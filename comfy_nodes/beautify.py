@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..bp_core.prompt import parse
 from ..bp_core.settings import ACCEPT, MODES, MOST_CANDIDATES, Settings
+from ..bp_core.text.prompt import parse
 from . import metadata
 from .checks import verdict
 from .live import Live
@@ -120,7 +120,7 @@ class BeautifyPrompt(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, block: str | None = None) -> bool | str:
         """Refuse what can be refused before anything runs: a regular expression with a flaw."""
-        from ..bp_core.blocklist import Blocklist
+        from ..bp_core.rules.blocklist import Blocklist
 
         return verdict(lambda: Blocklist(phrases(block or "")))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..bp_core.errors import ModelError
-from ..bp_core.template import KNOWN_MODELS
+from ..bp_core.models.template import KNOWN_MODELS
 from .memory import AUTO
 
 FOLDER = "beautifulprompt"
@@ -52,7 +52,7 @@ def find_rewriter(name: str) -> Path | None:
         ModelError: the name is not in the list.
     """
     if name == STARTER:
-        from ..bp_core.models import STARTER as folder
+        from ..bp_core.models.load import STARTER as folder
 
         return folder
     if name in KNOWN_MODELS:
@@ -69,7 +69,7 @@ def find_reward(name: str) -> Path | None:
 
 def download(name: str, progress: Callable[[str, int, int], None]) -> Path:
     """Fetch a published model into `models/beautifulprompt`; raises ModelError."""
-    from ..bp_core.hub import download as fetch
+    from ..bp_core.models.hub import download as fetch
 
     return fetch(name, progress, folder=roots()[0] / _folder_name(name))
 
@@ -123,7 +123,7 @@ def _chosen(name: str, kind: str) -> Path:
 
 def _elsewhere(name: str) -> Path | None:
     """A published model that another program downloaded on this machine."""
-    from ..bp_core.models import find
+    from ..bp_core.models.load import find
 
     try:
         return find(name)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
 
     from ..bp_core import Rewriter
-    from ..bp_core.reward import Reward, TextReward
+    from ..bp_core.score.text_reward import Reward, TextReward
 
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 AUTO = "auto"
@@ -135,7 +135,7 @@ def load(
 @lru_cache(maxsize=1)
 def load_reward(folder: Path) -> ManagedReward:
     """A reward folder without a rewriter; the last one stays in memory. Raises ModelError."""
-    from ..bp_core.reward import load_reward as load
+    from ..bp_core.score.text_reward import load_reward as load
 
     run_on, rest_on = devices()
     return ManagedReward(load(folder, device=rest_on), run_on, rest_on)
@@ -144,7 +144,7 @@ def load_reward(folder: Path) -> ManagedReward:
 @lru_cache(maxsize=1)
 def starter() -> ManagedRewriter:
     """The bundled model, for nodes with nothing connected; loaded on first use."""
-    from ..bp_core.models import STARTER
+    from ..bp_core.models.load import STARTER
 
     return load(STARTER)
 

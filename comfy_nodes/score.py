@@ -68,8 +68,8 @@ class ScorePrompt(io.ComfyNode):
         rewriter: ManagedRewriter | None = None,
         reward_model: str = AUTO,
     ) -> io.NodeOutput:
-        from ..bp_core.fidelity import fidelity
-        from ..bp_core.prompt import parse
+        from ..bp_core.text.fidelity import fidelity
+        from ..bp_core.text.prompt import parse
 
         prose = [parse(prompt).prose for prompt in (text, rewrite if rewrite.strip() else text)]
         own, new = _judge(rewriter, reward_model).ready(2).score(prose, raw=[prose[0]] * 2)

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from comfy_api.v0_0_2 import io
 
-from ..bp_core import image_score
 from ..bp_core.errors import InputError, ModelError
+from ..bp_core.score import image as image_score
 from . import folders
 from .checks import verdict
 from .memory import devices, fetch, patcher

@@ -10,11 +10,11 @@ import hypothesis
 import pytest
 import torch
 
-from train.vision import define_operators
+from train.models.vision import define_operators
 
 define_operators()
 
-from bp_core.bloom import Bloom, BloomConfig  # noqa: E402
+from bp_core.decode.bloom import Bloom, BloomConfig  # noqa: E402
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)

@@ -13,7 +13,7 @@ A reward of few labels hardly knows words that are none from words, nor what goe
 `--pairs` phrases are left out that nobody could have written, and those that people keep apart
 from an earlier one (no canon eos in a digital painting); what is left is scored anew. With
 `--company_weight` phrases count for more that people put together, and behind such prompts. With
-`--fit` (`train/fit.py`) phrases that people do not put behind such prompts are cut as well, and the
+`--fit` (`train/starter/fit.py`) phrases that people do not put behind such prompts are cut as well, and the
 better the others fit, the more they count. What the reward's taste finds unsuitable is neither
 written nor lent; with `--taste_weight` phrases count for more, the better they suit the prompt.
 
@@ -47,17 +47,17 @@ import numpy as np
 import torch
 
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.guard import admissible
-from bp_core.prompt import parse
-from bp_core.reward import Reward
 from bp_core.rewriter import Result, Rewriter
+from bp_core.rules.admissible import admissible
+from bp_core.score.text_reward import Reward
 from bp_core.settings import Settings
-from bp_core.words import content_stems, words
-from train.fit import Fit
-from train.phrasing import People
+from bp_core.text.prompt import parse
+from bp_core.text.words import content_stems, words
+from train.data.phrasing import People
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
 from train.sft import read_pairs
+from train.starter.fit import Fit
 
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
@@ -80,8 +80,8 @@ class Option:
         target: what the model is to write: the tail in `expand`, the whole prose in `rewrite`.
         added: the phrases that the prompt did not have.
         gain: reward above the prompt's own, in standard deviations.
-        fit: mean of the phrases, in nats, by train/fit.py.
-        company: of the phrases, by train/phrasing.py.
+        fit: mean of the phrases, in nats, by train/starter/fit.py.
+        company: of the phrases, by train/data/phrasing.py.
         taste: mean probability (0-1) of the phrases to suit the prompt, by the reward's taste.
     """
 
@@ -95,7 +95,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Fitting:
-    """What `train/fit.py` tells of a prompt's phrases.
+    """What `train/starter/fit.py` tells of a prompt's phrases.
 
     Attributes:
         nats: of each phrase that it was asked for, and of those lent.
@@ -328,7 +328,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--stock_weight", type=float, default=1.5, help="see docs/training.md")
     parser.add_argument("--stock_limit", type=float, default=0.06)
     parser.add_argument("--company_weight", type=float, default=0.0, help="of fitting phrases")
-    parser.add_argument("--fit", help="folder of train/fit.py: what does not fit is not learned")
+    parser.add_argument("--fit", help="folder of train/starter/fit.py: what does not fit is not learned")
     parser.add_argument("--fit_weight", type=float, default=0.0, help="of phrases that fit")
     parser.add_argument("--taste_weight", type=float, default=0.0, help="of phrases that suit")
     parser.add_argument("--borrow", type=int, default=0, help="phrases that fit, for --compose")
@@ -344,7 +344,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.fit:
         _fit(args.fit)
     elif args.fit_weight or args.borrow:
-        raise InputError("--fit_weight and --borrow need --fit: make it with train/fit.py")
+        raise InputError("--fit_weight and --borrow need --fit: make it with train/starter/fit.py")
     if args.pairs:
         _people(args.pairs)
     try:

@@ -31,11 +31,11 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core.guard import admissible
-from bp_core.words import STOPWORDS, clauses, content_stems, words
-from train.borrow import borrow
-from train.cleaning import Names, clean, is_english, is_safe
-from train.dedup import clusters, near
+from bp_core.rules.admissible import admissible
+from bp_core.text.words import STOPWORDS, clauses, content_stems, words
+from train.data.borrow import borrow
+from train.data.cleaning import Names, clean, is_english, is_safe
+from train.data.dedup import clusters, near
 
 # What describes a broken picture, or nothing: negative-prompt fragments, sites, camera counters.
 _USELESS = frozenset(

@@ -3,7 +3,7 @@
     python train/evaluate.py --data ../shared/data --out runs/evaluate
     python train/evaluate.py --data ../shared/data --perplexity runs/pairs
     python train/evaluate.py --model runs/starter_rewrite/model runs/starter_ppo/model \\
-        --judge train/judge --sets partiprompts \\
+        --judge train/starter/judge --sets partiprompts \\
         --prompts runs/prompts/coco1000.txt --n 8
 
 Prompts: PartiPrompts and GenEval, and files of your own. `--judge FOLDER` scores with a second
@@ -27,18 +27,18 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bp_core.decode.sampling import Draw
 from bp_core.draft import sampling_params
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.models import find
+from bp_core.models.load import find
 from bp_core.rewriter import Result, Rewriter
-from bp_core.sampling import Draw
 from bp_core.settings import Settings
-from bp_core.words import words
+from bp_core.text.words import words
 from train.collect import read_evaluation_sets
-from train.evaluate_report import Run, table, write_report
-from train.metrics import FIXED_TAIL, measure
-from train.page import write_whole
-from train.ranking import interval
+from train.report.evaluation import Run, table, write_report
+from train.report.metrics import FIXED_TAIL, measure
+from train.report.page import write_whole
+from train.rewards.ranking import interval
 from train.rl.rollouts import read_prompts
 
 _SAMPLES = 100
@@ -100,7 +100,7 @@ def kept_unguarded(
 
 def gains(results: Sequence[Result], judge) -> dict[str, np.ndarray]:
     """Reward above the raw prompt's, in z, of the best candidate, candidate 0 and a fixed tail."""
-    from bp_core.prompt import parse
+    from bp_core.text.prompt import parse
 
     found: dict[str, list[float]] = {"best": [], "candidate 0": [], "fixed tail": []}
     for result in results:
@@ -243,7 +243,7 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
     judge = None
     if args.judge:
-        from bp_core.reward import TextReward
+        from bp_core.score.text_reward import TextReward
 
         judge = TextReward.load(args.judge)
     about = [

@@ -17,18 +17,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core.encoding import prompt_parts
+from bp_core.decode.generate import Generation
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.generate import Generation
-from bp_core.models import STARTER, Model, load
-from bp_core.reward import Constants, Reward, TextReward
+from bp_core.models.load import STARTER, Model, load
+from bp_core.models.tokenizer import prompt_parts
+from bp_core.score.text_reward import Constants, Reward, TextReward
 from train.label import LabelArguments, load_models
+from train.models.vision import define_operators
 from train.rl.arguments import RewardArguments, parse
 from train.rl.image_reward import ImageReward
 from train.rl.rewards import RolloutReward, StockWords
 from train.rl.rollouts import Prompt, drafter, read_prompts, rollout
 from train.sft import load_base, write_folder
-from train.vision import define_operators
 
 
 @dataclass

@@ -30,8 +30,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import BeautifulPromptError, InputError
-from train.render import Renderer, RenderSettings
-from train.vision import define_operators
+from train.models.vision import define_operators
+from train.rewards.render import Renderer, RenderSettings
 
 SCORES = ("pick_score", "aesthetic")
 
@@ -86,7 +86,7 @@ class LabelArguments:
 
 
 class Draws(Protocol):
-    """What draws pictures: `train.render.Renderer`."""
+    """What draws pictures: `train.rewards.render.Renderer`."""
 
     def render(self, prompts: Sequence[str], seeds: Sequence[int]): ...
 
@@ -263,7 +263,7 @@ class Thumbnails:
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, pictures, prompts: Sequence[str], seeds: Sequence[int]) -> None:
-        from bp_core.image_score import to_pil
+        from bp_core.score.image import to_pil
 
         for image, prompt, seed in zip(to_pil(pictures), prompts, seeds, strict=True):
             name = hashlib.sha256(prompt.encode()).hexdigest()[:16]
@@ -275,7 +275,7 @@ def load_models(args: LabelArguments) -> tuple[Draws, Scores, Scores]:
     import torch
 
     define_operators()
-    from bp_core.image_score import AestheticScore, PickScore
+    from bp_core.score.image import AestheticScore, PickScore
 
     device = args.device
     if device == "auto":
@@ -295,7 +295,7 @@ def run(args: LabelArguments, load: Callable | None = None) -> Path:
     batches = plan(pairs, args.batch_prompts)
     todo = [(i, b) for i, b in enumerate(batches) if not shard_path(out, i).is_file()]
     if todo and args.workers == "ray":
-        from train.label_ray import spread
+        from train.rewards.label_ray import spread
 
         spread(args, todo, load)
     elif todo:

@@ -33,11 +33,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bp_core.decode.cuda.decoder import GraphDecoder
+from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.graph import GraphDecoder
-from bp_core.reward import Reward, TextReward
-from bp_core.sampling import SamplingParams
+from bp_core.score.text_reward import Reward, TextReward
 from bp_core.settings import MODES
+from train.models.vision import define_operators
+from train.models.weights import load_trainable, write_folder_like
 from train.rl import checkpoint
 from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss
 from train.rl.arguments import FREE, PPOArguments, parse
@@ -49,8 +51,6 @@ from train.rl.report import write_report
 from train.rl.rewards import RolloutReward, StockWords, shown
 from train.rl.rollouts import PromptStream, Rollout, read_prompts, short, write
 from train.rl.spread import restore_state, spread, whole_state
-from train.vision import define_operators
-from train.weights import load_trainable, write_folder_like
 
 
 class TrainingError(BeautifulPromptError):

@@ -22,17 +22,17 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.reward import POOLINGS
-from train.ranking import report
-from train.reward_network import (
+from bp_core.score.text_reward import POOLINGS
+from train.models.vision import define_operators
+from train.rewards.network import (
     RewardNetwork,
     load_trunk,
     new_trunk,
     template_of,
     write_folder,
 )
-from train.reward_report import judge, write_report
-from train.vision import define_operators
+from train.rewards.ranking import report
+from train.rewards.report import judge, write_report
 
 
 @dataclass
@@ -100,7 +100,7 @@ def read_scores(path: str, args: RewardArguments) -> pd.DataFrame:
 
 def hold_out(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(training, validation) rows; near-duplicates of a prompt are on its side."""
-    from train.dedup import clusters
+    from train.data.dedup import clusters
 
     ids = clusters(frame.prompt.tolist())
     chosen = np.random.default_rng(seed).random(ids.max() + 1) < share
@@ -111,7 +111,7 @@ def hold_out(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame
 
 def kept_constants(path: str) -> dict[str, float]:
     """Mean and standard deviation of the share of the raw prompt's words that pairs keep (0-1)."""
-    from bp_core.fidelity import fidelity
+    from bp_core.text.fidelity import fidelity
 
     try:
         frame = pd.read_parquet(path, columns=["raw_prompt", "prompt"])

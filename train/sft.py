@@ -19,11 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bp_core.encoding import prompt_parts
 from bp_core.errors import BeautifulPromptError, InputError
-from bp_core.template import TEMPLATES, Template
-from train.vision import define_operators
-from train.weights import write_about, write_weights
+from bp_core.models.template import TEMPLATES, Template
+from bp_core.models.tokenizer import prompt_parts
+from train.models.vision import define_operators
+from train.models.weights import write_about, write_weights
 
 
 @dataclass
@@ -122,7 +122,7 @@ def new_model(args: SftArguments, pairs: list[dict[str, str]]):
     """A BLOOM with random weights and a vocabulary learned from the pairs: (model, tokenizer)."""
     from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
 
-    from train.vocabulary import END, PAD, learn
+    from train.data.vocabulary import END, PAD, learn
 
     texts = [p[side] for p in pairs for side in ("raw_prompt", "prompt")]
     if args.vocabulary_file:
@@ -150,7 +150,7 @@ def load_base(base: str):
     ours = Path(base) / "beautifulprompt.json"
     if not ours.is_file():
         return model, AutoTokenizer.from_pretrained(base)
-    from train.vocabulary import END, PAD
+    from train.data.vocabulary import END, PAD
 
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(Path(base) / "tokenizer.json"), eos_token=END
@@ -162,7 +162,7 @@ def load_base(base: str):
 
 def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str) -> None:
     """The model folder that bp_core loads: unprefixed tensors, tied head left out."""
-    from train.vocabulary import save
+    from train.data.vocabulary import save
 
     write_weights(model.base_model.state_dict().items(), folder, dtype)
     config = model.config.to_diff_dict()

@@ -4,8 +4,8 @@
 
 `taste_labels.tsv` has prompts, written for it, and phrases that the bundled model had added to
 them, which a reader found good, doubtful or wrong there (`taste_rules.md`). Two small networks over
-the vectors that a reward's trunk makes of a prompt and of a phrase (`bp_core/taste.py`) begin as
-those of `train/fit.py`, which know what people write behind such prompts, and learn the
+the vectors that a reward's trunk makes of a prompt and of a phrase (`bp_core/score/taste.py`) begin as
+those of `train/starter/fit.py`, which know what people write behind such prompts, and learn the
 judgements: 1 for good, a half for doubtful, 0 for wrong, by cross-entropy.
 
 Writes `taste.safetensors` beside the reward's weights and prints how well prompts that a network
@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bp_core.errors import InputError
-from bp_core.reward import TextReward
-from bp_core.taste import FILE, WIDTH, Taste, fingerprint, shapes, standard
-from train import fit
+from bp_core.score.taste import FILE, WIDTH, Taste, fingerprint, shapes, standard
+from bp_core.score.text_reward import TextReward
+from train.starter import fit
 
-LABELS = Path(__file__).with_name("taste_labels.tsv")
+LABELS = Path(__file__).parent / "starter" / "labels" / "taste_labels.tsv"
 GOOD, DOUBTFUL, WRONG = 1.0, 0.5, 0.0
 _FOLDS = 5
 _EPOCHS, _BATCH, _RATE, _DECAY = 40, 256, 1e-3, 0.01
@@ -57,7 +57,7 @@ def read_judged(path: Path) -> list[Judged]:
 
 class TasteNetwork(nn.Module):
     """`bp_core.taste` in training: log-odds that phrases suit prompts; its weights have the names
-    of `bp_core.taste.shapes`.
+    of `bp_core.score.taste.shapes`.
 
     Args:
         mean, std: (size,) of the vectors of prompts.
@@ -127,7 +127,7 @@ def cross_validate(
     judged: Sequence[Judged], vectors: Vectors, start: fit.Fit, seed: int
 ) -> np.ndarray:
     """Probabilities (n,) by networks that did not learn from the prompt."""
-    from train.dedup import clusters
+    from train.data.dedup import clusters
 
     prompts = list(dict.fromkeys(prompt for prompt, *_ in judged))
     cluster = dict(zip(prompts, clusters(prompts), strict=True))

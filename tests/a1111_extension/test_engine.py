@@ -14,9 +14,11 @@ import torch
 
 from a1111_extension import engine as engine_module
 from a1111_extension.engine import Engine, checked_name
-from bp_core import Rewriter, quant, trial
+from bp_core import Rewriter
+from bp_core.decode.cpu import fbgemm as quant
+from bp_core.decode.cpu import self_check as trial
+from bp_core.decode.cpu.fbgemm import LateAdvance
 from bp_core.errors import ModelError
-from bp_core.quant import LateAdvance
 
 
 def rewriter(device="cpu"):

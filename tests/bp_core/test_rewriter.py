@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bp_core.errors import Cancelled, InputError
-from bp_core.fidelity import fidelity
-from bp_core.models import load
-from bp_core.prompt import parse
-from bp_core.reward import Score
+from bp_core.models.load import load
 from bp_core.rewriter import Rewriter
+from bp_core.score.text_reward import Score
+from bp_core.text.fidelity import fidelity
+from bp_core.text.prompt import parse
 from tests.conftest import random_bloom, write_folder
 
 TEXTS = [
@@ -73,7 +73,7 @@ def test_same_seed_same_text_and_candidates_do_not_depend_on_n(rewriter):
 
 def test_same_text_in_another_process(rewriter, folder):
     script = (
-        "from bp_core.rewriter import Rewriter; from bp_core.models import load;"
+        "from bp_core.rewriter import Rewriter; from bp_core.models.load import load;"
         f"print(Rewriter(load({str(folder)!r}))('a quiet harbour', seed=5).candidates[0].text)"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from bp_core import quant
-from bp_core.generate import generate
-from bp_core.models import load
-from bp_core.sampling import SamplingParams
+from bp_core.decode.cpu import fbgemm as quant
+from bp_core.decode.generate import generate
+from bp_core.decode.sampling import SamplingParams
+from bp_core.models.load import load
 from bp_core.trim import TrimmedHead, prompt_tokens
 
 KEPT = torch.arange(0, 60)

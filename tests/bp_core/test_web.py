@@ -2,7 +2,7 @@
 
 import pytest
 
-from bp_core.models import load
+from bp_core.models.load import load
 from bp_core.rewriter import Candidate, Result, Rewriter
 from bp_core.web import beautifier, candidates_html, marked, page
 

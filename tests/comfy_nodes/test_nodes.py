@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import fakehost
 import pytest
 import torch
-from fakehost import ROOT, Interrupt, part
 from hypothesis import given
 from hypothesis import strategies as st
 
 from comfy_nodes.plain import clip_tokens, phrases
+from tests.comfy_nodes import fakehost
+from tests.comfy_nodes.fakehost import ROOT, Interrupt, part
 
 SETTINGS = {
     "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",

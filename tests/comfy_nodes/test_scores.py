@@ -7,14 +7,14 @@ import shutil
 import sys
 from types import SimpleNamespace
 
-import fakehost
 import pytest
 import torch
-from fakehost import part
 from hypothesis import given
 from hypothesis import strategies as st
 
 from comfy_nodes.plain import ranked
+from tests.comfy_nodes import fakehost
+from tests.comfy_nodes.fakehost import part
 
 host, pack = fakehost.host, fakehost.pack  # fixtures
 
@@ -57,7 +57,7 @@ def test_the_best_pictures_come_first_with_their_prompts(pack):
 @pytest.fixture
 def judge_folder(host):
     """A reward model in models/beautifulprompt: the bundled one."""
-    from bp_core.models import STARTER
+    from bp_core.models.load import STARTER
 
     folder = host.folder / "judge"
     shutil.copytree(STARTER / "reward", folder)

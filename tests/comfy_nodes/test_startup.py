@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from fakehost import ROOT
+from tests.comfy_nodes.fakehost import ROOT
 
 CODE = f"""
 import asyncio, importlib.util, socket, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(ROOT / "tests" / "comfy_nodes")!r})
 import torch
-from fakehost import FakeHost
+from tests.comfy_nodes.fakehost import FakeHost
 
 def refuse(*_):
     raise AssertionError("a network call")
@@ -30,7 +30,7 @@ asyncio.run(extension.on_load())
 for node in asyncio.run(extension.get_node_list()):
     node.define_schema()
 print(time.process_time() - before)
-heavy = {{"bp_core.models", "bp_core.rewriter", "safetensors", "tokenizers", "transformers"}}
+heavy = {{"bp_core.models.load", "bp_core.rewriter", "safetensors", "tokenizers", "transformers"}}
 print(sorted(name for name in sys.modules if any(name.endswith(h) for h in heavy)))
 """
 

@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from comfyui import Host, Run
 from test_comfyui import COMFYUI, PYTHON, beautify, long_list
+
+from tests.hosts.comfyui import Host, Run
 
 
 def run_seconds(host: Host, candidates: int) -> list[float]:

@@ -16,7 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from comfyui import ROOT, Host, Refused, api_format
+
+from tests.hosts.comfyui import ROOT, Host, Refused, api_format
 
 if not os.environ.get("COMFYUI_DIR"):
     pytest.skip("COMFYUI_DIR is not set", allow_module_level=True)

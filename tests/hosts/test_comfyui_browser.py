@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from comfyui import Host
+
+from tests.hosts.comfyui import Host
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

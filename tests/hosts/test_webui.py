@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from webui import ROOT, started
 
-from bp_core.prompt import parse
+from bp_core.text.prompt import parse
+from tests.hosts.webui import ROOT, started
 
 pytestmark = pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI")
 STARTER = ROOT / "bp_core" / "starter"

@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from webui import started
+
+from tests.hosts.webui import started
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

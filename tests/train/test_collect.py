@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from train import collect
-from train.cleaning import Names, clean, is_english, is_safe
+from train.data.cleaning import Names, clean, is_english, is_safe
 
 
 @pytest.mark.parametrize(

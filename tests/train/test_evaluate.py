@@ -8,10 +8,10 @@ import pytest
 
 from bp_core.errors import InputError, ModelError
 from bp_core.rewriter import Candidate, Result, Rewriter
-from tests.bp_core.test_reward import reward_folder
+from tests.bp_core.score.test_text_reward import reward_folder
 from tests.conftest import random_bloom, write_folder
 from train import evaluate
-from train.metrics import Figures, measure, phrase_shares
+from train.report.metrics import Figures, measure, phrase_shares
 
 PROMPTS = ["a cat in the garden", "a lighthouse <at> dusk", "an old oak & a fox", "the sea, $5 $x_"]
 FIGURES = [field.name for field in fields(Figures)]

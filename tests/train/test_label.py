@@ -160,7 +160,7 @@ def test_nan_pixels_end_the_run_and_keep_what_was_finished(tmp_path):
 
     class Strict(ToyScore):
         def score(self, images, prompts=None):
-            from bp_core.image_score import to_pil
+            from bp_core.score.image import to_pil
 
             to_pil(images)
             return super().score(images, prompts)
@@ -263,7 +263,7 @@ def tiny_pipeline(folder):
 
 @pytest.fixture(scope="module")
 def renderer(tmp_path_factory):
-    from train.render import Renderer, RenderSettings
+    from train.rewards.render import Renderer, RenderSettings
 
     pipeline = tiny_pipeline(tmp_path_factory.mktemp("sd") / "tiny")
     return Renderer(pipeline, RenderSettings("tiny", "", steps=2, size=16))
@@ -297,7 +297,7 @@ def test_short_prompts_are_encoded_as_the_pipeline_does(renderer):
 def test_unknown_checkpoints_and_schedulers_are_told(tmp_path):
     pytest.importorskip("diffusers")
     from bp_core.errors import ModelError
-    from train.render import Renderer, RenderSettings
+    from train.rewards.render import Renderer, RenderSettings
 
     with pytest.raises(ModelError, match="no pipeline"):
         Renderer.load(RenderSettings(str(tmp_path)))

@@ -13,15 +13,22 @@ pytest.importorskip("sklearn")
 pytest.importorskip("trl")
 pytest.importorskip("matplotlib")
 
-from bp_core.bloom import Bloom, BloomConfig
+from bp_core.decode.bloom import Bloom, BloomConfig
 from bp_core.errors import InputError
-from bp_core.reward import TextReward
+from bp_core.score.text_reward import TextReward
 from tests.conftest import random_bloom, write_folder
 from train import reward
-from train.dedup import clusters
-from train.ranking import calibration, interval, noise_ceiling, ordered, pairwise_accuracy, report
-from train.reward_data import human_scores, more_scores, rank_normal, transfer_scores
-from train.reward_network import RewardNetwork, bradley_terry, compressed
+from train.data.dedup import clusters
+from train.rewards.network import RewardNetwork, bradley_terry, compressed
+from train.rewards.ranking import (
+    calibration,
+    interval,
+    noise_ceiling,
+    ordered,
+    pairwise_accuracy,
+    report,
+)
+from train.starter.reward_data import human_scores, more_scores, rank_normal, transfer_scores
 
 CONFIGS = Path(reward.__file__).parent / "configs"
 NOUNS = "cat dog house tree river lamp boat moon horse tower garden bridge".split()
@@ -287,7 +294,7 @@ def test_modifiers_are_cut_from_their_subject(tmp_path):
 
 
 def test_stuffed_tails_are_made_of_what_people_praise():
-    from train.reward_pool import Tails
+    from train.starter.reward_pool import Tails
 
     styles = [f"style {i}" for i in range(30)]
     rich = [
@@ -310,7 +317,7 @@ def test_stuffed_tails_are_made_of_what_people_praise():
 
 
 def test_the_teacher_learns_words(tmp_path):
-    from train.teacher import Teacher, Weights, principal
+    from train.starter.teacher import Teacher, Weights, principal
 
     frame = labelled(200)
     vectors = np.random.default_rng(0).normal(size=(200, 8))
@@ -325,7 +332,7 @@ def test_the_teacher_learns_words(tmp_path):
 
 
 def test_the_teacher_without_a_group_is_a_teacher_that_never_saw_it():
-    from train.teacher import Teacher, Weights
+    from train.starter.teacher import Teacher, Weights
 
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(60, 8))
@@ -351,7 +358,7 @@ def test_the_teacher_without_a_group_is_a_teacher_that_never_saw_it():
 
 
 def test_gradients_reach_a_loaded_trunk(base):
-    from train.reward_network import load_trunk
+    from train.rewards.network import load_trunk
 
     trunk, _, control = load_trunk(str(base))
     network = RewardNetwork(trunk, "last")
@@ -377,7 +384,7 @@ def test_training_goes_on_from_a_reward_that_shares_its_tokenizer(tmp_path, base
 
 def test_the_judge_is_another_model_than_the_reward():
     prompts = ["a lighthouse at dusk", "a lighthouse at dusk, blurry", "portrait of a knight"]
-    judge, bundled = TextReward.load(CONFIGS.parent / "judge"), TextReward.load()
+    judge, bundled = TextReward.load(CONFIGS.parent / "starter" / "judge"), TextReward.load()
     scores = judge.score(prompts)
     assert scores[1] < scores[0] < scores[2]
     assert not torch.allclose(scores, bundled.score(prompts), atol=0.01)

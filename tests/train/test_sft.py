@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bp_core.errors import InputError
-from bp_core.models import load
+from bp_core.models.load import load
+from bp_core.models.template import TEMPLATES
 from bp_core.rewriter import Rewriter
-from bp_core.template import TEMPLATES
 from train import sft
 from train.ngram import KneserNey
 

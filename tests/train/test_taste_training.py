@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from bp_core.errors import InputError
-from bp_core.models import STARTER
-from bp_core.reward import TextReward
-from bp_core.taste import FILE, Taste, shapes
-from train import fit
+from bp_core.models.load import STARTER
+from bp_core.score.taste import FILE, Taste, shapes
+from bp_core.score.text_reward import TextReward
 from train import taste as script
+from train.starter import fit
 from train.taste import LABELS, TasteNetwork, Vectors, cross_validate, learn, read_judged, report
 
 SEA, CITY = "a ship at sea", "a street in a city"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bp_core.errors import InputError
-from bp_core.reward import ALPHA
+from bp_core.score.text_reward import ALPHA
 from train.rl.rewards import Terms
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
+from bp_core.decode.sampling import Draw
 from bp_core.draft import sampling_params
-from bp_core.models import Model
-from bp_core.prompt import parse
-from bp_core.reward import TextReward
-from bp_core.sampling import Draw
+from bp_core.models.load import Model
+from bp_core.score.text_reward import TextReward
 from bp_core.settings import Settings
-from train.metrics import distinct_bigrams
+from bp_core.text.prompt import parse
+from train.report.metrics import distinct_bigrams
 from train.rl.rewards import RolloutReward
 from train.rl.rollouts import Prompt, Rollout, write
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bp_core.reward import ALPHA, Constants, Score
+from bp_core.score.text_reward import ALPHA, Constants, Score
 from train.label import Draws, Scores
 
 
 class ImageReward:
     """α · z(PickScore of the picture against the raw prompt) + (1 - α) · z(aesthetic score).
 
-    Takes the place of `bp_core.reward.Reward` where there is a GPU to draw on.
+    Takes the place of `bp_core.score.text_reward.Reward` where there is a GPU to draw on.
 
     Args:
         renderer, pick, aesthetic: as of `train.label.load_models`.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from bp_core.bloom import Bloom
+from bp_core.decode.bloom import Bloom
 from bp_core.errors import InputError
 
 # Logits of this many numbers are held at once: 128 MiB of float32.

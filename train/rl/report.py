@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from train.page import marked, svg, write_page
+from train.report.page import marked, svg, write_page
 
 # Curves in this order; the rest of a log's figures follow.
 _FIRST = ("eval/", "score/", "kl", "beta")

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from bp_core.errors import InputError
-from bp_core.prompt import parse
-from bp_core.reward import Reward
-from bp_core.words import content_stems, words
+from bp_core.score.text_reward import Reward
+from bp_core.text.prompt import parse
+from bp_core.text.words import content_stems, words
 from train.rl.rollouts import Prompt, Rollout
 
 BASELINES = ("raw", "dataset", "none")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bp_core.decode.generate import Generation, generate
+from bp_core.decode.sampling import Draw, SamplingParams
 from bp_core.draft import Drafter
 from bp_core.errors import InputError
-from bp_core.fidelity import fidelity
-from bp_core.generate import Generation, generate
-from bp_core.models import Model
-from bp_core.sampling import Draw, SamplingParams
+from bp_core.models.load import Model
 from bp_core.settings import Settings
-from bp_core.words import clauses, words
+from bp_core.text.fidelity import fidelity
+from bp_core.text.words import clauses, words
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def read_prompts(path: str) -> list[Prompt]:
     """
     file = Path(path)
     if not file.is_file():
-        raise InputError(f"no prompts at {path}: make them with train/prompts.py")
+        raise InputError(f"no prompts at {path}: make them with train/starter/prompts.py")
     try:
         if file.suffix == ".parquet":
             import pandas as pd

@@ -3,7 +3,7 @@
 import pytest
 
 from bp_core.errors import InputError
-from bp_core.models import load
+from bp_core.models.load import load
 from bp_core.rewriter import Rewriter
 from tests.train.rl.test_ppo import work  # noqa: F401
 from train import grpo
@@ -42,7 +42,7 @@ def test_a_completion_is_scored_as_a_rollout_of_its_prompt(work):  # noqa: F811
 
     class Count:
         def score(self, prompts, raw):
-            from bp_core.reward import Score
+            from bp_core.score.text_reward import Score
 
             seen.append((list(prompts), list(raw)))
             return [Score(float(len(p)), 0.0, 0.0) for p in prompts]

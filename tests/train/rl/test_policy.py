@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
+from bp_core.decode.generate import generate
+from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import InputError
-from bp_core.generate import generate
-from bp_core.sampling import SamplingParams
 from train.rl import policy as module
 from train.rl.policy import Policy, Sequences
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from bp_core.errors import InputError
-from bp_core.models import load
-from bp_core.reward import Reward, Score
+from bp_core.models.load import load
 from bp_core.rewriter import Rewriter
-from tests.bp_core.test_reward import reward_folder
+from bp_core.score.text_reward import Reward, Score
+from tests.bp_core.score.test_text_reward import reward_folder
 from train import ppo
 from train.rl import checkpoint
 from train.rl.evaluation import Watch

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bp_core.errors import InputError
-from bp_core.reward import Score
+from bp_core.score.text_reward import Score
 from train.rl.image_reward import ImageReward
 from train.rl.rewards import RolloutReward, StockWords, Terms, copied, shown
 from train.rl.rollouts import Prompt, Rollout
@@ -112,7 +112,7 @@ def test_stock_words_forget_old_steps_and_survive_a_checkpoint():
 
 
 def test_pictures_are_judged_against_the_raw_prompt_and_averaged_over_seeds():
-    from bp_core.reward import Constants
+    from bp_core.score.text_reward import Constants
 
     class Renderer:
         def render(self, prompts, seeds):

@@ -1,0 +1,1 @@
+"""Tokens only: networks, and the loop that draws from them."""

@@ -1,0 +1,1 @@
+"""What runs packed networks on a CPU."""

@@ -1,0 +1,1 @@
+"""Model folders: where they are, what is in them, and how they are loaded."""

@@ -1,0 +1,74 @@
+"""Instruction templates as data: how a model was taught to read a prompt and where it writes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from ..errors import ModelError
+
+
+@dataclass(frozen=True)
+class Template:
+    """Text around the artist's prose. `{raw}` stands for that prose, once or more.
+
+    Attributes:
+        name: key in TEMPLATES, or a name of the model's own.
+        rewrite: the model continues this with a whole new prompt.
+        expand: the model continues this with phrases that follow the artist's own words.
+        lead: written between the template and the target when the model was trained; kept out of
+            the template because a space there would split the target's first token.
+    """
+
+    name: str
+    rewrite: str
+    expand: str
+    lead: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("rewrite", "expand"):
+            if "{raw}" not in getattr(self, field):
+                raise ModelError(
+                    f"template '{self.name}' has no {{raw}} in its '{field}' text: "
+                    "mend beautifulprompt.json"
+                )
+
+    def pieces(self, mode: str) -> tuple[str, ...]:
+        """The template of `mode` ("expand" or "rewrite") cut at each `{raw}`.
+
+        Encoding the pieces apart from the prose keeps a prompt that imitates the template from
+        being read as one.
+        """
+        return tuple(getattr(self, mode).split("{raw}"))
+
+    def to_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+_V1 = (
+    "Instruction: Give a simple description of the image to generate a drawing prompt.\n"
+    "Input: {raw}\nOutput:"
+)
+_V2 = (
+    "Converts a simple image description into a prompt. Prompts are formatted as multiple related "
+    "tags separated by commas, plus you can use () to increase the weight, [] to decrease the "
+    "weight, or use a number to specify the weight. You should add appropriate words to make the "
+    "images described in the prompt more aesthetically pleasing, but make sure there is a "
+    "correlation between the input and output.\n### Input: {raw}\n### Output:"
+)
+
+# v1 and v2 were trained to rewrite only; beginning their output with the artist's own words
+# turns them into expanders.
+TEMPLATES: dict[str, Template] = {
+    t.name: t
+    for t in (
+        Template("v1", rewrite=_V1, expand=_V1 + " {raw},", lead=" "),
+        Template("v2", rewrite=_V2, expand=_V2 + " {raw},", lead=" "),
+        Template("starter", rewrite="{raw}<|rewrite|>", expand="{raw}<|expand|>"),
+    )
+}
+
+# Published weights that carry no beautifulprompt.json of ours.
+KNOWN_MODELS: dict[str, str] = {
+    "alibaba-pai/pai-bloom-1b1-text2prompt-sd": "v1",
+    "alibaba-pai/pai-bloom-1b1-text2prompt-sd-v2": "v2",
+}

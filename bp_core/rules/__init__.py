@@ -1,0 +1,1 @@
+"""Strings only: which phrases a model may add to a prompt."""

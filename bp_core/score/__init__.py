@@ -1,0 +1,1 @@
+"""What ranks rewrites and pictures."""

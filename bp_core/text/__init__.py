@@ -1,0 +1,1 @@
+"""Strings only: a prompt's prose and syntax, apart and together, and what a rewrite keeps of it."""

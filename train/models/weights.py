@@ -1,0 +1,66 @@
+"""Rewriters as training takes them up, and as it writes them down for `bp_core.models`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bp_core.decode.bloom import Bloom
+from bp_core.errors import InputError
+from bp_core.models.load import Model, load
+from bp_core.models.template import Template
+
+
+def load_trainable(base: str | None, device: torch.device) -> Model:
+    """A rewriter in float32 whose parameters can learn; raises ModelError, InputError."""
+    model = load(base, "cpu", "float32")
+    if not isinstance(model.network, Bloom):
+        raise InputError(f"{model.name} is no BLOOM: train/ppo.py trains those, train/grpo.py any")
+    for name, parameter in list(model.network.named_parameters()):
+        owner, _, leaf = name.rpartition(".")
+        # Out of the file's memory map.
+        own = torch.nn.Parameter(parameter.detach().clone(), requires_grad=False)
+        setattr(model.network.get_submodule(owner), leaf, own)
+    model.network.to(device)
+    return model
+
+
+def write_weights(tensors: Iterable[tuple[str, Tensor]], folder: Path, dtype: str) -> None:
+    """model.safetensors from named tensors.
+
+    Raises:
+        InputError: a value is not finite, or does not fit `dtype`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = getattr(torch, dtype)
+    state = {name: t.detach().to("cpu", kind).contiguous() for name, t in tensors}
+    # float16 cannot hold what training in bfloat16 may reach; say so rather than write infinities.
+    bad = [name for name, t in state.items() if not torch.isfinite(t).all()]
+    if bad:
+        raise InputError(f"{bad[0]} does not fit {dtype}: set --weights bfloat16 or float32")
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def write_folder_like(
+    model: Model, tensors: Iterable[tuple[str, Tensor]], folder: Path, dtype: str
+) -> None:
+    """A model folder with new weights; config, tokenizer and template are those of `model`."""
+    write_weights(tensors, folder, dtype)
+    config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))
+    config |= {"dtype": dtype, "torch_dtype": dtype}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    shutil.copyfile(model.path / "tokenizer.json", folder / "tokenizer.json")
+    write_about(model.template, folder)
+
+
+def write_about(template: Template, folder: Path) -> None:
+    """beautifulprompt.json of a rewriter."""
+    about = {"kind": "rewriter", "template": template.to_dict()}
+    text = json.dumps(about, indent=2) + "\n"
+    (folder / "beautifulprompt.json").write_text(text, encoding="utf-8")
