@@ -13,15 +13,13 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
 
+import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core.decode.bloom import Bloom, BloomConfig
 from bp_core.decode.cpu import fbgemm as quant
 from bp_core.decode.cuda import nvrtc

@@ -15,8 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core import Rewriter
 
 _MODES = ("expand", "rewrite")

@@ -16,13 +16,11 @@ import platform
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core import Rewriter
 from bp_core.decode.cpu import numba_layers as compiled
 from bp_core.models.load import STARTER

@@ -15,14 +15,12 @@ import json
 import os
 import statistics
 import string
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import torch
 
+import benchmarks  # noqa: F401  # the root on sys.path
 from benchmarks.decode import SHAPES, read_weights
 
 CONFIG = Path(__file__).resolve().parents[1] / "train/configs/paper_ppo.yaml"

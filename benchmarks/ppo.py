@@ -1,7 +1,7 @@
 """PPO steps beside TRL 1.12's PPOTrainer: samples a second and peak memory.
 
     pip install --no-deps --target TRL trl==1.12.0
-    python benchmarks/ppo.py --trl TRL --prompts ../shared/data/partiprompts/PartiPrompts.tsv
+    python benchmarks/ppo.py --trl TRL --prompts data/partiprompts/PartiPrompts.tsv
 
 Same model, prompts, response length, batch, minibatches, epochs and reward (a text reward model on
 the decoded rewrite) for both; each contender runs in a process of its own, by turns, its first step
@@ -24,8 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT))
+import benchmarks  # noqa: F401  # the root on sys.path
 
 
 def resident(peak: bool) -> int:

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+import benchmarks  # noqa: F401  # the root on sys.path
 from train.models.vision import define_operators
 
 define_operators()

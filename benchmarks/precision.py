@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
 
+import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core.decode.bloom import Bloom
 from bp_core.decode.cpu import fbgemm as quant
 from bp_core.decode.cuda.decoder import GraphDecoder

@@ -1,9 +1,9 @@
 """What the starter's reward is worth: agreement with people, transfer, tails, and speed.
 
     python benchmarks/reward.py --data runs/reward --a bp_core/starter/reward --b FOLDER
-    python benchmarks/reward.py … --prompts ../shared/data/partiprompts/PartiPrompts.tsv
+    python benchmarks/reward.py … --prompts data/partiprompts/PartiPrompts.tsv
 
-`--data` is the folder of `train/starter/reward_data.py`. With `--prompts` (a TSV with the column Prompt)
+`--data` is the folder of `reward_data.py`. With `--prompts` (a TSV with the column Prompt)
 the bundled rewriter writes 8 candidates a prompt, A chooses and B judges. Prints JSON.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -20,8 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core.score.text_reward import ALPHA, TextReward
 from bp_core.text.fidelity import fidelity
 from train.report.metrics import FIXED_TAIL

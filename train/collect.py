@@ -1,6 +1,6 @@
 """Make training pairs from public prompt pools: a short prompt, and what a good artist adds to it.
 
-    python train/collect.py --data ../shared/data --out runs/pairs
+    python train/collect.py --data data --out runs/pairs
 
 Every pool prompt is cleaned, near-duplicates (also of the evaluation sets) are dropped, and the
 rest is cut into a low and a high side:
@@ -18,10 +18,8 @@ language from, with an empty raw_prompt), source and cluster;
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import random
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,13 +27,13 @@ from pathlib import Path
 
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import train
 from bp_core.rules.admissible import admissible
 from bp_core.text.words import STOPWORDS, clauses, content_stems, words
 from train.data.borrow import borrow
 from train.data.cleaning import Names, clean, is_english, is_safe
 from train.data.dedup import clusters, near
+from train.data.pools import read_captions, read_evaluation_sets, read_podvodka, read_pools
 
 # What describes a broken picture, or nothing: negative-prompt fragments, sites, camera counters.
 _USELESS = frozenset(
@@ -72,41 +70,6 @@ class Limits:
     tail_max: int = 34
     clause: int = 16  # longest phrase of a tail
     common: float = 0.004  # share of prompts above which a phrase is thinned out
-
-
-def read_pools(data: Path) -> dict[str, list[str]]:
-    """Prompts by pool name, as published."""
-    imagereward = json.loads((data / "imagereward/prompts.json").read_text(encoding="utf-8"))
-    with open(data / "aigiqa20k/prompt_mos.csv", newline="", encoding="utf-8") as file:
-        aigiqa = [row[1] for row in csv.reader(file)]
-    return {
-        "imagereward": [row["text"] for row in imagereward],
-        "aigiqa20k": sorted(set(aigiqa)),
-        "pickapic": (data / "pickapic_sfw/prompts.txt").read_text(encoding="utf-8").splitlines(),
-        "unigenbench": (data / "unigenbench/prompts.txt").read_text(encoding="utf-8").splitlines(),
-    }
-
-
-def read_podvodka(data: Path) -> list[tuple[str, str]]:
-    """(GPT-3 description, Discord prompt) pairs, as published."""
-    with open(data / "podvodka/pairs.csv", newline="", encoding="utf-8") as file:
-        rows = [row[0].replace("<|endoftext|>", "") for row in csv.reader(file)][1:]
-    return [tuple(row.split("</s>")) for row in rows if row.count("</s>") == 1]
-
-
-def read_captions(data: Path) -> list[str]:
-    with open(data / "coco30k/captions.csv", newline="", encoding="utf-8") as file:
-        return [row[2].strip() for row in csv.reader(file)][1:]
-
-
-def read_evaluation_sets(data: Path) -> dict[str, list[str]]:
-    """Prompts to measure on, by set; no training pair may come near to one."""
-    with open(data / "partiprompts/PartiPrompts.tsv", newline="", encoding="utf-8") as file:
-        parti = [row["Prompt"] for row in csv.DictReader(file, delimiter="\t")]
-    with open(data / "agiqa3k/data.csv", newline="", encoding="utf-8") as file:
-        agiqa = sorted({row["prompt"] for row in csv.DictReader(file)})
-    geneval = (data / "geneval/generation_prompts.txt").read_text(encoding="utf-8").splitlines()
-    return {"partiprompts": parti, "geneval": geneval, "agiqa3k": agiqa}
 
 
 class PairMaker:
@@ -146,14 +109,14 @@ class PairMaker:
 
     def tail(self, raw: str, phrases: list[str]) -> str:
         """The phrases that follow `raw`, at most `tail_max` words; "" when too few are left."""
-        kept, length = [], 0
+        tail, length = [], 0
         for clause in admissible(", ".join(phrases), raw, lambda c: not self.teachable(c)):
             size = len(clause.split())
             if length + size > self.limits.tail_max:
                 break
-            kept.append(clause)
+            tail.append(clause)
             length += size
-        return ", ".join(kept).lower() if length >= self.limits.tail_min else ""
+        return ", ".join(tail).lower() if length >= self.limits.tail_min else ""
 
     def has_subject(self, raw: str) -> bool:
         """True when `raw` names a thing, so that what follows it need not."""
@@ -322,17 +285,17 @@ def from_description(maker: PairMaker, low: str, high: str, cluster: int) -> lis
     if tail:
         pairs.append((low, tail, "expand", "podvodka", cluster))
     asked = set(content_stems(low))
-    kept = [c for c in phrases if maker.teachable(c) or asked.intersection(content_stems(c))]
-    text = ", ".join(kept)
-    told = content_stems(text)
-    if asked <= set(told) and len(told) >= len(asked) + 4 and len(text.split()) <= 60:
+    fitting = [c for c in phrases if maker.teachable(c) or asked.intersection(content_stems(c))]
+    text = ", ".join(fitting)
+    answered = content_stems(text)
+    if asked <= set(answered) and len(answered) >= len(asked) + 4 and len(text.split()) <= 60:
         pairs.append((low, text, "rewrite", "podvodka", cluster))
     return pairs
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, required=True, help="see docs/training.md")
     parser.add_argument("--out", type=Path, default=Path("runs/pairs"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cuts", type=int, default=6, help="cuts tried per prompt")
@@ -352,4 +315,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    train.run(main)

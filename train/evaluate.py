@@ -1,14 +1,14 @@
 """Measure rewriters on prompt sets: report.json, and report.html with plots and samples to read.
 
-    python train/evaluate.py --data ../shared/data --out runs/evaluate
-    python train/evaluate.py --data ../shared/data --perplexity runs/pairs
+    python train/evaluate.py --data data --judge train/starter/judge --out runs/evaluate
+    python train/evaluate.py --perplexity runs/pairs
     python train/evaluate.py --model runs/starter_rewrite/model runs/starter_ppo/model \\
-        --judge train/starter/judge --sets partiprompts \\
-        --prompts runs/prompts/coco1000.txt --n 8
+        --judge train/starter/judge --sets --prompts runs/prompts/coco1000.txt --n 8
 
-Prompts: PartiPrompts and GenEval, and files of your own. `--judge FOLDER` scores with a second
-reward model, one that neither trained nor ranked what it judges. Both files are written anew after
-each run (a rewriter on a set in a mode), so that a killed evaluation keeps what was finished.
+Prompts: PartiPrompts and GenEval (`--data`), and files of your own (`--prompts`). `--judge FOLDER`
+scores with a second reward model, one that neither trained nor ranked what it judges. Both files
+are written anew after each run (a rewriter on a set in a mode), so that a killed evaluation keeps
+what was finished.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import train
 from bp_core.decode.sampling import Draw
 from bp_core.draft import sampling_params
-from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.errors import InputError
 from bp_core.models.load import find
 from bp_core.rewriter import Result, Rewriter
 from bp_core.settings import Settings
 from bp_core.text.words import words
-from train.collect import read_evaluation_sets
+from train.data.pairs import read_pairs
+from train.data.pools import read_evaluation_sets
 from train.report.evaluation import Run, table, write_report
 from train.report.metrics import FIXED_TAIL, measure
+from train.report.ngram import KneserNey
 from train.report.page import write_whole
 from train.rewards.ranking import interval
 from train.rl.rollouts import read_prompts
@@ -48,9 +49,6 @@ def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
     """Held-out perplexity a token of the model, and of a trigram on the same tokens."""
     import torch
 
-    from train.ngram import KneserNey
-    from train.sft import read_pairs
-
     model = rewriter.model
 
     def encode(row: dict[str, str]) -> dict[str, list[int]]:
@@ -60,7 +58,7 @@ def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
         return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + target}
 
     sets = {
-        name: [encode(r) for r in read_pairs(str(pairs / f"{name}.parquet")) if r["mode"] != "text"]
+        name: [encode(r) for r in read_pairs(pairs / f"{name}.parquet") if r["mode"] != "text"]
         for name in ("train", "validation")
     }
     loss, count = 0.0, 0
@@ -94,15 +92,15 @@ def kept_unguarded(
     modes = ["rewrite"] * len(wanted)
     params = sampling_params(Settings(mode="rewrite"))
     params = params if recall else replace(params, recall=0.0)
-    found = write(rewriter.model, wanted, modes, draws, params, chunk=64, whole=True)
-    return float(np.mean([r.kept for r in found]))
+    rollouts = write(rewriter.model, wanted, modes, draws, params, chunk=64, whole=True)
+    return float(np.mean([r.kept for r in rollouts]))
 
 
 def gains(results: Sequence[Result], judge) -> dict[str, np.ndarray]:
     """Reward above the raw prompt's, in z, of the best candidate, candidate 0 and a fixed tail."""
     from bp_core.text.prompt import parse
 
-    found: dict[str, list[float]] = {"best": [], "candidate 0": [], "fixed tail": []}
+    gained: dict[str, list[float]] = {"best": [], "candidate 0": [], "fixed tail": []}
     for result in results:
         if not result.candidates:
             continue
@@ -113,10 +111,10 @@ def gains(results: Sequence[Result], judge) -> dict[str, np.ndarray]:
             first.text,
             parse(result.prompt).expand(FIXED_TAIL),
         ]
-        own, *scores = judge.score([parse(text).prose for text in texts]).tolist()
-        for name, score in zip(found, scores, strict=True):
-            found[name].append(score - own)
-    arrays = {name: np.array(values) for name, values in found.items()}
+        base, *scores = judge.score([parse(text).prose for text in texts]).tolist()
+        for name, score in zip(gained, scores, strict=True):
+            gained[name].append(score - base)
+    arrays = {name: np.array(values) for name, values in gained.items()}
     for name in ("best", "candidate 0"):
         arrays[f"{name} over fixed tail"] = arrays[name] - arrays["fixed tail"]
     return arrays
@@ -152,6 +150,8 @@ def prompt_sets(args: argparse.Namespace) -> dict[str, list[str]]:
     """
     sets: dict[str, list[str]] = {}
     if args.sets:
+        if args.data is None:
+            raise InputError("--sets needs --data: give it, or --sets alone and --prompts")
         try:
             known = read_evaluation_sets(args.data)
         except OSError as error:
@@ -192,17 +192,17 @@ def measure_run(
     if mode == "rewrite":
         for key, recall in (("kept_unguarded", True), ("kept_unreminded", False)):
             entry[key] = kept_unguarded(rewriter, prompts, seed, recall)
-    found: dict[str, np.ndarray] = {}
+    gain_arrays: dict[str, np.ndarray] = {}
     if judge is not None:
-        found = gains(results, judge)
+        gain_arrays = gains(results, judge)
         entry["gain"] = {
             kind: {
                 "mean": float(gain.mean()),
                 "interval": interval(lambda rows, g=gain: float(g[rows].mean()), len(gain)),
             }
-            for kind, gain in found.items()
+            for kind, gain in gain_arrays.items()
         }
-    return Run(model, name, mode, entry, results, found)
+    return Run(model, name, mode, entry, results, gain_arrays)
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -210,7 +210,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", nargs="*", help="model folders (the bundled starter)")
     parser.add_argument("--reward", default="starter", help="ranks; a folder, or none")
     parser.add_argument("--judge", help="folder of a reward model that judges")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, help="folder of the sets: see docs/training.md")
     parser.add_argument("--sets", nargs="*", default=["partiprompts", "geneval"])
     parser.add_argument(
         "--prompts", nargs="*", type=Path, default=[], help="text, one a line, or Parquet"
@@ -229,18 +229,15 @@ def main(argv: list[str] | None = None) -> None:
     folders = [find(model) for model in args.model or [None]]
     models = dict(zip(short_names(folders), folders, strict=True))
     if args.perplexity:
-        found = {
+        figures = {
             name: perplexity(Rewriter.load(folder, reward=None), args.perplexity)
             for name, folder in models.items()
         }
-        print(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2))
+        print(json.dumps(figures if len(figures) > 1 else next(iter(figures.values())), indent=2))
         return
     modes = [Settings(mode=mode, n=args.n, seed=args.seed) for mode in args.modes]
     sets = prompt_sets(args)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
+    train.make_folder(args.out)
     judge = None
     if args.judge:
         from bp_core.score.text_reward import TextReward
@@ -268,7 +265,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BeautifulPromptError as error:
-        sys.exit(f"evaluate.py: {error}")
+    train.run(main)

@@ -15,20 +15,19 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import train
 from bp_core.decode.generate import Generation
-from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.errors import InputError
 from bp_core.models.load import STARTER, Model, load
 from bp_core.models.tokenizer import prompt_parts
 from bp_core.score.text_reward import Constants, Reward, TextReward
-from train.label import LabelArguments, load_models
+from train.models.causal import load_base, write_folder
 from train.models.vision import define_operators
-from train.rl.arguments import RewardArguments, parse
+from train.rewards.labelling import LabelArguments, load_models
+from train.rl.arguments import RewardArguments
 from train.rl.image_reward import ImageReward
 from train.rl.rewards import RolloutReward, StockWords
 from train.rl.rollouts import Prompt, drafter, read_prompts, rollout
-from train.sft import load_base, write_folder
 
 
 @dataclass
@@ -116,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    args, config = parse((GrpoArguments, GRPOConfig), argv)
+    args, config = train.parse((GrpoArguments, GRPOConfig), argv)
     if args.mode not in ("expand", "rewrite"):
         raise InputError(f"mode is '{args.mode}': choose expand or rewrite")
     prompts = read_prompts(args.prompts)
@@ -143,7 +142,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BeautifulPromptError as error:
-        sys.exit(f"grpo.py: {error}")
+    train.run(main)

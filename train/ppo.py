@@ -14,6 +14,7 @@ adaptive KL penalty against the SFT model. `main` tells the story; `train/rl/` h
     algorithm    the losses and the KL controller
     policy       the network whose upper layers learn, its reference, its value head
     evaluation   held-out prompts, judged by a reward model that does not train
+    journal      what a run tells those who watch it
 
 The run's folder gets `log.jsonl`, TensorBoard events, `report.html` (open it while the run goes),
 checkpoints, and at the end `model/`, which `bp beautify --model` runs. Killed at whatever moment,
@@ -22,7 +23,6 @@ checkpoints, and at the end `model/`, which `bp beautify --model` runs. Killed a
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -31,8 +31,7 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import train
 from bp_core.decode.cuda.decoder import GraphDecoder
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import BeautifulPromptError, InputError
@@ -42,12 +41,12 @@ from train.models.vision import define_operators
 from train.models.weights import load_trainable, write_folder_like
 from train.rl import checkpoint
 from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss
-from train.rl.arguments import FREE, PPOArguments, parse
-from train.rl.evaluation import Evaluator, Watch
+from train.rl.arguments import FREE, PPOArguments
+from train.rl.evaluation import Evaluator
 from train.rl.experience import Experience, experience, minibatches
+from train.rl.journal import Journal
 from train.rl.policy import Policy, Sequences
 from train.rl.processes import Processes
-from train.rl.report import write_report
 from train.rl.rewards import RolloutReward, StockWords, shown
 from train.rl.rollouts import PromptStream, Rollout, read_prompts, short, write
 from train.rl.spread import restore_state, spread, whole_state
@@ -111,15 +110,13 @@ class Run:
         self.kl = KLController(args.kl_beta, args.kl_target, args.kl_horizon)
         self.moments = {mode: RunningMoments() for mode in MODES}
         self.stock = StockWords()
-        self.samples: list[dict[str, str]] = []
         self.step = 0
         if last is not None:
             self._load(last)
-        self.log = None
+        self.journal = None
         if self.accelerator.is_main_process:
-            self.log = checkpoint.Log(self.folder, self.step)
-            about = json.dumps(asdict(args) | {"processes": self.all.count}, indent=2) + "\n"
-            (self.folder / "config.json").write_text(about, encoding="utf-8")
+            config = asdict(args) | {"processes": self.all.count}
+            self.journal = Journal(self.folder, self.step, config)
         self.evaluate = None
         if held_out:
             self.evaluate = Evaluator(
@@ -130,23 +127,21 @@ class Run:
 
     def train(self) -> Path:
         """Run to the last step; the folder of the finished model."""
-        from torch.utils.tensorboard import SummaryWriter
         from tqdm import tqdm
 
         args, main = self.args, self.accelerator.is_main_process
-        board = SummaryWriter(str(self.folder), purge_step=self.step + 1) if main else None
         bar = tqdm(total=args.steps, initial=self.step, desc="PPO", disable=None if main else True)
         if self.step == 0 and self.evaluate is not None:
-            self._report(self._evaluation({"step": 0}), board)
+            self._report(self._evaluation({"step": 0}))
         while self.step < args.steps:
             self.step += 1
             row = {"step": self.step} | self._step()
             if self.evaluate is not None and self._due(args.eval_steps):
                 row = self._evaluation(row)
-            self._report(row, board)
+            self._report(row)
             bar.update()
             bar.set_postfix(reward=f"{row['score/reward']:.3f}", kl=f"{row['kl']:.2f}")
-            over = args.stop_when_over_optimised and self.all.told("flag" in row)
+            over = args.stop_when_over_optimised and self.all.from_main("flag" in row)
             if over or self._due(args.save_steps):
                 self._save()
             if over:
@@ -216,11 +211,11 @@ class Run:
             raise TrainingError("a reward is not a finite number: look at the reward model")
         scaled = torch.empty_like(scores)
         for mode, moments in self.moments.items():
-            own = torch.tensor([r.mode == mode for r in rollouts])
-            of_mode = everyone[self.all.gather(own)]
+            rows = torch.tensor([r.mode == mode for r in rollouts])
+            of_mode = everyone[self.all.gather(rows)]
             if len(of_mode):
                 moments.update(of_mode)
-            scaled[own] = scores[own] / moments.std
+            scaled[rows] = scores[rows] / moments.std
         clip = self.args.reward_clip or torch.inf
         return scaled.clamp(-clip, clip)
 
@@ -237,8 +232,8 @@ class Run:
     def _learn(self, lived: Experience) -> dict[str, float]:
         """Epochs of clipped policy and value updates; means over all of them."""
         args, world = self.args, self.all.count
-        own = args.rollouts_per_step // world
-        offset = self.all.index * own
+        share = args.rollouts_per_step // world
+        offset = self.all.index * share
         lengths = lived.lengths
         sums = torch.zeros(6, dtype=torch.float64, device=self.accelerator.device)
         updates, norms = 0, 0.0
@@ -246,7 +241,7 @@ class Run:
         for epoch in range(args.epochs):
             seed = (args.seed, 2, self.step, epoch)
             for rows in minibatches(args.rollouts_per_step, parts, seed):
-                rows = [int(r) - offset for r in rows if offset <= r < offset + own]
+                rows = [int(r) - offset for r in rows if offset <= r < offset + share]
                 tokens = self.all.sum(float(sum(lengths[r] for r in rows)))
                 rows.sort(key=lengths.__getitem__)
                 size = args.micro_batch_size
@@ -305,31 +300,15 @@ class Run:
     def _evaluation(self, row: dict) -> dict:
         """`row` with the figures of held-out prompts, and a flag when they tell of trouble."""
         with self.spread.whole(), self.accelerator.autocast():
-            if self.log is not None:
-                figures, self.samples = self.evaluate()
-        if self.log is not None:
-            row = row | {f"eval/{name}": value for name, value in figures.items()}
-            seen = [
-                {n.removeprefix("eval/"): v for n, v in old.items() if n.startswith("eval/")}
-                for old in (*self.log.rows, row)
-            ]
-            if warning := Watch()([figures for figures in seen if figures]):
-                row["flag"] = warning
+            if self.journal is not None:
+                row = self.journal.evaluated(row, *self.evaluate())
         self.accelerator.wait_for_everyone()
         return row
 
-    def _report(self, row: dict, board) -> None:
-        """Write a step's figures down, and the page now and then."""
-        if self.log is None:
-            return
-        self.log.add(row)
-        for name, value in row.items():
-            if not isinstance(value, str):
-                board.add_scalar(name, value, row["step"])
-        if "flag" in row:
-            print(f"step {row['step']}: {row['flag']}", file=sys.stderr)
-        if row["step"] == 0 or self._due(self.args.eval_steps):
-            write_report(self.folder, self.log.rows, self.samples, self.folder.name)
+    def _report(self, row: dict) -> None:
+        """Write a step's figures down, and the page at every evaluation."""
+        if self.journal is not None:
+            self.journal.add(row, page=row["step"] == 0 or self._due(self.args.eval_steps))
 
     def _save(self) -> None:
         main = self.accelerator.is_main_process
@@ -373,7 +352,7 @@ class Run:
 
 def main(argv: list[str] | None = None) -> None:
     define_operators()
-    (args,) = parse(PPOArguments, argv)
+    (args,) = train.parse(PPOArguments, argv)
     if args.threads:
         torch.set_num_threads(args.threads)
     run = Run(args)
@@ -397,7 +376,4 @@ def explain(error: Exception, run: Run) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BeautifulPromptError as error:
-        sys.exit(f"ppo.py: {error}")
+    train.run(main)

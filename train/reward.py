@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from bp_core.errors import BeautifulPromptError, InputError
+import train
+from bp_core.errors import InputError
 from bp_core.score.text_reward import POOLINGS
 from train.models.vision import define_operators
 from train.rewards.network import (
@@ -157,18 +156,17 @@ def collate(rows: list[dict]) -> dict:
 def main(argv: list[str] | None = None) -> None:
     define_operators()
     from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
-    from trl import TrlParser
 
-    args, config = TrlParser((RewardArguments, TrainingArguments)).parse_args_and_config(argv)
+    args, config = train.parse((RewardArguments, TrainingArguments), argv)
     if args.pooling not in POOLINGS:
         raise InputError(f"no pooling '{args.pooling}': choose one of {', '.join(POOLINGS)}")
-    train = read_scores(args.train_file, args)
+    rows = read_scores(args.train_file, args)
     if args.validation_file:
         validation = read_scores(args.validation_file, args)
     else:
-        train, validation = hold_out(train, args.held_out, config.seed)
+        rows, validation = hold_out(rows, args.held_out, config.seed)
     test = read_scores(args.test_file, args) if args.test_file else None
-    scale = float(train[args.score].mean()), float(train[args.score].std())
+    scale = float(rows[args.score].mean()), float(rows[args.score].std())
     if not scale[1] > 0:
         raise InputError(f"{args.train_file}: all of {args.score} is alike: nothing to learn")
 
@@ -176,7 +174,7 @@ def main(argv: list[str] | None = None) -> None:
 
     set_seed(config.seed)
     trunk, tokenizer, control = load_trunk(args.base) if args.base else new_trunk(args)
-    width = len(train.features.iloc[0]) if args.auxiliary and "features" in train.columns else 0
+    width = len(rows.features.iloc[0]) if args.auxiliary and "features" in rows.columns else 0
     network = RewardNetwork(trunk, args.pooling, args.pairwise, args.auxiliary, width)
     # The extra columns are the network's own; Trainer would drop what it cannot see.
     config.remove_unused_columns = False
@@ -187,7 +185,7 @@ def main(argv: list[str] | None = None) -> None:
     trainer = Trainer(
         model=network,
         args=config,
-        train_dataset=examples(train, args, tokenizer, control, scale),
+        train_dataset=examples(rows, args, tokenizer, control, scale),
         eval_dataset=examples(validation, args, tokenizer, control, scale),
         data_collator=collate,
         compute_metrics=lambda p: report(p.label_ids, p.predictions, rounds=0),
@@ -208,7 +206,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BeautifulPromptError as error:
-        sys.exit(f"reward.py: {error}")
+    train.run(main)

@@ -17,13 +17,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from bp_core.errors import BeautifulPromptError, InputError
+import train
+from bp_core.errors import InputError
 from bp_core.models.template import TEMPLATES, Template
 from bp_core.models.tokenizer import prompt_parts
+from train.data.pairs import read_pairs
+from train.data.vocabulary import END, PAD, learn
+from train.models.causal import load_base, write_folder
 from train.models.vision import define_operators
-from train.models.weights import write_about, write_weights
 
 
 @dataclass
@@ -62,28 +63,6 @@ class SftArguments:
     n_head: int = field(default=4, metadata={"help": "with no base"})
 
 
-def read_pairs(path: str) -> list[dict[str, str]]:
-    """Rows with raw_prompt, prompt, mode ("rewrite" when there is none) and source."""
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read pairs from {path} ({error}): make them with train/collect.py"
-        ) from error
-    missing = {"raw_prompt", "prompt"} - set(frame.columns)
-    if missing:
-        raise InputError(f"{path} lacks the column(s) {', '.join(sorted(missing))}")
-    if frame.empty:
-        raise InputError(f"{path} has no rows: make pairs with train/collect.py")
-    if "mode" not in frame.columns:
-        frame["mode"] = "rewrite"
-    if "source" not in frame.columns:
-        frame["source"] = ""
-    return frame[["raw_prompt", "prompt", "mode", "source"]].to_dict("records")
-
-
 def encode_pair(
     tokenizer, template: Template, row: dict[str, str], longest: int, whole: bool = False
 ) -> dict:
@@ -111,18 +90,16 @@ def keep_long(examples: list[dict], seed: int) -> list[dict]:
     """The released code's filter: drops targets under 25 tokens, 30 % of those under 35."""
     rng = random.Random(seed)
 
-    def kept(example: dict) -> bool:
+    def long_enough(example: dict) -> bool:
         size = sum(label != -100 for label in example["labels"])
         return size >= 35 or (size >= 25 and rng.random() >= 0.3)
 
-    return [e for e in examples if kept(e)]
+    return [e for e in examples if long_enough(e)]
 
 
 def new_model(args: SftArguments, pairs: list[dict[str, str]]):
     """A BLOOM with random weights and a vocabulary learned from the pairs: (model, tokenizer)."""
     from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
-
-    from train.data.vocabulary import END, PAD, learn
 
     texts = [p[side] for p in pairs for side in ("raw_prompt", "prompt")]
     if args.vocabulary_file:
@@ -142,41 +119,11 @@ def new_model(args: SftArguments, pairs: list[dict[str, str]]):
     return BloomForCausalLM(config), tokenizer
 
 
-def load_base(base: str):
-    """(model, tokenizer) of a hub id, a checkpoint, or a folder that this script wrote."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
-
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
-    ours = Path(base) / "beautifulprompt.json"
-    if not ours.is_file():
-        return model, AutoTokenizer.from_pretrained(base)
-    from train.data.vocabulary import END, PAD
-
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(Path(base) / "tokenizer.json"), eos_token=END
-    )
-    # A pad token of its own only where the embeddings have a row for it.
-    tokenizer.pad_token = PAD if PAD in tokenizer.get_vocab() else END
-    return model, tokenizer
-
-
-def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str) -> None:
-    """The model folder that bp_core loads: unprefixed tensors, tied head left out."""
-    from train.data.vocabulary import save
-
-    write_weights(model.base_model.state_dict().items(), folder, dtype)
-    config = model.config.to_diff_dict()
-    config |= {"architectures": ["BloomForCausalLM"], "dtype": dtype, "torch_dtype": dtype}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    save(tokenizer.backend_tokenizer, folder / "tokenizer.json")
-    write_about(template, folder)
-
-
 def main(argv: list[str] | None = None) -> None:
     define_operators()
-    from trl import SFTConfig, SFTTrainer, TrlParser
+    from trl import SFTConfig, SFTTrainer
 
-    args, config = TrlParser((SftArguments, SFTConfig)).parse_args_and_config(argv)
+    args, config = train.parse((SftArguments, SFTConfig), argv)
     if args.template not in TEMPLATES:
         raise InputError(f"no template '{args.template}': choose one of {', '.join(TEMPLATES)}")
     template = TEMPLATES[args.template]
@@ -222,7 +169,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BeautifulPromptError as error:
-        sys.exit(f"sft.py: {error}")
+    train.run(main)

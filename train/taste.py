@@ -2,11 +2,12 @@
 
     python train/taste.py --pairs runs/pairs --reward bp_core/starter/reward
 
-`taste_labels.tsv` has prompts, written for it, and phrases that the bundled model had added to
-them, which a reader found good, doubtful or wrong there (`taste_rules.md`). Two small networks over
-the vectors that a reward's trunk makes of a prompt and of a phrase (`bp_core/score/taste.py`) begin as
-those of `train/starter/fit.py`, which know what people write behind such prompts, and learn the
-judgements: 1 for good, a half for doubtful, 0 for wrong, by cross-entropy.
+`starter/labels/taste_labels.tsv` has prompts, written for it, phrases that the bundled model had
+added to them, and whether a reader judged each good, doubtful or wrong there (`taste_rules.md`).
+Two small networks over the vectors that a reward's trunk makes of a prompt and of a phrase
+(`bp_core/score/taste.py`) begin as those of `rewards/phrase_fit.py`, which know what people write
+behind such prompts, and learn the judgements: 1 for good, a half for doubtful, 0 for wrong, by
+cross-entropy.
 
 Writes `taste.safetensors` beside the reward's weights and prints how well prompts that a network
 did not learn from are judged (five folds): how often a good phrase scores above a wrong one (area
@@ -18,41 +19,33 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from bp_core.errors import InputError
+import train
 from bp_core.score.taste import FILE, WIDTH, Taste, fingerprint, shapes, standard
 from bp_core.score.text_reward import TextReward
-from train.starter import fit
+from train.data.judgements import (
+    DOUBTFUL,
+    FIT_LABELS,
+    GOOD,
+    TASTE_LABELS,
+    WRONG,
+    Judgement,
+    read_judgements,
+)
+from train.data.pairs import read_pairs
+from train.rewards import phrase_fit
 
-LABELS = Path(__file__).parent / "starter" / "labels" / "taste_labels.tsv"
-GOOD, DOUBTFUL, WRONG = 1.0, 0.5, 0.0
 _FOLDS = 5
 _EPOCHS, _BATCH, _RATE, _DECAY = 40, 256, 1e-3, 0.01
 _THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 _STANDARD = 5000  # prompts that vectors are standardised by
-Judged = tuple[str, str, float]
-
-
-def read_judged(path: Path) -> list[Judged]:
-    """(prompt, phrase, judgement); raises InputError for a line of another form."""
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        parts = line.split("\t")
-        if len(parts) != 4:
-            raise InputError(f"{path}, line {number}: give prompt, good, doubtful, wrong by tabs")
-        for phrases, judgement in zip(parts[1:], (GOOD, DOUBTFUL, WRONG), strict=True):
-            found += [(parts[0], phrase, judgement) for phrase in phrases.split(", ") if phrase]
-    return found
 
 
 class TasteNetwork(nn.Module):
@@ -64,9 +57,9 @@ class TasteNetwork(nn.Module):
         start: networks to begin from.
     """
 
-    def __init__(self, mean: Tensor, std: Tensor, start: fit.Fit) -> None:
+    def __init__(self, mean: Tensor, std: Tensor, start: phrase_fit.Fit) -> None:
         super().__init__()
-        self.prompt, self.phrase = fit.tower(len(mean)), fit.tower(len(mean))
+        self.prompt, self.phrase = phrase_fit.tower(len(mean)), phrase_fit.tower(len(mean))
         self.prompt.load_state_dict(start.prompt.state_dict())
         self.phrase.load_state_dict(start.phrase.state_dict())
         self.prompt_alone, self.phrase_alone = nn.Linear(WIDTH, 1), nn.Linear(WIDTH, 1)
@@ -100,13 +93,15 @@ class Vectors:
         return np.stack([self._known[text] for text in texts])
 
 
-def sides(judged: Sequence[Judged], vectors: Vectors) -> tuple[Tensor, Tensor]:
+def sides(judged: Sequence[Judgement], vectors: Vectors) -> tuple[Tensor, Tensor]:
     """Vectors of prompts and of phrases, (n, size) each."""
     prompts, phrases = ([row[i] for row in judged] for i in (0, 1))
     return torch.from_numpy(vectors(prompts)), torch.from_numpy(vectors(phrases))
 
 
-def learn(judged: Sequence[Judged], vectors: Vectors, start: fit.Fit, seed: int) -> TasteNetwork:
+def learn(
+    judged: Sequence[Judgement], vectors: Vectors, start: phrase_fit.Fit, seed: int
+) -> TasteNetwork:
     """A network that judges likewise."""
     torch.manual_seed(seed)
     network = TasteNetwork(vectors.mean, vectors.std, start).train()
@@ -115,8 +110,8 @@ def learn(judged: Sequence[Judged], vectors: Vectors, start: fit.Fit, seed: int)
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     for _ in range(_EPOCHS):
         for part in torch.randperm(len(judged)).split(_BATCH):
-            found = network(prompts[part], phrases[part])
-            loss = binary_cross_entropy_with_logits(found, targets[part])
+            logits = network(prompts[part], phrases[part])
+            loss = binary_cross_entropy_with_logits(logits, targets[part])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -124,7 +119,7 @@ def learn(judged: Sequence[Judged], vectors: Vectors, start: fit.Fit, seed: int)
 
 
 def cross_validate(
-    judged: Sequence[Judged], vectors: Vectors, start: fit.Fit, seed: int
+    judged: Sequence[Judgement], vectors: Vectors, start: phrase_fit.Fit, seed: int
 ) -> np.ndarray:
     """Probabilities (n,) by networks that did not learn from the prompt."""
     from train.data.dedup import clusters
@@ -133,34 +128,34 @@ def cross_validate(
     cluster = dict(zip(prompts, clusters(prompts), strict=True))
     drawn = np.random.default_rng(seed).integers(_FOLDS, size=max(cluster.values()) + 1)
     folds = np.array([drawn[cluster[prompt]] for prompt, *_ in judged])
-    found = np.empty(len(judged))
+    chances = np.empty(len(judged))
     for fold in range(_FOLDS):
         held = np.flatnonzero(folds == fold)
         if not len(held):
             continue
         network = learn([judged[i] for i in np.flatnonzero(folds != fold)], vectors, start, seed)
         with torch.inference_mode():
-            found[held] = network(*sides([judged[i] for i in held], vectors)).sigmoid().numpy()
-    return found
+            chances[held] = network(*sides([judged[i] for i in held], vectors)).sigmoid().numpy()
+    return chances
 
 
-def report(judgements: np.ndarray, found: np.ndarray) -> dict[str, object]:
+def report(judgements: np.ndarray, chances: np.ndarray) -> dict[str, object]:
     """How well probabilities (n,) tell a reader's judgements (n,)."""
     of = {"good": GOOD, "doubtful": DOUBTFUL, "wrong": WRONG}
     shares = {name: float((judgements == value).mean()) for name, value in of.items()}
     cut = {}
     for threshold in _THRESHOLDS:
-        gone = found < threshold
+        gone = chances < threshold
         cut[str(threshold)] = {"all": float(gone.mean())} | {
             name: float(gone[judgements == value].mean()) for name, value in of.items()
         }
         cut[str(threshold)]["wrong of the rest"] = float((judgements[~gone] == WRONG).mean())
-    good, wrong = found[judgements == GOOD], found[judgements == WRONG]
+    good, wrong = chances[judgements == GOOD], chances[judgements == WRONG]
     return {
         "judged": len(judgements),
         "shares": shares,
-        "good above wrong": fit.above(good, wrong),
-        "others above wrong": fit.above(found[judgements != WRONG], wrong),
+        "good above wrong": phrase_fit.above(good, wrong),
+        "others above wrong": phrase_fit.above(chances[judgements != WRONG], wrong),
         "cut below": cut,
     }
 
@@ -168,22 +163,18 @@ def report(judgements: np.ndarray, found: np.ndarray) -> dict[str, object]:
 def main(argv: list[str] | None = None) -> None:
     from safetensors.torch import save_file
 
-    from train.sft import read_pairs
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, default=Path("runs/pairs"), help="train/collect.py's")
-    parser.add_argument("--labels", type=Path, default=LABELS)
+    parser.add_argument("--labels", type=Path, default=TASTE_LABELS)
     parser.add_argument("--reward", type=Path, required=True, help="folder; the file goes there")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    judged, reader = read_judged(args.labels), TextReward.load(args.reward)
-    if not judged:
-        raise InputError(f"{args.labels} has no judgements: give some")
-    people = fit.tails(read_pairs(str(args.pairs / "train.parquet")))
+    judged, reader = read_judgements(args.labels), TextReward.load(args.reward)
+    people = phrase_fit.tails(read_pairs(args.pairs / "train.parquet"))
     vectors = Vectors(reader, sorted({prompt for prompt, _ in people}))
-    start = fit.learn(people, vectors, args.seed)
-    found = cross_validate(judged, vectors, start, args.seed)
-    figures = report(np.array([judgement for *_, judgement in judged]), found)
+    start = phrase_fit.learn(people, vectors, args.seed)
+    chances = cross_validate(judged, vectors, start, args.seed)
+    figures = report(np.array([judgement for *_, judgement in judged]), chances)
     network = learn(judged, vectors, start, args.seed)
     state = network.state_dict()
     state = {name: state[name].half().contiguous() for name in shapes(len(vectors.mean))}
@@ -191,18 +182,15 @@ def main(argv: list[str] | None = None) -> None:
     save_file(state, args.reward / FILE, metadata=about)
     # As written, rounding included.
     taste = Taste.load(args.reward, reader)
-    other = fit.read_labels(fit.LABELS)
+    other = read_judgements(FIT_LABELS)
     chances = np.array([taste.of(prompt)([phrase])[0] for prompt, phrase, _ in other])
-    fits = np.array([fits for *_, fits in other])
+    fits = np.array([value == GOOD for *_, value in other])
     figures["another reader"] = {
         "judged": len(other),
-        "fitting above others": fit.above(chances[fits], chances[~fits]),
+        "fitting above others": phrase_fit.above(chances[fits], chances[~fits]),
     }
     print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"taste.py: {error}")
+    train.run(main)

@@ -12,10 +12,11 @@ from bp_core.rewriter import Candidate, Result
 from bp_core.text.words import clauses
 from tests.bp_core.score.test_text_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Fitting, Option, Weights, choose, composed, echoes, fitted, options
+from train.best_of_n import Weights, choose
 from train.data.phrasing import People
+from train.rewards.phrase_fit import Fit
+from train.rl.options import Fitting, Option, composed, echoes, fitted, options
 from train.rl.rewards import StockWords
-from train.starter.fit import Fit
 
 PROMPTS = ["a cat in the garden", "a lighthouse at dusk", "a red fox", "two boats"]
 
@@ -213,7 +214,7 @@ def test_what_is_wrong_is_told_before_anything_is_written(made, monkeypatch):
         made("out", "--company_weight", "1")
     with pytest.raises(InputError, match="1 or more"):
         made("out", "--workers", "0")
-    with pytest.raises(InputError, match=r"train/starter/fit\.py"):
+    with pytest.raises(InputError, match=r"train\.starter\.fit"):
         made("out", "--fit", "nowhere")
     with pytest.raises(InputError, match="need --fit"):
         made("out", "--borrow", "4")

@@ -18,7 +18,9 @@ pytest.importorskip("pyarrow")
 
 from bp_core.errors import InputError
 from train import label
-from train.label import LabelArguments, plan, read_pairs, run, shard_path
+from train.data.pairs import distinct_pairs
+from train.label import plan, run
+from train.rewards.labelling import LabelArguments, shard_path
 
 PAIRS = pd.DataFrame(
     [("a cat", f"a cat, variant {i // 2}", "x") for i in range(21)]
@@ -64,7 +66,7 @@ def labels(args):
 def test_every_distinct_pair_gets_its_seeds_means(tmp_path):
     args = arguments(tmp_path)
     found = labels(args)
-    assert found[["raw_prompt", "prompt"]].equals(read_pairs(args.pairs))
+    assert found[["raw_prompt", "prompt"]].equals(distinct_pairs(args.pairs))
     for row in found.itertuples():
         beauty = ToyRenderer().render([row.prompt] * 3, range(3)).mean((1, 2, 3))
         assert row.aesthetic == pytest.approx(beauty.mean().item(), abs=1e-6)
@@ -100,7 +102,8 @@ WORKER = """
 import sys
 sys.path.insert(0, {root!r})
 from tests.train.test_label import toys
-from train.label import LabelArguments, run
+from train.label import run
+from train.rewards.labelling import LabelArguments
 run(LabelArguments(**{fields!r}), toys)
 """
 
@@ -149,7 +152,7 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path, monkeypatch):
     monkeypatch.undo()
     shards = sorted((Path(args.out) / "shards").iterdir())
     assert [s.name for s in shards] == [f"{i:06d}.parquet" for i in range(3)]
-    assert len(labels(args)) == len(read_pairs(args.pairs))
+    assert len(labels(args)) == len(distinct_pairs(args.pairs))
 
 
 def test_nan_pixels_end_the_run_and_keep_what_was_finished(tmp_path):
@@ -198,7 +201,7 @@ def test_bad_pair_files_are_told(tmp_path, frame, message):
 def test_a_file_that_is_no_parquet_is_told(tmp_path):
     (tmp_path / "pairs.parquet").write_text("hello")
     with pytest.raises(InputError, match="cannot read pairs"):
-        read_pairs(str(tmp_path / "pairs.parquet"))
+        distinct_pairs(str(tmp_path / "pairs.parquet"))
     with pytest.raises(InputError, match="seeds is 0"):
         LabelArguments("a", "b", seeds=0)
 

@@ -12,7 +12,8 @@ from bp_core.models.load import load
 from bp_core.models.template import TEMPLATES
 from bp_core.rewriter import Rewriter
 from train import sft
-from train.ngram import KneserNey
+from train.data.pairs import read_pairs
+from train.report.ngram import KneserNey
 
 PAIRS = [
     ("a fox", "soft light, oil painting", "expand"),
@@ -102,10 +103,10 @@ def test_the_loss_is_on_the_target_alone(starter):
 
 def test_missing_columns_and_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"train/collect\.py"):
-        sft.read_pairs(str(tmp_path / "none.parquet"))
+        read_pairs(str(tmp_path / "none.parquet"))
     pd.DataFrame({"prompt": ["a"]}).to_parquet(tmp_path / "bad.parquet")
     with pytest.raises(InputError, match="raw_prompt"):
-        sft.read_pairs(str(tmp_path / "bad.parquet"))
+        read_pairs(str(tmp_path / "bad.parquet"))
 
 
 def test_kneser_ney_sums_to_one_and_by_hand():

@@ -12,9 +12,11 @@ from bp_core.models.load import STARTER
 from bp_core.score.taste import FILE, Taste, shapes
 from bp_core.score.text_reward import TextReward
 from train import taste as script
-from train.starter import fit
-from train.taste import LABELS, TasteNetwork, Vectors, cross_validate, learn, read_judged, report
+from train.data.judgements import FIT_LABELS, TASTE_LABELS, read_judgements
+from train.rewards import phrase_fit
+from train.taste import TasteNetwork, Vectors, cross_validate, learn, report
 
+HEADER = "prompt\tphrase\tjudgement\treader\tbatch\n"
 SEA, CITY = "a ship at sea", "a street in a city"
 PAIRS = [
     (f"{place} {i}", phrase)
@@ -38,23 +40,26 @@ def vectors():
 
 @pytest.fixture(scope="module")
 def start(vectors):
-    return fit.learn(PAIRS, vectors)
+    return phrase_fit.learn(PAIRS, vectors)
 
 
 def test_the_labels_are_whole():
-    judged = read_judged(LABELS)
+    judged = read_judgements(TASTE_LABELS)
     assert len(judged) == len({(prompt, phrase) for prompt, phrase, _ in judged}) > 16_000
-    held_out = {prompt.lower() for prompt, *_ in fit.read_labels(fit.LABELS)}
+    held_out = {prompt.lower() for prompt, *_ in read_judgements(FIT_LABELS)}
     assert not held_out & {prompt.lower() for prompt, *_ in judged}
 
 
 def test_a_line_of_another_form_is_named(tmp_path):
     path = tmp_path / "labels.tsv"
-    path.write_text("a cat\t8k, fog\t\tneon\na dog\t8k\n")
-    with pytest.raises(InputError, match="line 2"):
-        read_judged(path)
+    path.write_text(f"{HEADER}a cat\t8k\tgood\tme\t1\na dog\t8k\n")
+    with pytest.raises(InputError, match="line 3"):
+        read_judgements(path)
     path.write_text("a cat\t8k, fog\t\tneon\n")
-    assert read_judged(path) == [("a cat", "8k", 1), ("a cat", "fog", 1), ("a cat", "neon", 0)]
+    with pytest.raises(InputError, match="columns"):
+        read_judgements(path)
+    path.write_text(f"{HEADER}a cat\t8k\tgood\tme\t1\na cat\tneon\twrong\tme\t1\n")
+    assert read_judgements(path) == [("a cat", "8k", 1), ("a cat", "neon", 0)]
 
 
 def test_it_learns_what_suits(vectors, start, tmp_path):
@@ -90,13 +95,15 @@ def test_the_script_writes_beside_the_reward(tmp_path, monkeypatch, capsys):
         columns=["raw_prompt", "prompt", "mode", "source"],
     ).to_parquet(tmp_path / "train.parquet")
     labels = tmp_path / "labels.tsv"
-    labels.write_text("".join(f"{SEA} {i}\twaves\train\tneon\n" for i in range(30)))
+    words = [("waves", "good"), ("rain", "doubtful"), ("neon", "wrong")]
+    rows = [f"{SEA} {i}\t{word}\t{said}\tme\t1\n" for i in range(30) for word, said in words]
+    labels.write_text(HEADER + "".join(rows))
     monkeypatch.setattr(script, "_EPOCHS", 2)
     args = ["--pairs", str(tmp_path), "--reward", str(reward), "--labels", str(labels)]
     script.main(args)
     figures = json.loads(capsys.readouterr().out)
     assert figures["judged"] == 90 and 0 <= figures["another reader"]["fitting above others"] <= 1
     assert Taste.load(reward, TextReward.load(reward)).of(SEA)(["waves"])
-    labels.write_text("")
+    labels.write_text(HEADER)
     with pytest.raises(InputError, match="no judgements"):
         script.main(args)

@@ -97,7 +97,7 @@ class Names:
             self.parts.update(p for p in parts if p not in common and len(p) > 2)
         self.longest = max((len(n) for n in self.full), default=0)
 
-    def found(self, clause: str) -> bool:
+    def credits(self, clause: str) -> bool:
         """True when the clause holds a full name, or a word that only names are made of."""
         run = words(clause.lower())
         if any(w in self.parts for w in run):
@@ -110,9 +110,9 @@ class Names:
 
     def without_credits(self, text: str) -> list[str]:
         """The clauses of `text` with credits cut off and clauses made of names dropped."""
-        kept = []
+        rest = []
         for clause in clauses(text):
             clause = _CREDIT.sub("", clause).strip(" -")
-            if clause and not self.found(clause):
-                kept.append(clause)
-        return kept
+            if clause and not self.credits(clause):
+                rest.append(clause)
+        return rest

@@ -41,9 +41,9 @@ def _prefix(matrix: sparse.csr_matrix, threshold: float) -> sparse.csr_matrix:
     total = np.repeat(np.append(squares, 0.0)[ends - 1], np.diff(matrix.indptr))
     before = np.append(0.0, squares[:-1])
     keep = total - before >= threshold**2 - 1e-6  # norm of this feature and all commoner ones
-    kept = np.add.reduceat(np.append(keep, False), np.minimum(matrix.indptr[:-1], len(keep)))
-    kept[np.diff(matrix.indptr) == 0] = 0
-    indptr = np.append(0, np.cumsum(kept))
+    counts = np.add.reduceat(np.append(keep, False), np.minimum(matrix.indptr[:-1], len(keep)))
+    counts[np.diff(matrix.indptr) == 0] = 0
+    indptr = np.append(0, np.cumsum(counts))
     return sparse.csr_matrix((matrix.data[keep], matrix.indices[keep], indptr), matrix.shape)
 
 

@@ -111,28 +111,28 @@ class Company:
 
 def _mean(values: Iterable[float]) -> float:
     """0 of nothing."""
-    found = list(values)
-    return fmean(found) if found else 0.0
+    numbers = list(values)
+    return fmean(numbers) if numbers else 0.0
 
 
 class People:
     """What people's pairs tell of phrases.
 
     Args:
-        rows: pairs of train/collect.py, as `train.sft.read_pairs` reads them.
+        rows: pairs of train/collect.py, as `train.data.pairs.read_pairs` reads them.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, str]]) -> None:
         tails = [row for row in rows if row["mode"] == "expand"]
         self.attested = Attested(row["prompt"] for row in tails)
         # Phrases that collect.py lent to captions were put together by no one.
-        own = (row for row in tails if row["source"] != "borrowed")
-        self.company = Company((row["raw_prompt"], row["prompt"]) for row in own)
+        written = (row for row in tails if row["source"] != "borrowed")
+        self.company = Company((row["raw_prompt"], row["prompt"]) for row in written)
 
     def tidy(self, phrases: Sequence[str]) -> list[str]:
         """The attested ones that go with those before them."""
-        kept: list[str] = []
+        tidied: list[str] = []
         for phrase in filter(self.attested, phrases):
-            if not any(self.company.apart(phrase, earlier) for earlier in kept):
-                kept.append(phrase)
-        return kept
+            if not any(self.company.apart(phrase, earlier) for earlier in tidied):
+                tidied.append(phrase)
+        return tidied

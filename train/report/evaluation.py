@@ -61,10 +61,10 @@ class Run:
     results: Sequence[Result]
     gains: dict[str, np.ndarray]
 
-    def name(self, several: bool) -> str:
-        """What report.json calls it, among runs of several rewriters or of one."""
+    def name(self, with_model: bool) -> str:
+        """What report.json calls it, among runs of with_model rewriters or of one."""
         name = f"{self.set}, {self.mode}"
-        return f"{self.model}, {name}" if several else name
+        return f"{self.model}, {name}" if with_model else name
 
 
 def write_report(path: Path, runs: Sequence[Run], about: Sequence[str], total: int) -> None:
@@ -96,8 +96,8 @@ def write_report(path: Path, runs: Sequence[Run], about: Sequence[str], total: i
 
 def table(runs: Sequence[Run]) -> str:
     """The figures of several runs as a Markdown table."""
-    several = len({run.model for run in runs}) > 1
-    lines = ["| | " + " | ".join(run.name(several) for run in runs) + " |"]
+    with_model = len({run.model for run in runs}) > 1
+    lines = ["| | " + " | ".join(run.name(with_model) for run in runs) + " |"]
     lines.append("|---" * (len(runs) + 1) + "|")
     lines += [f"| {name} | " + " | ".join(cells) + " |" for name, _, cells in _figures(runs)]
     return "\n".join(lines)
@@ -153,10 +153,10 @@ def _plots(runs: Sequence[Run], models: Sequence[str]) -> list[str]:
     lines.append("</div><h3>Commonest added phrases</h3>")
     lines.append(f"<p>Dashed: the {plots.STOCK:.0%} that no phrase should reach.</p>")
     shares = [phrase_shares(run.results)[:_PHRASES] for run in runs]
-    largest = max((share for several in shares for _, share in several), default=0.0)
+    largest = max((share for phrases in shares for _, share in phrases), default=0.0)
     lines.append('<div class="plots">')
-    for row, several in zip(rows, shares, strict=True):
-        lines += _plot(row.name.replace("\n", ", "), plots.phrases(row, several, largest))
+    for row, phrases in zip(rows, shares, strict=True):
+        lines += _plot(row.name.replace("\n", ", "), plots.phrases(row, phrases, largest))
     return [*lines, "</div>"]
 
 
@@ -169,9 +169,9 @@ def _samples(runs: Sequence[Run]) -> list[str]:
     lines = ['<table class="samples"><thead><tr><th>prompt</th>']
     lines += [f"<th>{html.escape(run.model)}</th>" for run in runs]
     lines.append("</tr></thead>")
-    for several in zip(*(run.entry["samples"] for run in runs), strict=True):
-        cells = [f'<td data-of="prompt">{html.escape(several[0]["prompt"])}</td>']
-        for run, sample in zip(runs, several, strict=True):
+    for row in zip(*(run.entry["samples"] for run in runs), strict=True):
+        cells = [f'<td data-of="prompt">{html.escape(row[0]["prompt"])}</td>']
+        for run, sample in zip(runs, row, strict=True):
             text = marked(sample["prompt"], sample["text"])
             note = f"<br><small>{html.escape(sample['note'])}</small>" if sample["note"] else ""
             cells.append(f'<td data-of="{html.escape(run.model)}">{text}{note}</td>')

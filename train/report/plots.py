@@ -28,12 +28,12 @@ class Row:
     colour: int = 0
 
 
-def gains(rows: Sequence[Row], found: Sequence[dict[str, dict]]) -> str:
-    """Mean gains with their intervals; `found` are the runs' {kind: {mean, interval}}."""
+def gains(rows: Sequence[Row], figures: Sequence[dict[str, dict]]) -> str:
+    """Mean gains with their intervals; `figures` are the runs' {kind: {mean, interval}}."""
 
     def draw(axis: Axes) -> None:
         for shift, (kind, (sign, colour)) in enumerate(_KINDS.items(), -1):
-            for place, gain in enumerate(found):
+            for place, gain in enumerate(figures):
                 at = place + 0.22 * shift
                 axis.plot(gain[kind]["interval"], [at, at], color=colour, linewidth=1.5)
                 label = kind if place == 0 else None

@@ -123,7 +123,7 @@ def new_trunk(args):
         if vectors.shape[0] != size:
             raise InputError(
                 f"{args.word_vectors} has {vectors.shape[0]} vectors, the tokenizer {size} "
-                "entries: run train/starter/embed.py with this tokenizer"
+                "entries: run python -m train.starter.embed with this tokenizer"
             )
         trunk.word_embeddings.weight.data = compressed(vectors, args.hidden_size)
     return trunk, tokenizer, special_ids(folder)
@@ -172,7 +172,7 @@ def write_folder(
     folder: Path,
     kept: dict[str, float] | None = None,
 ) -> None:
-    """The folder that bp_core.score.text_reward loads; the scores' constants come from validation prompts.
+    """The folder that `TextReward` loads; validation prompts give its scores' mean and deviation.
 
     Args:
         kept: mean and std of the kept share, where it stands in for r_ps.

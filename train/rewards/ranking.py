@@ -74,8 +74,8 @@ def noise_ceiling(counts: np.ndarray, spreads: np.ndarray, means: np.ndarray) ->
     The square root of the means' reliability: of their variance over prompts, the part that is
     not the error of a mean of `counts` (n,) scores with standard deviation `spreads` (n,).
     """
-    several = counts > 1
-    if several.sum() < 3:
+    repeated = counts > 1
+    if repeated.sum() < 3:
         return float("nan")
-    error = np.mean(spreads[several] ** 2 / counts[several])
-    return float(np.sqrt(max(0.0, 1 - error / np.var(means[several], ddof=1))))
+    error = np.mean(spreads[repeated] ** 2 / counts[repeated])
+    return float(np.sqrt(max(0.0, 1 - error / np.var(means[repeated], ddof=1))))

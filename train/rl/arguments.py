@@ -151,14 +151,3 @@ FREE = frozenset(
     "length_weight end_weight copies_weight stock_weight refused_weight words_min words_max "
     "stock_limit".split()
 )
-
-
-def parse(kinds: type | tuple[type, ...], argv: list[str] | None):
-    """Dataclasses filled from a YAML file and the command line; raises InputError in one line."""
-    from trl import TrlParser
-
-    try:
-        return TrlParser(kinds).parse_args_and_config(argv)
-    except (OSError, ValueError, TypeError) as error:
-        message = " ".join(str(error).split())
-        raise InputError(f"{message} (--help lists the arguments)") from error

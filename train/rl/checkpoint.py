@@ -22,8 +22,8 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 def latest(folder: Path) -> Path | None:
     """The newest whole checkpoint in a run's folder."""
-    found = [p for p in folder.glob("checkpoint-*") if _NAME.fullmatch(p.name)]
-    return max(found, key=step_of, default=None)
+    checkpoints = [p for p in folder.glob("checkpoint-*") if _NAME.fullmatch(p.name)]
+    return max(checkpoints, key=step_of, default=None)
 
 
 def step_of(path: Path) -> int:

@@ -47,8 +47,8 @@ class Evaluator:
             # As people sample, in contrast to how rollouts are drawn.
             params = sampling_params(Settings(mode=mode))
             rollouts = write(self.model, self.prompts, modes, draws, params, self.chunk, whole=True)
-            found = self._figures(rollouts)
-            figures |= {f"{mode}/{name}": value for name, value in found.items()}
+            of_mode = self._figures(rollouts)
+            figures |= {f"{mode}/{name}": value for name, value in of_mode.items()}
             samples += [
                 {"mode": mode, "prompt": r.prompt.raw, "text": r.text}
                 for r in rollouts[::_CANDIDATES][: _SAMPLES // len(self.modes)]

@@ -65,7 +65,7 @@ def experience(
     """
     device = sequences.ids.device
     count, longest = sequences.ids.shape
-    trunk, found = None, []
+    trunk, parts = None, []
     for start in range(0, count, rows):
         part = sequences.rows(range(start, min(start + rows, count)))
         below = policy.trunk(part.ids)
@@ -74,8 +74,8 @@ def experience(
         trunk[start : start + rows, : below.shape[1]] = below
         targets = part.targets
         logprobs, values = policy(below, part.predicts, targets)
-        found.append((logprobs, values, policy.reference(below, part.predicts, targets)))
-    old, values, reference = (torch.cat(each) for each in zip(*found, strict=True))
+        parts.append((logprobs, values, policy.reference(below, part.predicts, targets)))
+    old, values, reference = (torch.cat(each) for each in zip(*parts, strict=True))
 
     lengths = sequences.predicts.sum(1)
     mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]

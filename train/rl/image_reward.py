@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bp_core.score.text_reward import ALPHA, Constants, Score
-from train.label import Draws, Scores
+from train.rewards.labelling import Draws, Scores
 
 
 class ImageReward:
@@ -14,7 +14,7 @@ class ImageReward:
     Takes the place of `bp_core.score.text_reward.Reward` where there is a GPU to draw on.
 
     Args:
-        renderer, pick, aesthetic: as of `train.label.load_models`.
+        renderer, pick, aesthetic: as of `train.rewards.labelling.load_models`.
         pick_constants, aesthetic_constants: mean and standard deviation that make z-scores.
         seeds: of the pictures drawn for each prompt; scores are averaged.
         batch: pictures drawn together.

@@ -49,7 +49,7 @@ class Processes:
 
         return gather_object(items)
 
-    def told(self, value: bool) -> bool:
+    def from_main(self, value: bool) -> bool:
         """What the main process says."""
         from accelerate.utils import broadcast_object_list
 

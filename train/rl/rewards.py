@@ -148,8 +148,8 @@ class RolloutReward:
             return scores
         # A prompt's baseline is the same for all of its rollouts.
         prompts = list(dict.fromkeys(r.prompt for r in rollouts))
-        own = [parse(self._base_text(p)).prose for p in prompts]
-        base = self.reward.score(own, [p.raw for p in prompts])
+        texts = [parse(self._base_text(p)).prose for p in prompts]
+        base = self.reward.score(texts, [p.raw for p in prompts])
         base = dict(zip(prompts, (s.total for s in base), strict=True))
         return scores - torch.tensor([base[r.prompt] for r in rollouts])
 
@@ -177,9 +177,11 @@ def copied(rollouts: Sequence[Rollout]) -> list[float]:
     """Share (0-1) of each rollout's added word pairs that another one of its prompt has, too."""
     pairs = [{pair for p in r.added for pair in pairwise(words(p.lower()))} for r in rollouts]
     users: dict[Prompt, Counter] = {}
-    for rollout, own in zip(rollouts, pairs, strict=True):
-        users.setdefault(rollout.prompt, Counter()).update(own)
+    for rollout, of_rollout in zip(rollouts, pairs, strict=True):
+        users.setdefault(rollout.prompt, Counter()).update(of_rollout)
     return [
-        sum(users[r.prompt][pair] > 1 for pair in own) / len(own) if own else 0.0
-        for r, own in zip(rollouts, pairs, strict=True)
+        sum(users[r.prompt][pair] > 1 for pair in of_rollout) / len(of_rollout)
+        if of_rollout
+        else 0.0
+        for r, of_rollout in zip(rollouts, pairs, strict=True)
     ]

@@ -1,6 +1,6 @@
 """Rewriters between others: the mean of their weights.
 
-    python train/starter/average.py runs/starter_ppo/model runs/starter_composed/model \\
+    python -m train.starter.average runs/starter_ppo/model runs/starter_composed/model \\
         --out runs/starter_mean/model
 
 A model soup (Wortsman et al. 2022, arXiv 2203.05482). Models that went on from one another, as the
@@ -11,15 +11,13 @@ one gained and much of the variety that it lost.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 import torch
 
-from bp_core.errors import BeautifulPromptError, InputError
+import train
+from bp_core.errors import InputError
 from train.models.weights import load_trainable, write_folder_like
 
 
@@ -29,10 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", default="float16", choices=("float16", "bfloat16", "float32"))
     parser.add_argument("--out", type=Path, required=True, help="folder that is written")
     args = parser.parse_args(argv)
-    try:
-        average(args.models, args.out, args.weights)
-    except OSError as error:
-        raise InputError(f"cannot write to {args.out} ({error}): give another --out") from error
+    train.make_folder(args.out)
+    average(args.models, args.out, args.weights)
 
 
 def average(models: Sequence[str], folder: Path, dtype: str = "float16") -> None:
@@ -60,7 +56,4 @@ def average(models: Sequence[str], folder: Path, dtype: str = "float16") -> None
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BeautifulPromptError as error:
-        sys.exit(f"average.py: {error}")
+    train.run(main)

@@ -1,6 +1,6 @@
 """Drills that teach a small model to copy the artist's words.
 
-    python train/starter/copying.py --pairs runs/pairs --out runs/copying
+    python -m train.starter.copying --pairs runs/pairs --out runs/copying
 
 A model of a few million parameters, shown prompts and their rewrites alone, learns to write a
 likely prompt on another subject: most words of a rewrite are guessed without looking. Random words
@@ -21,8 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import train
 from bp_core.errors import InputError
 
 COLUMNS = ["raw_prompt", "prompt", "mode", "source"]
@@ -93,7 +92,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"copying.py: {error}")
+    train.run(main)

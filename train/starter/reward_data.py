@@ -1,6 +1,6 @@
 """Data of the starter's reward: human scores per prompt, and unlabelled prompts to distil over.
 
-    python train/starter/reward_data.py --data ../shared/data --out runs/reward
+    python -m train.starter.reward_data --data data --out runs/reward
 
 Writes `human.parquet` (prompt, score, images, cluster, split, half), `pool.parquet` (prompt,
 source), `transfer.parquet` (agiqa3k: prompt, score, subject, modifiers) and `pairs.parquet`
@@ -24,18 +24,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import train
 from bp_core.errors import InputError
-from train.collect import read_evaluation_sets, read_podvodka
 from train.data.cleaning import clean
 from train.data.dedup import clusters
+from train.data.pools import read_evaluation_sets, read_podvodka
 from train.data.vocabulary import learn, save
 from train.starter.reward_pool import pool
 
@@ -89,8 +87,8 @@ def _scored(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_prompt(images: pd.DataFrame) -> pd.DataFrame:
-    found = images.groupby("prompt", sort=True)
-    return found.agg(score=("score", "mean"), images=("score", "size")).reset_index()
+    prompts = images.groupby("prompt", sort=True)
+    return prompts.agg(score=("score", "mean"), images=("score", "size")).reset_index()
 
 
 def human_scores(data: Path) -> pd.DataFrame:
@@ -121,8 +119,8 @@ def more_scores(human: pd.DataFrame, data: Path, more: Path) -> pd.DataFrame:
     closed = cluster.isin(cluster[human.prompt[~mine]])
     added = _by_prompt(images[images.prompt.map(~closed)])
     added = added.assign(split="train", half="A")
-    kept = human[~human.prompt.isin(added.prompt)]
-    frame = pd.concat([kept, added], ignore_index=True)
+    rest = human[~human.prompt.isin(added.prompt)]
+    frame = pd.concat([rest, added], ignore_index=True)
     return frame.assign(cluster=frame.prompt.map(cluster))
 
 
@@ -149,7 +147,7 @@ def transfer_scores(data: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, required=True, help="see docs/training.md")
     parser.add_argument("--out", type=Path, default=Path("runs/reward"))
     parser.add_argument("--more", type=Path, help="csv of scored images for half A, as above")
     for source, size in SIZES.items():
@@ -191,7 +189,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"reward_data.py: {error}")
+    train.run(main)

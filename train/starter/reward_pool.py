@@ -17,9 +17,9 @@ from pathlib import Path
 import pandas as pd
 
 from bp_core.text.words import clauses
-from train.collect import read_captions, read_podvodka, read_pools
 from train.data.cleaning import clean, is_english
 from train.data.dedup import near
+from train.data.pools import read_captions, read_podvodka, read_pools
 
 _TAILS = 3  # different tails of one subject
 _PRAISE = 60  # commonest phrases of rich prompts, the words that a stuffed tail is made of

@@ -1,9 +1,9 @@
 """The teacher of the starter's reward: a kernel regressor on human scores, and its predictions for
 prompts that nobody scored.
 
-    python train/starter/teacher.py --out runs/reward --half A --tuned 0.5
+    python -m train.starter.teacher --out runs/reward --half A --tuned 0.5
 
-Reads what `train/starter/reward_data.py`, `train/starter/embed.py` and, with `--tuned`, `train/starter/tune.py` wrote and
+Reads what `reward_data.py`, `embed.py` and, with `--tuned`, `tune.py` wrote in that folder and
 writes `A/train.parquet` (prompt, score, features) and `A/validation.parquet` (prompt, score,
 teacher) for `train/reward.py`, and `A/teacher.json` with the teacher's own figures. Features are
 principal components of the sentence embeddings: regressing them too teaches the small trunk what
@@ -18,18 +18,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+import train
 from bp_core.errors import InputError
 from train.data.cleaning import clean
 from train.rewards.ranking import report
+from train.starter.reward_tables import read_tables
 
 _LABEL = 0.25  # weight of the human score in a scored prompt's target
 _FEATURES = 384  # 88 % of the variance of three views; 64 hold 57 %
@@ -158,7 +157,9 @@ class Tuned:
         if not 0 <= share <= 1:
             raise InputError(f"--tuned {share}: give a share from 0 to 1")
         if share and not path.is_file():
-            raise InputError(f"{path} is missing: run train/starter/tune.py, or give --tuned 0")
+            raise InputError(
+                f"{path} is missing: run python -m train.starter.tune, or give --tuned 0"
+            )
         self.share = share
         self._scores = pd.read_parquet(path).set_index("prompt").score if share else None
 
@@ -169,7 +170,9 @@ class Tuned:
         scores = self._scores.reindex(prompts).to_numpy()
         if np.isnan(scores).any():
             prompt = prompts[int(np.isnan(scores).argmax())]
-            raise InputError(f"no tuned score of '{prompt}': run train/starter/tune.py again")
+            raise InputError(
+                f"no tuned score of '{prompt}': run python -m train.starter.tune again"
+            )
         return self.share * scores + (1 - self.share) * expected
 
 
@@ -179,7 +182,7 @@ class Views:
     def __init__(self, folder: Path) -> None:
         paths = sorted(folder.glob("*.parquet"))
         if not paths:
-            raise InputError(f"no embeddings in {folder}: run train/starter/embed.py")
+            raise InputError(f"no embeddings in {folder}: run python -m train.starter.embed")
         frames = [pd.read_parquet(path).set_index("prompt").vector for path in paths]
         common = frames[0].index
         for frame in frames[1:]:
@@ -193,7 +196,7 @@ class Views:
             rows = [self._row[p] for p in prompts]
         except KeyError as error:
             raise InputError(
-                f"no embedding of {error}: run train/starter/embed.py again, for each encoder"
+                f"no embedding of {error}: run train.starter.embed again, for each encoder"
             ) from error
         return [table[rows] for table in self._tables]
 
@@ -205,23 +208,16 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("embedding", "penalty"):
         default = getattr(Weights, name)
         parser.add_argument(f"--{name}", type=float, default=default, help="of class Weights")
-    parser.add_argument("--tuned", type=float, default=0.0, help="share of train/starter/tune.py's scores")
+    parser.add_argument("--tuned", type=float, default=0.0, help="share of tune.py's scores")
     args = parser.parse_args(argv)
     folder = args.out / args.half
     tuned = Tuned(folder / "tuned.parquet", args.tuned)
-    try:
-        human, transfer, pool = (
-            pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
-        )
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{error.filename} is missing: run train/starter/reward_data.py, then train/starter/embed.py"
-        ) from error
+    human, transfer, pool = read_tables(args.out)
     embedded = Views(args.out / "views")
     human["clean"] = human.prompt.map(clean)
     mine = human.half.isin(list(args.half))
-    own, others = human[mine], human[~mine & (human.split == "train")]
-    scored = own[own.split == "train"].reset_index(drop=True)
+    labelled, others = human[mine], human[~mine & (human.split == "train")]
+    scored = labelled[labelled.split == "train"].reset_index(drop=True)
     prompts, scores = scored.clean.tolist(), scored.score.to_numpy()
     weights = Weights(embedding=args.embedding, penalty=args.penalty)
     teacher = Teacher(weights).fit(
@@ -247,7 +243,7 @@ def main(argv: list[str] | None = None) -> None:
     train = train.drop_duplicates("prompt")
     folder.mkdir(exist_ok=True)
     train.to_parquet(folder / "train.parquet", index=False)
-    held = own[own.split == "validation"]
+    held = labelled[labelled.split == "validation"]
     # What the teacher says of them tells how much of it the student has learned.
     held[["prompt", "score"]].assign(teacher=says(held.clean.tolist())).to_parquet(
         folder / "validation.parquet", index=False
@@ -264,7 +260,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"teacher.py: {error}")
+    train.run(main)

@@ -1,10 +1,10 @@
 """A sentence encoder fine-tuned on human scores: a second teacher of the starter's reward.
 
-    python train/starter/tune.py --out runs/reward --half A --encoder all-mpnet-base-v2
+    python -m train.starter.tune --out runs/reward --half A --encoder all-mpnet-base-v2
 
-Reads what `train/starter/reward_data.py` wrote and writes `A/tuned.parquet` (prompt, score): what the
+Reads what `reward_data.py` wrote and writes `A/tuned.parquet` (prompt, score): what the
 encoder, tuned on all scores of that half, expects of every cleaned prompt, and of those that it
-was tuned on what five others say that saw none of their cluster. `train/starter/teacher.py --tuned 0.5`
+was tuned on what five others say that saw none of their cluster. `teacher.py --tuned 0.5`
 averages it with its kernel ridge. Two minutes on an H200, for which it is meant; hours on a CPU.
 
 The head starts from a ridge regression on the encoder's own vectors, so that the first steps do not
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +24,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from bp_core.errors import InputError
+import train
 from train.data.cleaning import clean
+from train.models.sentences import last_layer, padding_tokenizer
 from train.models.vision import define_operators
 from train.rewards.ranking import report
-from train.starter.embed import last_layer, padding_tokenizer
+from train.starter.reward_tables import read_tables
 
 _TOKENS = 65536  # of a batch that is only read
 _PENALTY = 0.28  # of the ridge that the head starts from, a labelled prompt
@@ -111,8 +109,8 @@ class Tuner:
         for rows in tqdm(batches, desc="tuning", disable=None):
             ids, mask = self._tokens([prompts[i] for i in rows])
             with self._autocast():
-                said = network(ids, mask)
-            loss = (w[rows] * (said - y[rows]) ** 2).mean()
+                predictions = network(ids, mask)
+            loss = (w[rows] * (predictions - y[rows]) ** 2).mean()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
@@ -126,15 +124,15 @@ class Tuner:
         network.eval()
         lengths = self._lengths(prompts)
         order = np.argsort(-lengths, kind="stable")
-        found, start = [], 0
+        parts, start = [], 0
         while start < len(order):
             rows = order[start : start + max(8, _TOKENS // int(lengths[order[start]]))]
             ids, mask = self._tokens([prompts[i] for i in rows])
             with self._autocast():
-                said = network.vectors(ids, mask) if vectors else network(ids, mask)
-            found.append(said.float().cpu().numpy())
+                predictions = network.vectors(ids, mask) if vectors else network(ids, mask)
+            parts.append(predictions.float().cpu().numpy())
             start += len(rows)
-        out = np.concatenate(found)
+        out = np.concatenate(parts)
         out[order] = out.copy()
         return out
 
@@ -201,12 +199,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", type=type(default), default=default, help="of Tuning")
     args = parser.parse_args(argv)
     last_layer(args.encoder)  # says so when the folder holds no encoder
-    try:
-        human, transfer, pool = (
-            pd.read_parquet(args.out / f"{name}.parquet") for name in ("human", "transfer", "pool")
-        )
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename} is missing: run train/starter/reward_data.py") from error
+    human, transfer, pool = read_tables(args.out)
     human["clean"] = human.prompt.map(clean)
     scored = human[human.half.isin(list(args.half)) & (human.split == "train")]
     prompts, trust = scored.clean.tolist(), scored.images.to_numpy(float)
@@ -219,28 +212,25 @@ def main(argv: list[str] | None = None) -> None:
 
     everything = sorted({*human.clean, *transfer.prompt, *pool.prompt})
     network = tuner.fit(prompts, scores, trust)
-    said = pd.Series(tuner.read(network, everything) * scale + middle, everything)
+    predicted = pd.Series(tuner.read(network, everything) * scale + middle, everything)
     fold, blind = folds(scored.cluster.to_numpy(), tuning.folds), np.empty(len(scored))
     for k in range(tuning.folds):
         seen, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         network = tuner.fit([prompts[i] for i in seen], scores[seen], trust[seen], seed=k + 1)
         blind[held] = tuner.read(network, [prompts[i] for i in held]) * scale + middle
-    said[prompts] = blind
+    predicted[prompts] = blind
     folder = args.out / args.half
     folder.mkdir(exist_ok=True)
-    said.rename_axis("prompt").rename("score").reset_index().to_parquet(
+    predicted.rename_axis("prompt").rename("score").reset_index().to_parquet(
         folder / "tuned.parquet", index=False
     )
     figures = {"cross-validation": report(scored.score.to_numpy(), blind)}
     for name in ("validation", "test"):
         part = human[human.split == name]
-        figures[name] = report(part.score.to_numpy(), said[part.clean].to_numpy())
-    figures["transfer"] = report(transfer.score.to_numpy(), said[transfer.prompt].to_numpy())
+        figures[name] = report(part.score.to_numpy(), predicted[part.clean].to_numpy())
+    figures["transfer"] = report(transfer.score.to_numpy(), predicted[transfer.prompt].to_numpy())
     print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"tune.py: {error}")
+    train.run(main)

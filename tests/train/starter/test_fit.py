@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from bp_core.errors import InputError
+from train.data.judgements import FIT_LABELS, read_judgements
+from train.rewards.phrase_fit import Fit, above, copied, learn, tails
 from train.starter import fit as script
-from train.starter.fit import LABELS, Fit, above, copied, learn, read_labels, tails
 
 SEA, CITY = "a ship at sea", "a street in a city"
 PAIRS = [
@@ -70,7 +71,7 @@ def test_it_is_stored(fit, tmp_path):
     assert again.common == fit.common and again.copied == fit.copied
     prompts, phrases = [SEA, CITY], ["waves", "gulls"]
     np.testing.assert_allclose(again.nats(prompts, phrases), fit.nats(prompts, phrases), atol=1e-6)
-    with pytest.raises(InputError, match=r"train/starter/fit\.py"):
+    with pytest.raises(InputError, match=r"train\.starter\.fit"):
         Fit.load(tmp_path / "none", encode)
 
 
@@ -85,7 +86,7 @@ def test_area_under_the_curve():
 
 
 def test_a_reader_s_labels_are_whole():
-    labels = read_labels(LABELS)
+    labels = read_judgements(FIT_LABELS)
     assert len(labels) == len({(prompt, phrase) for prompt, phrase, _ in labels}) > 300
     assert 0.3 < np.mean([fits for *_, fits in labels]) < 0.7
 

@@ -13,14 +13,13 @@ from pathlib import Path
 import pandas as pd
 
 from bp_core.errors import InputError
+from train.rewards.labelling import LabelArguments, Labeller
 
 
 class Actor:
     """A Labeller behind Ray Data's calling convention."""
 
-    def __init__(self, args, load: Callable | None) -> None:
-        from train.label import Labeller
-
+    def __init__(self, args: LabelArguments, load: Callable | None) -> None:
         self.labeller = Labeller(args, load)
 
     def __call__(self, row: dict) -> dict:
@@ -29,7 +28,9 @@ class Actor:
         return {"index": row["index"]}
 
 
-def spread(args, todo: list[tuple[int, pd.DataFrame]], load: Callable | None) -> None:
+def label(
+    args: LabelArguments, todo: list[tuple[int, pd.DataFrame]], load: Callable | None
+) -> None:
     """Label the batches (index, rows) with `args.ray_actors` actors, one GPU each if there are."""
     try:
         import ray

@@ -1,0 +1,51 @@
+"""Builds the models that `bp_core` runs, by the BeautifulPrompt recipe and beyond.
+
+Commands stand here, each `python train/x.py` from the repository's root; what they share stands in
+the folders, which import no command:
+
+    data      pairs, prompt pools, cleaning, near-duplicates, judgements
+    models    networks and tokenizers: from a base, from random weights, written as folders
+    rewards   what learns people's scores: reward networks, phrase fit, pictures and their labels
+    rl        PPO, GRPO and best of n: rollouts, their rewards, what is learned from them
+    report    figures, plots and pages
+    starter   what only rebuilds the bundled models: `python -m train.starter.x`
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bp_core.errors import BeautifulPromptError, InputError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command's `main`; what it cannot do becomes one line on stderr and exit code 1."""
+    try:
+        main()
+    except BeautifulPromptError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder to write to; raises InputError where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {path} ({error.strerror}): give another") from error
+
+
+def parse(kinds: type | tuple[type, ...], argv: list[str] | None):
+    """Dataclasses filled from `--config file.yaml` and the command line.
+
+    Raises:
+        InputError: an unknown argument in the file, or a value that does not fit.
+    """
+    from trl import TrlParser
+
+    try:
+        return TrlParser(kinds).parse_args_and_config(argv)
+    except (OSError, ValueError, TypeError) as error:
+        message = " ".join(str(error).split())
+        raise InputError(f"{message} (--help lists the arguments)") from error

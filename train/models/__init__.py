@@ -1,0 +1,1 @@
+"""Networks and tokenizers: from a base, from random weights, written as model folders."""

@@ -1,0 +1,1 @@
+"""What learns people's scores of prompts, phrases and pictures."""

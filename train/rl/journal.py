@@ -1,0 +1,52 @@
+"""What a run tells those who watch it: config.json, log.jsonl, TensorBoard events, report.html."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from train.rl.checkpoint import Log
+from train.rl.evaluation import Watch
+from train.rl.report import write_report
+
+
+class Journal:
+    """Written by the main process alone.
+
+    Args:
+        step: the last step that counts; what a killed run logged after it goes.
+        config: the run's arguments.
+    """
+
+    def __init__(self, folder: Path, step: int, config: dict) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._folder, self._log = folder, Log(folder, step)
+        self._board = SummaryWriter(str(folder), purge_step=step + 1)
+        self._samples: list[dict[str, str]] = []
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    def evaluated(
+        self, row: dict, figures: dict[str, float], samples: list[dict[str, str]]
+    ) -> dict:
+        """A step's row with the figures of held-out prompts, and a flag when they show trouble."""
+        self._samples = samples
+        row = row | {f"eval/{name}": value for name, value in figures.items()}
+        history = [
+            {n.removeprefix("eval/"): v for n, v in old.items() if n.startswith("eval/")}
+            for old in (*self._log.rows, row)
+        ]
+        warning = Watch()([figures for figures in history if figures])
+        return row | {"flag": warning} if warning else row
+
+    def add(self, row: dict, page: bool) -> None:
+        """Write a step's figures down, and the page too if asked."""
+        self._log.add(row)
+        for name, value in row.items():
+            if not isinstance(value, str):
+                self._board.add_scalar(name, value, row["step"])
+        if "flag" in row:
+            print(f"step {row['step']}: {row['flag']}", file=sys.stderr)
+        if page:
+            write_report(self._folder, self._log.rows, self._samples, self._folder.name)

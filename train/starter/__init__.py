@@ -1,0 +1,1 @@
+"""What only rebuilds the bundled models: `python -m train.starter.x` from the root."""
