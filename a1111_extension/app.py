@@ -115,7 +115,7 @@ class App:
 
     def models(self) -> dict:
         """The models on this machine, and the name of the one that the settings choose."""
-        from bp_core.models.load import available
+        from bp_core.models.folder import available
 
         chosen = self.options()
         listed = [

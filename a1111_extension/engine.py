@@ -105,8 +105,6 @@ class Engine:
     def _drop(self, exclusive: bool) -> None:
         if self._rewriter is None:
             return
-        # Captured graphs hold the network in turn; without them it ends with its last user.
-        self._rewriter.model.network.decoder = None
         self._rewriter = self._key = None
         # A collection ends whatever of the host's is in a cycle, in our thread: Forge Neo loses
         # its checkpoint when that happens while it counts its models.
@@ -135,13 +133,14 @@ class Engine:
 
     def _build(self, model: str, dtype: str | None, exclusive: bool) -> Rewriter | None:
         from bp_core import Rewriter
-        from bp_core.models.load import STARTER
+        from bp_core.models import STARTER
+        from bp_core.models.folder import BUNDLED
 
         # Without a reward model there are rewrites still, only unranked.
-        reward = "starter" if (STARTER / "reward").is_dir() else None
+        reward = "starter" if (BUNDLED / "reward").is_dir() else None
 
         def load() -> Rewriter:
-            return Rewriter.load(model or None, dtype=dtype, reward=reward)
+            return Rewriter.load(model or STARTER, dtype=dtype, reward=reward)
 
         # While it loads a checkpoint the host replaces parts of torch: layers made meanwhile have
         # no values, or are of another class. So: with its queue held if that is free; else try,
@@ -159,14 +158,15 @@ class Engine:
 def weights_size(model: str) -> int:
     """Bytes of a model's weight files; raises ModelError when it is missing or damaged."""
     from bp_core.models.checkpoint import weight_files
-    from bp_core.models.load import find
+    from bp_core.models import STARTER
+    from bp_core.models.folder import find
 
-    return sum(Path(file).stat().st_size for file in weight_files(find(model or None)))
+    return sum(Path(file).stat().st_size for file in weight_files(find(model or STARTER)))
 
 
 def resident_names() -> list[str]:
     """Names of the rewriters on this machine, the bundled one first."""
-    from bp_core.models.load import available
+    from bp_core.models.folder import available
 
     return [info.name for info in available() if info.kind == "rewriter"]
 
@@ -176,7 +176,7 @@ def checked_name(name: str) -> str:
 
     A damaged model in the folder passes: loading it then says what is wrong with it.
     """
-    from bp_core.models.load import models_dir
+    from bp_core.models.folder import models_dir
 
     plain = name not in ("", ".", "..") and not set(name) & set("/\\\0:")
     if plain and (models_dir() / name).is_dir():
@@ -198,8 +198,4 @@ def _sound(rewriter: Rewriter) -> bool:
     modules = getattr(network, "model", network)
     if any(tensor.is_meta for tensor in [*modules.parameters(), *modules.buffers()]):
         return False
-    if getattr(network, "head", None) is None:
-        return True
-    # It is packed, and packing passes by layers of a class that it does not know.
-    table = network.word_embeddings.weight
-    return all(p is table or p.dtype == torch.float32 for p in network.parameters())
+    return True

@@ -77,12 +77,13 @@ def peer(args: argparse.Namespace) -> list[float]:
     from transformers import AutoModelForCausalLM
 
     from benchmarks.ppo_trl import trainer
-    from bp_core.models.load import STARTER, load
+    from bp_core.models.folder import BUNDLED
+    from bp_core.models.load import load
     from bp_core.score.text_reward import load_reward
     from train.sft import load_base
 
     torch.set_num_threads(args.threads)
-    base = args.base or str(STARTER)
+    base = args.base or str(BUNDLED)
     model, reward = load(base), load_reward()
     _, tokenizer = load_base(base)
     texts = read(args.prompts, args.batch)

@@ -18,7 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .errors import BeautifulPromptError, InputError
+from .models import STARTER
 from .settings import ACCEPT, MODES
+
+_FEW = 4  # prompts, for which a process does not load what only pays later
 
 _NUMBERS = {
     "n": (int, "candidates to draw and rank (4)"),
@@ -111,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="a folder or a downloaded hub id (the bundled starter)")
+    parser.add_argument(
+        "--model", default=STARTER, help="a folder or a downloaded hub id (the bundled starter)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps … (cpu)")
     parser.add_argument(
         "--dtype", help="float32, bfloat16, float16 or int8 (what suits the device)"
@@ -121,11 +126,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _load(args: argparse.Namespace):
+def _load(args: argparse.Namespace, lasting: bool = True):
     from .rewriter import Rewriter
 
     reward = None if args.reward == "none" else args.reward
-    return Rewriter.load(args.model, device=args.device, dtype=args.dtype, reward=reward)
+    return Rewriter.load(
+        args.model, device=args.device, dtype=args.dtype, reward=reward, lasting=lasting
+    )
 
 
 def _beautify(args: argparse.Namespace) -> None:
@@ -134,7 +141,7 @@ def _beautify(args: argparse.Namespace) -> None:
     settings = {n: value for n in names if (value := getattr(args, n)) is not None}
     if args.all and args.json:
         raise InputError("--all and --json: choose one, JSON has every candidate")
-    for result in _load(args).many(prompts, **settings):
+    for result in _load(args, lasting=len(prompts) > _FEW).many(prompts, **settings):
         if result.note and result.prompt.strip():
             print(f"bp: {result.note}: {_shortened(result.prompt)}", file=sys.stderr)
         if args.json:
@@ -234,7 +241,7 @@ def _print_path(path: Path, args: argparse.Namespace) -> None:
 
 
 def _models(args: argparse.Namespace) -> None:
-    from .models import load as models
+    from .models import folder as models
 
     if args.download:
         from .models.hub import download
@@ -247,11 +254,9 @@ def _models(args: argparse.Namespace) -> None:
         print(file=sys.stderr)
         return _print_path(folder, args)
     if args.pack:
-        from .decode.cpu import packed_file as packed
+        from .models.load import pack
 
-        folder = models.find(args.pack)
-        network, _ = models.load_bloom(folder, dtype="as stored")
-        return _print_path(packed.write(folder, network), args)
+        return _print_path(pack(args.pack), args)
     for info in models.available():
         if args.json:
             print(json.dumps({**asdict(info), "path": str(info.path)}))

@@ -15,6 +15,7 @@ from .decode.sampling import Draw
 from .decode.threads import few_threads
 from .draft import Draft, Drafter, sampling_params
 from .errors import InputError
+from .models import STARTER
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -95,19 +96,21 @@ class Rewriter:
     @classmethod
     def load(
         cls,
-        model: str | Path | None = None,
+        model: str | Path = STARTER,
         *,
         device: str = "cpu",
         dtype: str | None = None,
         reward: str | Path | None = "starter",
         graph: bool = True,
+        lasting: bool = True,
     ) -> Rewriter:
-        """Load the bundled starter (None), a model folder, or a downloaded hub id.
+        """Load the bundled starter, a model folder, or a downloaded hub id.
 
         Args:
             dtype: "float32", "bfloat16" or "float16"; None for what suits the device.
             reward: folder of a reward model, "starter" for the bundled one, None for none.
             graph: as for `models.load`; only a model loaded on a CUDA GPU takes notice.
+            lasting: as for `models.load`: False for a process that ends after a prompt or two.
 
         Raises:
             ModelError: a model is missing, damaged or of another kind.
@@ -116,7 +119,7 @@ class Rewriter:
         from .score.text_reward import load_reward
 
         return cls(
-            models.load(model, device=device, dtype=dtype, graph=graph),
+            models.load(model, device=device, dtype=dtype, graph=graph, lasting=lasting),
             None if reward is None else load_reward(None if reward == "starter" else reward),
         )
 

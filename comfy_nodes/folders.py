@@ -52,9 +52,9 @@ def find_rewriter(name: str) -> Path | None:
         ModelError: the name is not in the list.
     """
     if name == STARTER:
-        from ..bp_core.models.load import STARTER as folder
+        from ..bp_core.models.folder import BUNDLED
 
-        return folder
+        return BUNDLED
     if name in KNOWN_MODELS:
         local = _local("rewriter")
         found = [local[n] for n in (_folder_name(name), name.rpartition("/")[2]) if n in local]
@@ -123,7 +123,7 @@ def _chosen(name: str, kind: str) -> Path:
 
 def _elsewhere(name: str) -> Path | None:
     """A published model that another program downloaded on this machine."""
-    from ..bp_core.models.load import find
+    from ..bp_core.models.folder import find
 
     try:
         return find(name)

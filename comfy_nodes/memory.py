@@ -26,7 +26,7 @@ _PROMPT_TOKENS = 256
 
 class Weights(torch.nn.Module):
     """A plain module around networks: ModelPatcher sets `device` on what it manages, which
-    neither `Bloom` nor a PreTrainedModel allows."""
+    neither `Transformer` nor a PreTrainedModel allows."""
 
     def __init__(self, *networks: torch.nn.Module) -> None:
         super().__init__()
@@ -144,9 +144,9 @@ def load_reward(folder: Path) -> ManagedReward:
 @lru_cache(maxsize=1)
 def starter() -> ManagedRewriter:
     """The bundled model, for nodes with nothing connected; loaded on first use."""
-    from ..bp_core.models.load import STARTER
+    from ..bp_core.models.folder import BUNDLED
 
-    return load(STARTER)
+    return load(BUNDLED)
 
 
 def _head(model: TextReward) -> torch.nn.Module:

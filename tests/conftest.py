@@ -14,7 +14,8 @@ from train.models.vision import define_operators
 
 define_operators()
 
-from bp_core.decode.bloom import Bloom, BloomConfig  # noqa: E402
+from bp_core.decode.bloom import bloom as bloom_of  # noqa: E402
+from bp_core.decode.transformer import Transformer  # noqa: E402
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -23,18 +24,18 @@ hypothesis.settings.load_profile("patient")
 
 def random_bloom(
     n_head: int = 2, head_dim: int = 8, n_layer: int = 2, vocab_size: int = 97, seed: int = 0
-) -> Bloom:
+) -> Transformer:
     """A BLOOM whose every parameter is random, norms and biases too, so that a mix-up shows."""
     torch.manual_seed(seed)
-    network = Bloom(BloomConfig(vocab_size, n_head * head_dim, n_layer, n_head))
+    network = Transformer(bloom_of(vocab_size, n_head * head_dim, n_layer, n_head))
     for name, parameter in network.named_parameters():
         torch.nn.init.normal_(parameter, std=0.15)
-        if "layernorm.weight" in name or name == "ln_f.weight":
+        if name.endswith("norm.weight"):
             parameter.data += 1
     return network.requires_grad_(False).eval()
 
 
-def write_folder(folder: Path, network: Bloom, texts: list[str]) -> Path:
+def write_folder(folder: Path, network: Transformer, texts: list[str]) -> Path:
     """A model folder as training writes it: config, weights, tokenizer, beautifulprompt.json."""
     from safetensors.torch import save_file
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -47,14 +48,14 @@ def write_folder(folder: Path, network: Bloom, texts: list[str]) -> Path:
         "hidden_size": config.hidden_size,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
-        "layer_norm_epsilon": config.layer_norm_epsilon,
+        "layer_norm_epsilon": config.epsilon,
         "eos_token_id": 0,
     }
     (folder / "config.json").write_text(json.dumps(fields))
     (folder / "beautifulprompt.json").write_text(
         json.dumps({"kind": "rewriter", "template": {"name": "starter"}})
     )
-    weights = {f"transformer.{name}": p.detach() for name, p in network.named_parameters()}
+    weights = {name: tensor.detach() for name, tensor in network.tensors()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -71,7 +72,7 @@ def write_folder(folder: Path, network: Bloom, texts: list[str]) -> Path:
 
 
 @pytest.fixture
-def bloom() -> Callable[..., Bloom]:
+def bloom() -> Callable[..., Transformer]:
     """Factory of random BLOOMs: see `random_bloom`."""
     return random_bloom
 
@@ -81,3 +82,30 @@ def model_folder(tmp_path: Path) -> Path:
     """A whole, tiny rewriter on disk, with random weights."""
     texts = ["a cat in the garden, oil painting, sharp focus", "a lighthouse at dusk, 8k, detailed"]
     return write_folder(tmp_path / "tiny", random_bloom(vocab_size=300), texts)
+
+
+def random_network(kind: str, vocab_size: int = 97, seed: int = 0, **changes) -> Transformer:
+    """A small network of another family ("llama", "gpt2", …), every parameter random."""
+    from bp_core.decode import families
+
+    if kind == "gpt2":
+        fields = {"n_embd": 96, "n_layer": 2, "n_head": 6, "n_positions": 512}
+    else:
+        fields = {
+            "hidden_size": 96, "intermediate_size": 160, "num_hidden_layers": 2,
+            "num_attention_heads": 6, "num_key_value_heads": 2, "rope_theta": 100.0,
+        }  # fmt: skip
+    fields |= {"model_type": kind, "vocab_size": vocab_size, **changes}
+    torch.manual_seed(seed)
+    network = Transformer(families.from_hf(fields))
+    for name, parameter in network.named_parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+        if name.endswith("norm.weight"):
+            parameter.data += 1
+    return network.requires_grad_(False).eval()
+
+
+@pytest.fixture
+def networks() -> Callable[..., Transformer]:
+    """Factory of random networks by family: see `random_network`."""
+    return random_network

@@ -44,6 +44,7 @@ import torch
 
 import train
 from bp_core.errors import InputError
+from bp_core.models import STARTER
 from bp_core.rewriter import Rewriter
 from bp_core.text.prompt import parse
 from bp_core.text.words import words
@@ -110,7 +111,7 @@ def rewrite(
 @cache
 def _load(model: str | None, reward: str) -> Rewriter:
     """The rewriter, once a process."""
-    return Rewriter.load(model, reward=reward)
+    return Rewriter.load(model or STARTER, reward=reward)
 
 
 @cache

@@ -29,7 +29,7 @@ import train
 from bp_core.decode.sampling import Draw
 from bp_core.draft import sampling_params
 from bp_core.errors import InputError
-from bp_core.models.load import find
+from bp_core.models.folder import find
 from bp_core.rewriter import Result, Rewriter
 from bp_core.settings import Settings
 from bp_core.text.words import words

@@ -18,7 +18,9 @@ from pathlib import Path
 import train
 from bp_core.decode.generate import Generation
 from bp_core.errors import InputError
-from bp_core.models.load import STARTER, Model, load
+from bp_core.models import STARTER
+from bp_core.models.folder import BUNDLED
+from bp_core.models.load import Model, load
 from bp_core.models.tokenizer import prompt_parts
 from bp_core.score.text_reward import Constants, Reward, TextReward
 from train.models.causal import load_base, write_folder
@@ -119,11 +121,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.mode not in ("expand", "rewrite"):
         raise InputError(f"mode is '{args.mode}': choose expand or rewrite")
     prompts = read_prompts(args.prompts)
-    model = load(args.base)
+    model = load(args.base or STARTER)
     # Reads and writes text from here on; the network that learns is TRL's.
     model.network = None
     reward = RolloutReward(build_reward(args), args.reward_baseline, args.terms, args.guarded)
-    network, tokenizer = load_base(args.base or str(STARTER))
+    network, tokenizer = load_base(args.base or str(BUNDLED))
     tokenizer.padding_side = "left"
     longest = config.max_completion_length
     trainer = GRPOTrainer(

@@ -32,7 +32,6 @@ from pathlib import Path
 import torch
 
 import train
-from bp_core.decode.cuda.decoder import GraphDecoder
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import BeautifulPromptError, InputError
 from bp_core.score.text_reward import Reward, TextReward
@@ -86,14 +85,18 @@ class Run:
         )
         judge = TextReward.load(args.judge, device) if args.judge else None
         self.model = load_trainable(args.base, device)
+        network = self.model.network
         if device.type == "cuda":
-            self.model.network.decoder = GraphDecoder(alone=True)
+            from bp_core.decode.cuda.decoder import CudaNetwork
+
+            # What writes the rollouts; the network under it learns.
+            self.model.network = CudaNetwork(network, alone=True)
             # It would be set up anew for each length that a batch has.
             torch.backends.cuda.enable_cudnn_sdp(False)
         prompts = short(self.model, prompts, args.max_prompt_tokens)
         self.stream = PromptStream(prompts, args.seed, args.rewrite_share, args.samples_per_prompt)
         torch.manual_seed(args.seed)  # of the value head's first weights
-        self.policy = Policy(self.model.network, args.trained_layers, args.lora_rank).to(device)
+        self.policy = Policy(network, args.trained_layers, args.lora_rank).to(device)
         self.spread = spread(self.policy, self.accelerator, args.shard)
         self.trained = {n: p for n, p in self.policy.named_parameters() if p.requires_grad}
         size = sum(p.numel() * p.element_size() for p in self.trained.values())

@@ -7,6 +7,7 @@ inference both come from here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -33,12 +34,12 @@ class Cache(Protocol):
 
 
 class Network(Protocol):
-    """What `generate` needs of a language model; `Bloom` and `HFNetwork` are two."""
+    """What `generate` needs of a language model; `Transformer` and `HFNetwork` are two."""
 
     device: torch.device
     vocab_size: int
-    # Called instead of `decode`; may have a `prefill(network, prompts, room)` of its own.
-    decoder: Callable[..., tuple[Tensor, Tensor]] | None
+    # Called instead of `decode`, with the same arguments but for the network.
+    loop: Callable[..., tuple[Tensor, Tensor]] | None
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, Cache]:
         """Logits (n, vocab_size) after each prompt, and a cache with room for more tokens."""
@@ -134,10 +135,7 @@ def generate(
 
     device, steps = network.device, params.max_new_tokens
     owner = [index for index, wanted in enumerate(draws) for _ in wanted]
-    if hasattr(network.decoder, "prefill"):
-        logits, cache = network.decoder.prefill(network, prompts, steps)
-    else:
-        logits, cache = network.prefill(prompts, steps)
+    logits, cache = network.prefill(prompts, steps)
     parents = torch.tensor(owner, device=device)
     logits, cache = logits[parents], cache.select(parents)
 
@@ -152,8 +150,8 @@ def generate(
     if wanted is not None and params.recall:
         recall = Recall.of([wanted[i] for i in owner], params.recall, device)
     start = Start(logits, cache, history.to(device), recent.to(device), chance, recall)
-    run = network.decoder or decode
-    found = run(network, start, params, blocked, eos, on_token)
+    run = network.loop or functools.partial(decode, network)
+    found = run(start, params, blocked, eos, on_token)
     candidates = iter(zip(*(each.tolist() for each in found), strict=True))
     return [[_generation(*next(candidates), eos) for _ in wanted] for wanted in draws]
 

@@ -14,7 +14,7 @@ _NARROW = 512
 
 
 class Network(Protocol):
-    """What is asked of a network; `config.hidden_size` is its width."""
+    """What is asked of a network; those without a `width` are taken for wide."""
 
     @property
     def device(self) -> torch.device: ...
@@ -27,8 +27,7 @@ def few_threads(network: Network) -> Iterator[None]:
     Threads wait for each other at every operation: beside a host that keeps a core busy, two need
     many times what one does.
     """
-    config = getattr(network, "config", None)
-    narrow = getattr(config, "hidden_size", _NARROW + 1) <= _NARROW
+    narrow = getattr(network, "width", _NARROW + 1) <= _NARROW
     if not narrow or network.device.type != "cpu":
         yield
         return

@@ -1,7 +1,7 @@
-"""Other architectures than BLOOM, through `transformers` where it is installed.
+"""Architectures that are not ours, through `transformers` where it is installed.
 
-The adapter speaks the same protocol as `Bloom`, so `generate`, its seeds and its sampler are the
-same for every model.
+The adapter speaks the same protocol as `Transformer`, so `generate`, its seeds and its sampler are
+the same for every model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Cache:
 class HFNetwork:
     """A causal language model of `transformers` as `generate` wants it."""
 
-    decoder = None
+    loop = None  # `generate` decodes it by its own
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -78,7 +78,7 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> HFNetwork:
         import transformers
     except ImportError as error:
         raise ModelError(
-            f"{folder} is not a BLOOM model: install transformers to run it"
+            f"{folder} is of a kind that we do not build: install transformers to run it"
         ) from error
     version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
     kind = {"dtype" if version >= (4, 56) else "torch_dtype": dtype}

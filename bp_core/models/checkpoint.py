@@ -7,6 +7,7 @@ allows, as views of its memory map.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import zipfile
@@ -23,6 +24,7 @@ _WHOLE = ("model.safetensors", "pytorch_model.bin")
 WEIGHT_FILES = tuple(name for whole in _WHOLE for name in (whole, f"{whole}.index.json"))
 
 _AGAIN = "download it again"
+_BLOCKS, _BLOCK = 64, 4096  # parts of a weight file that are compared, and their bytes
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -125,6 +127,19 @@ def tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     """
     for path in weight_files(folder):
         yield from _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+
+
+def fingerprint(folder: Path) -> str:
+    """Of the weight files' names, sizes and parts of their content: training changes every part."""
+    digest = hashlib.sha256()
+    for path in weight_files(folder):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size} ".encode())
+        with path.open("rb") as file:
+            for block in range(_BLOCKS):
+                file.seek(size * block // _BLOCKS)
+                digest.update(file.read(_BLOCK))
+    return digest.hexdigest()
 
 
 def _safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import BeautifulPromptError, ModelError
 from .checkpoint import WEIGHT_FILES, read_json
-from .load import download_folder
+from .folder import download_folder
 
 Progress = Callable[[str, int, int], None]
 

@@ -1,10 +1,9 @@
-"""Models by name: the bundled starter, folders and downloads, loaded ready to encode and decode."""
+"""Loads a model folder's network, tokenizer and template, ready to encode and decode."""
 
 from __future__ import annotations
 
-import os
+import logging
 import re
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..decode.bloom import Bloom, BloomConfig, bare_name
-from ..decode.cpu import fbgemm as quant
-from ..decode.cpu import packed_file as packed
-from ..decode.cuda.decoder import GraphDecoder
+from ..decode import families
+from ..decode.config import Unsupported
+from ..decode.cpu import engine, packed_file
+from ..decode.transformer import Transformer
 from ..errors import ModelError
-from ..trim import prompt_tokens
-from .checkpoint import read_json, tensors, weight_files
-from .template import KNOWN_MODELS, TEMPLATES, Template
+from . import STARTER
+from .checkpoint import fingerprint, read_json, tensors, weight_files
+from .folder import about, find, name_of
+from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
 
 if TYPE_CHECKING:
@@ -29,28 +29,9 @@ if TYPE_CHECKING:
 
     from ..decode.generate import Network
 
-STARTER = Path(__file__).parents[1] / "starter"
-FOLDER_VARIABLE = "BEAUTIFULPROMPT_DIR"
-_ABOUT = "beautifulprompt.json"
+log = logging.getLogger(__name__)
+
 _WORD_STARTS = ("Ġ", "▁", " ")  # how byte-level and other vocabularies write a space
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """A model that is on this machine.
-
-    Attributes:
-        name: what `load` takes.
-        size: bytes of its weight files.
-        kind: "rewriter" or "reward".
-        template: its name; "" for a reward model.
-    """
-
-    name: str
-    path: Path
-    size: int
-    kind: str
-    template: str
 
 
 @dataclass
@@ -114,45 +95,47 @@ class Model:
 
 
 def load(
-    model: str | Path | None = None,
+    model: str | Path = STARTER,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
     *,
-    trim: bool = False,
     graph: bool = True,
+    lasting: bool = True,
 ) -> Model:
     """Load a rewriter; never downloads.
 
     Args:
-        model: a folder; the name of one under `models_dir()`; a downloaded hub id; None for the
-            bundled starter.
+        model: STARTER for the bundled one; a folder; the name of one under `models_dir()`; a
+            downloaded hub id.
         dtype: of the weights, plain and movable between devices. None for the fastest: on a CPU
-            packed for it (see `quant`) and bound to it, elsewhere the file's own half precision
-            or float16. "int8" packs 8-bit weights for the CPU.
-        trim: let a packed network write only Latin letters, digits, signs and the prompt's own
-            tokens, which is faster where the vocabulary is large.
-        graph: a BLOOM network loaded on a CUDA GPU decodes by kernels of our own, captured in a
-            graph (see `graph`); otherwise by PyTorch's, one at a time.
+            packed for it (see `decode.cpu.engine`) and bound to it, elsewhere the file's own half
+            precision or float16. "int8" packs 8-bit weights for the CPU.
+        graph: a network loaded on a CUDA GPU decodes by kernels of our own, captured in a graph
+            (see `decode.cuda.decoder`); otherwise by PyTorch's, one at a time.
+        lasting: the process will write for more than a prompt or two.
 
     Raises:
         ModelError: nothing there, or a file of it is missing, truncated or foreign.
     """
     folder = find(model)
     device = _usable(device, dtype)
-    kind, template = _about(folder)
+    kind, template = about(folder)
     if kind != "rewriter":
         raise ModelError(f"{folder} is a {kind} model: choose a rewriter")
     config = read_json(folder / "config.json")
     tokenizer = read_tokenizer(folder)
-    if config.get("model_type") == "bloom":
-        network = _bloom(folder, device, dtype, prompt_tokens(tokenizer) if trim else None)
-        if graph and device.type == "cuda":
-            network.decoder = GraphDecoder()
-    else:
-        from ..decode import transformers_network as hf
+    try:
+        families.from_hf(config)
+    except Unsupported as reason:
+        from ..decode import transformers_network
 
+        log.info("%s runs through transformers: %s", folder, reason)
         weight_files(folder)
-        network = hf.load(folder, device, _dtype(dtype, device, None))
+        network = transformers_network.load(folder, device, _dtype(dtype, device, None))
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from error
+    else:
+        network = _network(folder, device, dtype, graph, lasting)
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values())
     if largest >= network.vocab_size:
         raise ModelError(
@@ -160,7 +143,7 @@ def load(
             f"{network.vocab_size}: they are of different models; download both again"
         )
     return Model(
-        name=_name(folder) if model is None or isinstance(model, Path) else model,
+        name=name_of(folder) if isinstance(model, Path) else model,
         path=folder,
         network=network,
         tokenizer=tokenizer,
@@ -183,26 +166,41 @@ def _usable(name: str | torch.device, dtype: str | torch.dtype | None) -> torch.
     return device
 
 
-def _bloom(
-    folder: Path, device: torch.device, dtype: str | torch.dtype | None, kept: Tensor | None
-) -> Bloom:
-    """A rewriter's network, packed where that was asked for or is the fastest."""
+def _network(
+    folder: Path, device: torch.device, dtype: str | torch.dtype | None, graph: bool, lasting: bool
+) -> Network:
+    """A rewriter's network over the engine that suits the device."""
     if dtype != "int8" and (dtype is not None or device.type != "cpu"):
-        return load_bloom(folder, device, dtype)[0]
-    network, _ = load_bloom(folder, device, "as stored")
-    kind = dtype or quant.best_kind(sum(p.numel() for p in network.parameters()))
+        network, _ = load_network(folder, device, dtype)
+        if not graph or device.type != "cuda":
+            return network
+        from ..decode.cuda.decoder import CudaNetwork
+
+        return CudaNetwork(network)
+    network, _ = load_network(folder, device, "as stored")
+    kind = dtype or engine.best_kind(network.config)
     if kind is None:
         return network.float()
-    return quant.pack(network, kind, kept, packed.read(folder) if kind == "int8" else None)
+    rounded = None
+    if kind == "int8":
+        rounded = packed_file.read(folder / packed_file.FILE, lambda: fingerprint(folder))
+    return engine.pack(network, kind, rounded, lasting)
 
 
-def load_bloom(
+def pack(model: str | Path) -> Path:
+    """Keep 8-bit weights beside a model's own, for faster loading; the file's path."""
+    folder = find(model)
+    network, _ = load_network(folder, dtype="as stored")
+    return packed_file.write(folder / packed_file.FILE, network, fingerprint(folder))
+
+
+def load_network(
     folder: Path,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
     heads: Sequence[str] = (),
-) -> tuple[Bloom, dict[str, Tensor]]:
-    """A BLOOM network from a folder, and tensors beside it that the caller names.
+) -> tuple[Transformer, dict[str, Tensor]]:
+    """A plain network from a folder, and tensors beside it that the caller names.
 
     Weights that need no cast stay in the file's memory map; nothing is held twice.
 
@@ -215,9 +213,10 @@ def load_bloom(
         The network, and {name: tensor} of `heads`.
 
     Raises:
-        ModelError: a file or tensor is missing, truncated, unknown or of another shape.
+        ModelError: a file or tensor is missing, truncated, unknown or of another shape; or the
+            network is none that our decoder builds.
     """
-    device, found = torch.device(device), {}
+    device, beside = torch.device(device), {}
     fields = read_json(folder / "config.json")
 
     def trunk() -> Iterator[tuple[str, Tensor]]:
@@ -225,144 +224,21 @@ def load_bloom(
         for name, tensor in tensors(folder):
             kind = kind or _dtype(dtype, device, tensor.dtype)
             if name in heads:
-                found[name] = tensor.to(device, kind)
-            elif bare_name(name) != "lm_head.weight":  # tied: the embeddings again
+                beside[name] = tensor.to(device, kind)
+            else:
                 yield name, tensor.to(device, kind)
 
     try:
-        network = Bloom.from_tensors(BloomConfig.from_hf(fields), trunk())
+        network = Transformer.from_tensors(families.from_hf(fields), trunk())
+    except Unsupported as error:
+        raise ModelError(f"{folder} cannot be used here: {error}; choose another model") from error
     except ModelError as error:
         where = "" if str(folder) in str(error) else f"{folder}: "
         raise ModelError(f"{where}{error}") from error
-    lost = [name for name in heads if name not in found]
+    lost = [name for name in heads if name not in beside]
     if lost:
         raise ModelError(f"{folder} has no tensor '{lost[0]}': it is another kind of model")
-    return network, found
-
-
-def find(model: str | Path | None) -> Path:
-    """The folder that a name means; raises ModelError with the remedy when there is none."""
-    if model is None:
-        if not (STARTER / "config.json").is_file():
-            raise ModelError(f"the bundled starter is missing from {STARTER}: reinstall")
-        return STARTER
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path
-    if path.is_file():
-        raise ModelError(f"{path} is a file: give the model folder that holds it")
-    if isinstance(model, str):
-        local = next((p for p in _local(model) if (p / "config.json").is_file()), None)
-        if local:
-            return local
-        if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
-            raise ModelError(f"{model} is not downloaded: run `bp models --download {model}`")
-    raise ModelError(
-        f"no model '{model}' here or in {models_dir()}: `bp models` lists what there is"
-    )
-
-
-def available(folder: Path | None = None) -> list[ModelInfo]:
-    """Whole models on this machine: the starter, those in `folder` (default `models_dir()`), and
-    known ones in the hub's cache."""
-    folder = models_dir() if folder is None else folder
-    found = [STARTER, *sorted(p for p in folder.glob("*") if p.is_dir())]
-    found += [path for name in KNOWN_MODELS if (path := _cached(name)) is not None]
-    infos = []
-    for path in found:
-        try:
-            kind, template = _about(path)
-            size = sum(file.stat().st_size for file in weight_files(path))
-        except ModelError:
-            continue
-        infos.append(ModelInfo(_name(path), path, size, kind, template.name if template else ""))
-    return infos
-
-
-def models_dir() -> Path:
-    """Where the user's models live: $BEAUTIFULPROMPT_DIR, else the platform's data folder."""
-    if os.environ.get(FOLDER_VARIABLE):
-        return Path(os.environ[FOLDER_VARIABLE]).expanduser()
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return base / "beautifulprompt" / "models"
-
-
-def download_folder(repo_id: str) -> Path:
-    """Where `hub.download` puts a hub model."""
-    return models_dir() / repo_id.replace("/", "--")
-
-
-def _about(folder: Path) -> tuple[str, Template | None]:
-    """A folder's kind, and its template if it is a rewriter."""
-    path = folder / _ABOUT
-    if not path.is_file():
-        known = KNOWN_MODELS.get(_hub_id(folder))
-        if known is None:
-            raise ModelError(
-                f"{path} is missing: write there which template the model was taught, as in "
-                '{"kind": "rewriter", "template": {"name": "v1"}}'
-            )
-        return "rewriter", TEMPLATES[known]
-    about = read_json(path)
-    kind = about.get("kind")
-    if kind == "reward":
-        return kind, None
-    if kind != "rewriter":
-        raise ModelError(f"{path} says kind {kind!r}: it must be 'rewriter' or 'reward'")
-    fields = about.get("template")
-    if isinstance(fields, dict):
-        if set(fields) == {"name"} and fields["name"] in TEMPLATES:
-            return kind, TEMPLATES[fields["name"]]
-        if {"name", "rewrite", "expand"} <= set(fields) <= {"name", "rewrite", "expand", "lead"}:
-            return kind, Template(**fields)
-    raise ModelError(
-        f"{path}: 'template' must have 'name', 'rewrite', 'expand' and may have 'lead', or be "
-        f"one of {', '.join(TEMPLATES)} by 'name'"
-    )
-
-
-def _hub_id(folder: Path) -> str:
-    """The known hub id that a folder is named after, however it was fetched; else ""."""
-    for name in KNOWN_MODELS:
-        owner, _, short = name.partition("/")
-        plain = {short, f"{owner}--{short}"}
-        if folder.name in plain or folder.parent.parent.name == f"models--{owner}--{short}":
-            return name
-    return ""
-
-
-def _name(folder: Path) -> str:
-    if folder == STARTER:
-        return "starter"
-    return _hub_id(folder) or (folder.name if folder.parent == models_dir() else str(folder))
-
-
-def _local(model: str) -> Iterator[Path]:
-    """Where a name that is no path may be found."""
-    if model == "starter":
-        yield STARTER
-    yield models_dir() / model
-    yield download_folder(model)
-    yield models_dir() / model.rpartition("/")[2]
-    if "/" in model and (cached := _cached(model)) is not None:
-        yield cached
-
-
-def _cached(repo_id: str) -> Path | None:
-    """A hub id's folder in the cache that other programs share."""
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        file = try_to_load_from_cache(repo_id, "config.json")
-    except ValueError:  # not a hub id
-        return None
-    return Path(file).parent if isinstance(file, str) else None
+    return network, beside
 
 
 def _dtype(

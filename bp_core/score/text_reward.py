@@ -34,7 +34,8 @@ from torch import Tensor
 from ..decode.threads import few_threads
 from ..errors import InputError, ModelError
 from ..models.checkpoint import read_json
-from ..models.load import STARTER, find, load_bloom
+from ..models.folder import BUNDLED, find
+from ..models.load import load_network
 from ..models.tokenizer import read_tokenizer, special_ids
 from .taste import FILE as TASTE_FILE
 from .taste import Taste
@@ -42,12 +43,12 @@ from .taste import Taste
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from ..decode.bloom import Bloom
+    from ..decode.transformer import Transformer
 
 ALPHA = 0.7  # the paper's weight of relevance
 HEAD = "score.weight"
 POOLINGS = ("last", "mean")
-_BUNDLED = STARTER / "reward"
+_BUNDLED = BUNDLED / "reward"
 _ROWS = 64  # texts in one forward
 
 
@@ -145,7 +146,7 @@ class TextReward:
 
     def __init__(
         self,
-        trunk: Bloom,
+        trunk: Transformer,
         head: Tensor,
         tokenizer: Tokenizer,
         template: RewardTemplate,
@@ -187,7 +188,7 @@ class TextReward:
                 f"{folder}: its tokenizer.json is not the one that the model was trained with; "
                 "download both again"
             )
-        trunk, heads = load_bloom(folder, device, heads=[HEAD])
+        trunk, heads = load_network(folder, device, heads=[HEAD])
         head = heads[HEAD]
         if head.shape != (1, trunk.config.hidden_size):
             raise ModelError(f"{folder}: {HEAD} has shape {tuple(head.shape)}, not a scalar head")

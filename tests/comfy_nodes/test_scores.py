@@ -57,10 +57,10 @@ def test_the_best_pictures_come_first_with_their_prompts(pack):
 @pytest.fixture
 def judge_folder(host):
     """A reward model in models/beautifulprompt: the bundled one."""
-    from bp_core.models.load import STARTER
+    from bp_core.models.folder import BUNDLED
 
     folder = host.folder / "judge"
-    shutil.copytree(STARTER / "reward", folder)
+    shutil.copytree(BUNDLED / "reward", folder)
     return folder
 
 

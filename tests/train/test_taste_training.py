@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bp_core.errors import InputError
-from bp_core.models.load import STARTER
+from bp_core.models.folder import BUNDLED
 from bp_core.score.taste import FILE, Taste, shapes
 from bp_core.score.text_reward import TextReward
 from train import taste as script
@@ -86,8 +86,8 @@ def test_what_is_written_judges_as_what_was_trained(vectors, start):
 
 def test_the_script_writes_beside_the_reward(tmp_path, monkeypatch, capsys):
     for name in ("tokenizer.json", "reward"):
-        copy = shutil.copytree if (STARTER / name).is_dir() else shutil.copy
-        copy(STARTER / name, tmp_path / name)
+        copy = shutil.copytree if (BUNDLED / name).is_dir() else shutil.copy
+        copy(BUNDLED / name, tmp_path / name)
     reward = tmp_path / "reward"
     (reward / FILE).unlink()
     pd.DataFrame(

@@ -11,17 +11,21 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bp_core.decode.bloom import Bloom
+from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
+from bp_core.models import STARTER
 from bp_core.models.load import Model, load
 from bp_core.models.template import Template
 
 
 def load_trainable(base: str | None, device: torch.device) -> Model:
     """A rewriter in float32 whose parameters can learn; raises ModelError, InputError."""
-    model = load(base, "cpu", "float32")
-    if not isinstance(model.network, Bloom):
-        raise InputError(f"{model.name} is no BLOOM: train/ppo.py trains those, train/grpo.py any")
+    model = load(base or STARTER, "cpu", "float32")
+    if not isinstance(model.network, Transformer):
+        raise InputError(
+            f"{model.name} runs through transformers: train/ppo.py trains BLOOM, Llama and GPT-2 "
+            "networks, train/grpo.py any"
+        )
     for name, parameter in list(model.network.named_parameters()):
         owner, _, leaf = name.rpartition(".")
         # Out of the file's memory map.

@@ -11,10 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bp_core.decode.bloom import Bloom, BloomConfig
+from bp_core.decode.bloom import bloom
+from bp_core.decode.config import Config
+from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
 from bp_core.models.checkpoint import read_json
-from bp_core.models.load import find, load_bloom
+from bp_core.models.folder import find
+from bp_core.models.load import load_network
 from bp_core.models.tokenizer import read_tokenizer, special_ids
 from bp_core.score.text_reward import (
     HEAD,
@@ -37,7 +40,12 @@ class RewardNetwork(nn.Module):
     """
 
     def __init__(
-        self, trunk: Bloom, pooling: str, pairwise: float = 0, auxiliary: float = 0, width: int = 0
+        self,
+        trunk: Transformer,
+        pooling: str,
+        pairwise: float = 0,
+        auxiliary: float = 0,
+        width: int = 0,
     ) -> None:
         super().__init__()
         self.trunk, self.pooling = trunk, pooling
@@ -96,7 +104,7 @@ def load_trunk(base: str):
     about = read_json(path) if path.is_file() else {}
     heads = [HEAD] if about.get("kind") == "reward" else []
     home = tokenizer_home(folder, about)
-    trunk, _ = load_bloom(folder, dtype="float32", heads=heads)
+    trunk, _ = load_network(folder, dtype="float32", heads=heads)
     # Out of the file's memory map, and trainable.
     for name, parameter in list(trunk.named_parameters()):
         owner, _, leaf = name.rpartition(".")
@@ -111,7 +119,7 @@ def new_trunk(args):
     folder = Path(args.tokenizer).parent
     tokenizer = read_tokenizer(folder)
     size = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
-    trunk = Bloom(BloomConfig(size, args.hidden_size, args.n_layer, args.n_head))
+    trunk = Transformer(bloom(size, args.hidden_size, args.n_layer, args.n_head))
     for module in trunk.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.02)
@@ -125,7 +133,7 @@ def new_trunk(args):
                 f"{args.word_vectors} has {vectors.shape[0]} vectors, the tokenizer {size} "
                 "entries: run python -m train.starter.embed with this tokenizer"
             )
-        trunk.word_embeddings.weight.data = compressed(vectors, args.hidden_size)
+        trunk.embedding.weight.data = compressed(vectors, args.hidden_size)
     return trunk, tokenizer, special_ids(folder)
 
 
@@ -139,7 +147,7 @@ def compressed(vectors: Tensor, size: int) -> Tensor:
     return 0.02 * out / out.std()
 
 
-def hf_config(config: BloomConfig, tokenizer, dtype: str) -> dict:
+def hf_config(config: Config, tokenizer, dtype: str) -> dict:
     """config.json of a BLOOM folder with a scalar head."""
     end = tokenizer.token_to_id("</s>")
     return {
@@ -151,10 +159,8 @@ def hf_config(config: BloomConfig, tokenizer, dtype: str) -> dict:
         "hidden_size": config.hidden_size,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
-        "layer_norm_epsilon": config.layer_norm_epsilon,
-        "apply_residual_connection_post_layernorm": (
-            config.apply_residual_connection_post_layernorm
-        ),
+        "layer_norm_epsilon": config.epsilon,
+        "apply_residual_connection_post_layernorm": config.post_norm_residual,
         "bos_token_id": end,
         "eos_token_id": end,
         "pad_token_id": tokenizer.token_to_id("<pad>"),
@@ -184,7 +190,7 @@ def write_folder(
 
     folder.mkdir(parents=True, exist_ok=True)
     dtype = getattr(torch, args.weights)
-    state = {f"transformer.{k}": v for k, v in network.trunk.state_dict().items()}
+    state = dict(network.trunk.tensors())
     state[HEAD] = network.score.weight
     state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
     bad = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]

@@ -1,4 +1,4 @@
-"""The policy of PPO: a BLOOM whose upper layers learn, its frozen reference, and a value head.
+"""The policy of PPO: a network whose upper layers learn, its frozen reference, and a value head.
 
 Below the trained layers policy and reference are the same network, so its output (the trunk's) is
 computed once a step and serves both, and every epoch over the rollouts. The embeddings, tied to the
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from bp_core.decode.bloom import Bloom
+from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
 
 # Logits of this many numbers are held at once: 128 MiB of float32.
@@ -85,9 +85,9 @@ class Policy(nn.Module):
         lora_rank: of adapters on those layers' linear maps, which then stay frozen; 0 for none.
     """
 
-    def __init__(self, network: Bloom, trained_layers: int, lora_rank: int = 0) -> None:
+    def __init__(self, network: Transformer, trained_layers: int, lora_rank: int = 0) -> None:
         super().__init__()
-        depth = len(network.h)
+        depth = len(network.blocks)
         if not 0 <= trained_layers <= depth:
             raise InputError(f"trained_layers is {trained_layers}: the model has {depth} layers")
         self.network = network.requires_grad_(False)
@@ -97,28 +97,30 @@ class Policy(nn.Module):
         if self.lora:
             self._adapt(lora_rank)
         else:
-            self.reference_layers = copy.deepcopy(network.h[self.first :])
-            self.reference_norm = copy.deepcopy(network.ln_f)
-            for part in (*network.h[self.first :], network.ln_f):
+            self.reference_layers = copy.deepcopy(network.blocks[self.first :])
+            self.reference_norm = copy.deepcopy(network.norm)
+            for part in (*network.blocks[self.first :], network.norm):
                 part.requires_grad_(True)
 
     def _adapt(self, rank: int) -> None:
         from peft import LoraConfig, inject_adapter_in_model
 
-        layers = "|".join(str(i) for i in range(self.first, len(self.network.h)))
-        names = "query_key_value|dense|dense_h_to_4h|dense_4h_to_h"
-        config = LoraConfig(
-            r=rank, lora_alpha=2 * rank, target_modules=rf"h\.({layers})\..*\.({names})"
-        )
+        products = [
+            f"blocks.{index}.{name}"
+            for index in range(self.first, len(self.network.blocks))
+            for name, module in self.network.blocks[index].named_modules()
+            if isinstance(module, nn.Linear)
+        ]
+        config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=products)
         inject_adapter_in_model(config, self.network)
 
     @torch.no_grad()
     def trunk(self, ids: Tensor) -> Tensor:
         """(n, T) ids to the input of the trained layers, (n, T, hidden)."""
-        bias = self.network.bias(ids.shape[1])
-        x = self.network.embed(ids)
-        for block in self.network.h[: self.first]:
-            x = block(x, bias)
+        view = self.network.view(ids.shape[1])
+        x = self.network.embed(ids, view)
+        for block in self.network.blocks[: self.first]:
+            x = block(x, view)
         return x
 
     def forward(self, trunk: Tensor, predicts: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +130,7 @@ class Policy(nn.Module):
             trunk: (n, T, hidden) from `trunk`.
             predicts, targets: of the same `Sequences`.
         """
-        hidden = self._upper(trunk, predicts, self.network.h[self.first :], self.network.ln_f)
+        hidden = self._upper(trunk, predicts, self.network.blocks[self.first :], self.network.norm)
         return self._logprobs(hidden, targets), self.value(hidden).float()
 
     @torch.no_grad()
@@ -136,16 +138,16 @@ class Policy(nn.Module):
         """Log-probabilities (tokens,) under the frozen reference."""
         if self.lora:
             with self.without_adapters():
-                layers, norm = self.network.h[self.first :], self.network.ln_f
+                layers, norm = self.network.blocks[self.first :], self.network.norm
                 return self._logprobs(self._upper(trunk, predicts, layers, norm), targets)
         hidden = self._upper(trunk, predicts, self.reference_layers, self.reference_norm)
         return self._logprobs(hidden, targets)
 
     def _upper(self, x: Tensor, predicts: Tensor, layers: nn.ModuleList, norm: nn.Module) -> Tensor:
         """(tokens, hidden) before each token of the responses."""
-        bias = self.network.bias(x.shape[1])
+        view = self.network.view(x.shape[1])
         for block in layers:
-            x = block(x, bias)
+            x = block(x, view)
         return norm(x[predicts])
 
     def _logprobs(self, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -188,4 +190,4 @@ class Policy(nn.Module):
                 if leaf == "weight":
                     delta = self.network.get_submodule(owner).get_delta_weight("default")
                     parameter = parameter.detach() + delta
-            yield f"{owner}.{leaf}", parameter.detach()
+            yield self.network.as_stored(f"{owner}.{leaf}", parameter.detach())

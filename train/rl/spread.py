@@ -57,7 +57,7 @@ class Shards:
 
         device = accelerator.device
         mesh = init_device_mesh(device.type, (accelerator.num_processes,))
-        layers = [*policy.network.h, *getattr(policy, "reference_layers", [])]
+        layers = [*policy.network.blocks, *getattr(policy, "reference_layers", [])]
         for layer in layers:
             fully_shard(layer, mesh=mesh)
         self.module = fully_shard(policy, mesh=mesh)

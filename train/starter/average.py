@@ -40,7 +40,7 @@ def average(models: Sequence[str], folder: Path, dtype: str = "float16") -> None
         InputError: models of different shapes or tokenizers.
     """
     first, *others = (load_trainable(model, torch.device("cpu")) for model in models)
-    tensors = dict(first.network.named_parameters())
+    tensors = dict(first.network.tensors())
     vocabulary = first.tokenizer.get_vocab()
     for model in others:
         same = model.network.config == first.network.config
@@ -49,7 +49,7 @@ def average(models: Sequence[str], folder: Path, dtype: str = "float16") -> None
                 f"{model.name} has another shape or tokenizer than {first.name}: "
                 "average models that were trained on from one another"
             )
-        for name, tensor in model.network.named_parameters():
+        for name, tensor in model.network.tensors():
             tensors[name] = tensors[name] + tensor
     means = ((name, tensor / len(models)) for name, tensor in tensors.items())
     write_folder_like(first, means, folder, dtype)

@@ -1,22 +1,23 @@
 """The products and the decode step of packed networks, compiled by numba for this processor.
 
-Imported only where numba is installed (see `compiled`). Weights lie in tiles of 4 outputs by 16 or
-32 inputs, one tile row after another, so that a product reads memory in one stream, which is what a
-processor fetches ahead of; four streams, a row each, reach half of that. What an output's sum is
-made of, and in which order, is the same however many rows there are: a candidate does not depend
-on its neighbours.
+Imported only where numba is installed (see `numba_layers`). Weights lie in tiles of 4 outputs by
+16 or 32 inputs, one tile row after another, so that a product reads memory in one stream, which is
+what a processor fetches ahead of; four streams, a row each, reach half of that. What an output's
+sum is made of, and in which order, is the same however many rows there are: a candidate does not
+depend on its neighbours.
 
 `linear` and `advance` may be run by several threads at once, all with the same arguments: they
 share out the work in chunks, so a thread that the system takes away delays one chunk, and one that
 comes late finds nothing left to do. Arguments named as addresses are numbers: arrays of arrays, or
 of types that numba lacks, would cost more to pass than a small step takes.
 
-All of it is one file: numba renews what it keeps of a function when the function's own file
-changes, and not when that of something it calls does.
+All of it is one file, longer than others: numba renews what it keeps of a function when the
+function's own file changes, and not when that of something it calls does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import math
@@ -38,6 +39,7 @@ _own, __name__ = sys.modules[__name__], "beautifulprompt_kernels"
 sys.modules.setdefault(__name__, _own)
 
 OUTPUTS = 4  # of a tile
+STAGES = 5  # of a layer, between which threads wait for each other
 
 # What numba compiles for, which its settings may keep below what the processor has.
 _asked = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
@@ -379,8 +381,17 @@ def _as_float(typing, bits):
     return types.float32(types.int32), generate
 
 
-# Compiled at the first call, and kept on the disk for the next process.
-_compiled = njit(nogil=True, cache=True, fastmath=_FASTER, error_model="numpy")
+_CONTENT = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def _compiled(function):
+    """Compiled at the first call, and kept on the disk for the next process."""
+    dispatcher = njit(nogil=True, cache=True, fastmath=_FASTER, error_model="numpy")(function)
+    # numba tells by this file's time and size whether what it keeps is of today. Copying the file
+    # anew, as hosts' updates do, changes the one, and an edit need not change the other.
+    with contextlib.suppress(AttributeError):
+        dispatcher._cache._cache_file._source_stamp = _CONTENT
+    return dispatcher
 
 
 @_compiled
@@ -415,6 +426,27 @@ def _normalise(x, weight, bias, epsilon, out):
         factor = np.float32(1.0) / math.sqrt(total / np.float32(hidden) + np.float32(epsilon))
         for i in range(hidden):
             out[row, i] = (x[row, i] - mean) * factor * weight[i] + bias[i]
+
+
+@_compiled
+def _normalise_rms(x, weight, epsilon, out):
+    """RMS norm of each row of x (n, hidden) into out."""
+    n, hidden = x.shape
+    for row in range(n):
+        total = np.float32(0.0)
+        for i in range(hidden):
+            total += x[row, i] * x[row, i]
+        factor = np.float32(1.0) / math.sqrt(total / np.float32(hidden) + np.float32(epsilon))
+        for i in range(hidden):
+            out[row, i] = x[row, i] * factor * weight[i]
+
+
+@_compiled
+def _norm(rms, x, weight, bias, epsilon, out):
+    if rms:
+        _normalise_rms(x, weight, epsilon, out)
+    else:
+        _normalise(x, weight, bias, epsilon, out)
 
 
 @_compiled
@@ -470,32 +502,64 @@ def _multiply(kind, weight, scale, bias, x, width, factors, y, first, last):
 
 
 @_compiled
-def _attend(
-    qkv, rows, lengths, head, dim, keys, offset, of_row, of_token, of_values, bias, out, scores
-):
-    """One head: each token's query over the keys before it and its own, which are filled first.
+def _place(
+    qkv, slot, which, head, dim, norms, epsilon, cos, sin, rows, lengths, keys, offset, of_row,
+    of_head, of_values, of_token,
+):  # fmt: skip
+    """One head's queries, keys or values: normed, turned to their positions, put in the cache.
 
     Args:
-        qkv: (n, 3 hidden), laid out (n_head, 3, dim).
+        qkv: (n, slots dim); those of `slot` are changed.
+        which: 0 for queries, 1 for keys, 2 for values.
+        norms: (2, dim) weights of the RMS norms of queries and keys; (2, 0) for none.
+        cos, sin: (n, dim / 2); (n, 0) for none.
+        keys: the whole cache, flat; the layer's begin at `offset`.
+    """
+    first, half = slot * dim, cos.shape[1]
+    for row in range(len(qkv)):
+        part = qkv[row, first : first + dim]
+        if which < 2 and norms.shape[1]:
+            total = np.float32(0.0)
+            for i in range(dim):
+                total += part[i] * part[i]
+            factor = np.float32(1.0) / math.sqrt(total / np.float32(dim) + np.float32(epsilon))
+            for i in range(dim):
+                part[i] = part[i] * factor * norms[which, i]
+        if which < 2 and half:
+            for i in range(half):
+                one, other = part[i], part[half + i]
+                part[i] = one * cos[row, i] - other * sin[row, i]
+                part[half + i] = other * cos[row, i] + one * sin[row, i]
+        if which:
+            new = offset + rows[row] * of_row + head * of_head + (lengths[row] - 1) * of_token
+            new += (which - 1) * of_values
+            for i in range(dim):
+                keys[new + i] = part[i]
+
+
+@_compiled
+def _attend(
+    qkv, slot, rows, lengths, head, dim, keys, offset, of_row, of_token, of_values, bias, out,
+    scores,
+):  # fmt: skip
+    """One head: each token's query over the keys before it and its own.
+
+    Args:
+        qkv: (n, slots dim), with this head's queries in `slot`.
         rows, lengths: (n,) each token's row in the cache, and its place there plus one.
-        keys: the whole cache, flat; this head's keys of row 0 begin at `offset`, its values
+        keys: the whole cache, flat; the keys of this head in row 0 begin at `offset`, its values
             `of_values` behind, the next row's `of_row`, the next token's `of_token`.
-        bias: (1 or the cache's rows, n_head, longest).
-        out: (n, hidden).
+        bias: (1 or the cache's rows, 1 or n_head, longest).
+        out: (n, n_head dim).
         scores: (longest,) to work in.
     """
     n = len(qkv)
     shrink = np.float32(1.0 / math.sqrt(dim))
     for row in range(n):
-        new = offset + rows[row] * of_row + (lengths[row] - 1) * of_token
-        for i in range(dim):
-            keys[new + i] = qkv[row, (head * 3 + 1) * dim + i]
-            keys[new + of_values + i] = qkv[row, (head * 3 + 2) * dim + i]
-    for row in range(n):
         length = lengths[row]
         # ALiBi of the last token serves all: a query's softmax does not see what shifts all keys.
-        shift = bias[rows[row] if len(bias) > 1 else 0, head]
-        query = qkv.ctypes.data + (row * qkv.shape[1] + head * 3 * dim) * 4
+        shift = bias[rows[row] if len(bias) > 1 else 0, head if bias.shape[1] > 1 else 0]
+        query = qkv.ctypes.data + (row * qkv.shape[1] + slot * dim) * 4
         key = keys.ctypes.data + (offset + rows[row] * of_row) * 4
         largest = np.float32(-np.inf)
         for token in range(length):
@@ -526,6 +590,16 @@ def _gelu(y, first, last):
 
 
 @_compiled
+def _swiglu(y, inner, first, last, out):
+    """out[:, first:last] = silu(gate) times what it gates, which stands `inner` behind it in y."""
+    for row in range(len(y)):
+        gate, gated = y[row, first:last], y[row, inner + first : inner + last]
+        part = out[row, first:last]
+        for i in range(last - first):
+            part[i] = gate[i] / (np.float32(1.0) + _exp(-gate[i])) * gated[i]
+
+
+@_compiled
 def _wait(counters, stage, chunks):
     """Until all chunks of a stage are done."""
     spins = 0
@@ -549,10 +623,11 @@ def _share(kind, weight, scale, bias, ready, width, factors, y, then, x, threads
     """One product, `_multiply`'s, shared by threads; returns when all of it is done.
 
     Args:
-        then: what to do with y: 0 nothing, 1 add it to x (n, outputs), 2 GELU.
+        then: what to do with y: 0 nothing, 1 add it to x (n, outputs), 2 GELU, 3 SwiGLU of its two
+            halves into x (n, outputs / 2).
         counters: of all stages, two each.
     """
-    outputs = y.shape[1]
+    outputs = y.shape[1] // 2 if then == 3 else y.shape[1]
     portions = 1 if threads == 1 else 4 * threads
     size = -(-outputs // (portions * OUTPUTS)) * OUTPUTS
     chunks = -(-outputs // size)
@@ -566,6 +641,10 @@ def _share(kind, weight, scale, bias, ready, width, factors, y, then, x, threads
             x[:, first:last] += y[:, first:last]
         elif then == 2:
             _gelu(y, first, last)
+        elif then == 3:
+            _multiply(kind, weight, scale, bias, ready, width, factors, y, outputs + first,
+                      outputs + last)  # fmt: skip
+            _swiglu(y, outputs, first, last, x)
         _claim(counters, 2 * stage + 1)
     _wait(counters, stage, chunks)
 
@@ -588,68 +667,103 @@ def linear(kind, weight, scale, bias, x, y, threads, counters):
 
 @_compiled
 def advance(
-    kind, weights, scales, biases, norms, last_norm, epsilon,
-    x, rows, lengths, keys, strides, bias, work, out, threads, counters,
+    kind, weights, scales, biases, norms, last_norm, epsilon, rms, gated, dim, inner, slots, heads,
+    head_norms, rotated, x, cos, sin, rows, lengths, keys, strides, bias, work, out, threads,
+    counters,
 ):  # fmt: skip
-    """Tokens through all layers: `Bloom.advance`.
+    """Tokens through all layers: `Transformer.advance`.
 
     Args:
         kind: HALF or INT8.
-        weights: (n_layer, 4) addresses of query_key_value, dense, dense_h_to_4h, dense_4h_to_h.
-        scales, biases: (n_layer, 9 hidden), of the four one after another.
-        norms: (n_layer, 4, hidden) weight and bias of the two layer norms.
+        weights: (n_layer, 4) addresses of the products: queries, keys and values; out; up; down.
+        scales, biases: (n_layer, …), of the four one after another.
+        norms: (n_layer, 4, hidden) weight and bias of the two norms.
         last_norm: (2, hidden), of the norm behind all layers.
+        rms, gated: whether norms are RMS norms, and whether the feed-forward is SwiGLU, not GELU.
+        dim, inner: of a head, and of the feed-forward.
+        slots: (slots, 2) which of queries, keys and values (0, 1, 2), and of which of their heads,
+            each `dim` outputs of the first product are.
+        heads: (n_head, 2) each head's slot of queries, and its head of keys.
+        head_norms: (n_layer, 2, dim) of queries and keys; (n_layer, 2, 0) for none.
+        rotated: (n_layer,) whether queries and keys are turned to their positions.
         x: (n, hidden) the embedded tokens; overwritten.
+        cos, sin: (n, dim / 2) of the tokens' positions; (n, 0) for none.
         rows, lengths: (n,) each token's row in the cache, and its place there plus one.
         keys: the cache's storage, flat; its place for the new tokens is filled.
         strides: where the cache begins, and its strides (layer, row, head, key or value, token).
-        bias: (1 or the cache's rows, n_head, longest) ALiBi and mask of the last token.
-        work: (8 n hidden,) to work in, shared.
+        bias: (1 or the cache's rows, 1 or n_head, longest) ALiBi and mask of the last token.
+        work: to work in, shared: n times the outputs of the first product, those of all heads, of
+            the third product and, if gated, the fourth's inputs.
         out: (n, hidden), the normed output.
-        counters: of 4 n_layer stages.
+        counters: of STAGES n_layer stages.
     """
     n, hidden = x.shape
-    n_head = bias.shape[1]
-    dim = hidden // n_head
     start, of_layer, of_row, of_head, of_values, of_token = strides
-    a, b, c = 3 * hidden, 4 * hidden, 8 * hidden
-    qkv = work[: n * a].reshape(n, a)
-    context = work[n * a : n * b].reshape(n, hidden)
-    inner = work[n * b :].reshape(n, b)
+    n_slots, n_head = len(slots), len(heads)
+    wide = inner * 2 if gated else inner
+    qkv = work[: n * n_slots * dim].reshape(n, n_slots * dim)
+    done = n * n_slots * dim
+    context = work[done : done + n * n_head * dim].reshape(n, n_head * dim)
+    done += n * n_head * dim
+    third = work[done : done + n * wide].reshape(n, wide)
+    done += n * wide
+    fourth = work[done : done + n * inner].reshape(n, inner) if gated else third
+    a, b = n_slots * dim, n_slots * dim + hidden
+    c = b + wide
+    per = 1 if threads > 1 else n_slots
+    if threads > 1:
+        per = -(-n_slots // (4 * threads))
+    portions = -(-n_slots // per)
+    unturned = cos[:, :0]
     # What follows is each thread's own.
     normed, scores = _lines(n, hidden), np.empty(bias.shape[2], np.float32)
     integers, factors = _lines(n, hidden // 2).view(np.int16), np.empty(n, np.float32)
-    more_integers = _lines(n, 2 * hidden).view(np.int16)
+    of_context = _lines(n, n_head * dim // 2).view(np.int16)
+    of_inner = _lines(n, inner // 2).view(np.int16)
     for layer in range(len(weights)):
         weight, scale, shift = weights[layer], scales[layer], biases[layer]
-        stage = 4 * layer
+        stage, offset = STAGES * layer, start + layer * of_layer
+        turns = cos if rotated[layer] else unturned
 
-        _normalise(x, norms[layer, 0], norms[layer, 1], epsilon, normed)
+        _norm(rms, x, norms[layer, 0], norms[layer, 1], epsilon, normed)
         ready = _inputs(kind, normed, integers, factors)
         while True:
-            head = _claim(counters, 2 * stage)
+            portion = _claim(counters, 2 * stage)
+            if portion >= portions:
+                break
+            first, last = portion * per, min(n_slots, (portion + 1) * per)
+            _multiply(kind, weight[0], scale[:a], shift[:a], ready, hidden, factors, qkv,
+                      first * dim, last * dim)  # fmt: skip
+            for slot in range(first, last):
+                _place(qkv, slot, slots[slot, 0], slots[slot, 1], dim, head_norms[layer], epsilon,
+                       turns, sin, rows, lengths, keys, offset, of_row, of_head, of_values,
+                       of_token)  # fmt: skip
+            _claim(counters, 2 * stage + 1)
+        _wait(counters, stage, portions)
+
+        while True:
+            head = _claim(counters, 2 * stage + 2)
             if head >= n_head:
                 break
-            _multiply(kind, weight[0], scale[:a], shift[:a], ready, hidden, factors, qkv,
-                      head * 3 * dim, (head + 1) * 3 * dim)  # fmt: skip
-            _attend(qkv, rows, lengths, head, dim, keys, start + layer * of_layer + head * of_head,
-                    of_row, of_token, of_values, bias, context, scores)  # fmt: skip
-            _claim(counters, 2 * stage + 1)
-        _wait(counters, stage, n_head)
+            _attend(qkv, heads[head, 0], rows, lengths, head, dim, keys,
+                    offset + heads[head, 1] * of_head, of_row, of_token, of_values, bias, context,
+                    scores)  # fmt: skip
+            _claim(counters, 2 * stage + 3)
+        _wait(counters, stage + 1, n_head)
 
-        ready = _inputs(kind, context, integers, factors)
-        _share(kind, weight[1], scale[a:b], shift[a:b], ready, hidden, factors, out, 1, x,
-               threads, counters, stage + 1)  # fmt: skip
-
-        _normalise(x, norms[layer, 2], norms[layer, 3], epsilon, normed)
-        ready = _inputs(kind, normed, integers, factors)
-        _share(kind, weight[2], scale[b:c], shift[b:c], ready, hidden, factors, inner, 2, x,
+        ready = _inputs(kind, context, of_context, factors)
+        _share(kind, weight[1], scale[a:b], shift[a:b], ready, n_head * dim, factors, out, 1, x,
                threads, counters, stage + 2)  # fmt: skip
 
-        ready = _inputs(kind, inner, more_integers, factors)
-        _share(kind, weight[3], scale[c:], shift[c:], ready, 4 * hidden, factors, out, 1, x,
-               threads, counters, stage + 3)  # fmt: skip
-    _normalise(x, last_norm[0], last_norm[1], epsilon, out)
+        _norm(rms, x, norms[layer, 2], norms[layer, 3], epsilon, normed)
+        ready = _inputs(kind, normed, integers, factors)
+        _share(kind, weight[2], scale[b:c], shift[b:c], ready, hidden, factors, third,
+               3 if gated else 2, fourth, threads, counters, stage + 3)  # fmt: skip
+
+        ready = _inputs(kind, fourth, of_inner, factors)
+        _share(kind, weight[3], scale[c:], shift[c:], ready, inner, factors, out, 1, x,
+               threads, counters, stage + 4)  # fmt: skip
+    _norm(rms, x, last_norm[0], last_norm[1], epsilon, out)
 
 
 @_compiled
@@ -824,11 +938,8 @@ def counters(stages: int) -> np.ndarray:
 
 def note(kind: str) -> Path:
     """A file beside what numba keeps of this module, for this code, numba, processor and Python;
-    for `trial` to write there whether weights of a kind can be multiplied."""
-    code = [
-        (file.stat().st_mtime_ns, file.name) for file in sorted(Path(__file__).parent.glob("*.py"))
-    ]
+    for `self_check` to write there whether weights of a kind can be multiplied."""
     asked = llvm.get_host_cpu_name(), config.CPU_NAME, _asked
-    parts = repr((kind, code, _version, llvm.llvm_version_info, sys.version, *asked))
+    parts = repr((kind, _CONTENT, _version, llvm.llvm_version_info, sys.version, *asked))
     digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
-    return Path(linear.stats.cache_path) / f"kernels.{digest}.{kind}"
+    return Path(linear.stats.cache_path) / f"numba_kernels.{digest}.{kind}"

@@ -1,14 +1,11 @@
-"""Packed layers and decode steps compiled by numba, where it is installed.
+"""Layers over numba's products, where numba is installed.
 
-PyTorch's products of one row stop well short of the memory's bandwidth, and each of its operations
-costs microseconds whatever is in it. `kernels` has a product that reads weights at the speed of
-memory, and all layers of a step in one call. numba is optional: without it packed networks run
-FBGEMM's products.
+PyTorch's products of one row stop well short of the memory's bandwidth; the kernels' read weights
+at the speed of memory.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import importlib.util
 import os
@@ -18,17 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor, nn
 
-from ..bloom import Bloom
-from ..generate import OnToken, Start, decode
-from ..sampling import Sampler, SamplingParams
-
-# With more tokens to draw from than this, finding and sorting them is what takes long.
-_MOST = 1024
-_SMALL = 2**26  # bytes
+from .rounding import Rounded
 
 
 def installed() -> bool:
-    """Whether numba is there; `trial` finds out whether it works."""
+    """Whether numba is there; `self_check` finds out whether it works."""
     return importlib.util.find_spec("numba") is not None
 
 
@@ -37,8 +28,8 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="beautifulprompt")
 
 
-def _together(function: Callable, threads: int, *args) -> None:
-    """Run a function of `kernels` on several threads at once, this one among them."""
+def together(function: Callable, threads: int, *args) -> None:
+    """Run one of `numba_kernels` on several threads at once, this one among them."""
     others = [_pool().submit(function, *args) for _ in range(threads - 1)]
     function(*args)
     for other in others:
@@ -86,6 +77,14 @@ class TiledLinear(nn.Module):
             self.bias[: self.outputs] = bias
         self._constant = self.scale.numpy(), self.bias.numpy()
 
+    @classmethod
+    def packed(cls, kind: str, weight: Tensor | Rounded, bias: Tensor | None) -> TiledLinear:
+        """Of a weight of any floating type, as "float16" or "int8"."""
+        if kind == "float16":
+            return cls(weight.half(), None, bias)
+        rounded = weight if isinstance(weight, Rounded) else Rounded.of(weight)
+        return cls(rounded.levels, rounded.scales, bias)
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs), float32."""
         rows = x.reshape(-1, self.inputs)
@@ -94,145 +93,35 @@ class TiledLinear(nn.Module):
         rows = rows.contiguous()
         y = torch.empty(len(rows), self._filled)
         threads = torch.get_num_threads()
-        _together(
+        together(
             self._kernel, threads, self.kind, self.tiles.data_ptr(), *self._constant,
             rows.numpy(), y.numpy(), threads, self._counters(1),
         )  # fmt: skip
         return y[:, : self.outputs].view(*x.shape[:-1], self.outputs)
 
+    def rows(self, index: Tensor) -> Tensor:
+        """Rows of W at any index (…), as float32 (…, inputs)."""
+        tiles = self.tiles[index // 4, :, index % 4].float()
+        return tiles.flatten(-2)[..., : self.inputs] * self.scale[index][..., None]
 
-def _lay_together(layers: list[TiledLinear]) -> None:
-    """Move the tiles of a small network into one piece, in the order of their use: what a product
-    asks for ahead of its end is then the next one's, and not in vain."""
+
+class TiledEmbedding(nn.Module):
+    """Embeddings out of the head that they are tied to, so that they lie in memory once."""
+
+    def __init__(self, head: TiledLinear) -> None:
+        super().__init__()
+        self._rows = head.rows
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self._rows(ids)
+
+
+def lay_together(layers: list[TiledLinear], most: int = 2**26) -> None:
+    """Move the tiles of a network of up to `most` bytes into one piece, in the order of their use:
+    what a product asks for ahead of its end is then the next one's, and not in vain."""
     tiles = [layer.tiles for layer in layers]
-    if sum(each.nbytes for each in tiles) > _SMALL:
+    if sum(each.nbytes for each in tiles) > most:
         return
     parts = torch.cat([each.flatten() for each in tiles]).split([each.numel() for each in tiles])
     for layer, part, each in zip(layers, parts, tiles, strict=True):
         layer.tiles = part.view(each.shape)
-
-
-class CompiledAdvance:
-    """`Bloom.advance` of a network of `TiledLinear` layers, in one call."""
-
-    @staticmethod
-    def fits(network: Bloom) -> bool:
-        """Whether a network has the shape that the kernel counts on."""
-        c = network.config
-        whole = c.hidden_size % 32 == 0 and c.head_dim % 16 == 0
-        return whole and not c.apply_residual_connection_post_layernorm
-
-    def __init__(self, network: Bloom) -> None:
-        from . import numba_kernels as kernels
-
-        c = network.config
-        self._kernel, self._counters = kernels.advance, kernels.counters
-        # Of another object: the network holds us, and would live on in a cycle.
-        self._embed = copy.copy(network).embed
-        layers = [
-            (
-                block.self_attention.query_key_value, block.self_attention.dense,
-                block.mlp.dense_h_to_4h, block.mlp.dense_4h_to_h,
-            )
-            for block in network.h
-        ]  # fmt: skip
-        norms = [(b.input_layernorm, b.post_attention_layernorm) for b in network.h]
-        _lay_together([layer for four in layers for layer in four])
-        self._layers = layers  # whose weights are known by their addresses only
-        self._hidden = c.hidden_size
-        self._constant = (
-            layers[0][0].kind,
-            torch.tensor([[layer.tiles.data_ptr() for layer in four] for four in layers]).numpy(),
-            torch.stack([torch.cat([layer.scale for layer in four]) for four in layers]).numpy(),
-            torch.stack([torch.cat([layer.bias for layer in four]) for four in layers]).numpy(),
-            torch.stack(
-                [torch.stack([p for n in two for p in (n.weight, n.bias)]) for two in norms]
-            ).detach().numpy(),
-            torch.stack([network.ln_f.weight, network.ln_f.bias]).detach().numpy(),
-            c.layer_norm_epsilon,
-        )  # fmt: skip
-
-    def __call__(self, ids: Tensor, bias: Tensor, kv: Tensor, rows: Tensor | None = None) -> Tensor:
-        """(n, T) ids to the last one's normed output (n, hidden); the cache's last T are filled.
-
-        Args:
-            bias: of the last token, (1 or the cache's rows, n_head, 1, length).
-            rows: (n,) which rows of the cache these are; None for all, in order.
-        """
-        (n, new), length, hidden = ids.shape, kv.shape[4], self._hidden
-        rows = torch.arange(n) if rows is None else rows
-        if new > 1:
-            rows = rows.repeat_interleave(new)
-        lengths = torch.arange(length - new + 1, length + 1).repeat(n)
-        x = self._embed(ids).view(n * new, hidden)
-        layer, row, head, value, token, _ = kv.stride()
-        strides = kv.storage_offset(), layer, row, head, value, token
-        flat = kv.as_strided((kv.untyped_storage().nbytes() // 4,), (1,), 0)
-        work, out = torch.empty(8 * n * new * hidden), torch.empty(n * new, hidden)
-        threads = torch.get_num_threads()
-        _together(
-            self._kernel, threads, *self._constant, x.numpy(),
-            rows.numpy(), lengths.numpy(), flat.numpy(), strides,
-            bias[:, :, -1].contiguous().numpy(), work.numpy(), out.numpy(), threads,
-            self._counters(4 * len(self._layers)),
-        )  # fmt: skip
-        return out.view(n, new, hidden)[:, -1]
-
-
-class CompiledDecoder:
-    """Runs `generate`'s inner loop with the choice of tokens compiled, too.
-
-    Rows that have ended are left out of the next step at once: nothing is copied for that.
-    """
-
-    def __init__(self, advance: CompiledAdvance) -> None:
-        from . import numba_kernels as kernels
-
-        self.advance = advance
-        self._choose, self._counters = kernels.choose, kernels.counters
-
-    def __call__(
-        self,
-        network: Bloom,
-        start: Start,
-        params: SamplingParams,
-        blocked: tuple[tuple[int, ...], ...],
-        eos: int,
-        on_token: OnToken | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Decode to the end: ids (rows, steps), -1 after the end, and their log-probabilities."""
-        logits, cache, history, recent, chance, recall = start
-        top_k = params.top_k if params.temperature else 1
-        if not 0 < top_k <= _MOST or cache.own is not None:
-            return decode(network, start, params, blocked, eos, on_token)
-        total, steps = chance.shape
-        length = history.shape[1] - steps
-        sampler = Sampler(params, blocked)
-        tokens, logprobs = torch.full((total, steps), -1), torch.zeros(total, steps)
-        none = torch.zeros(total, 0, dtype=torch.long)
-        reminders = (recall.ids, recall.extra, recall.said) if recall else (none, logprobs, none[0])
-        limits = eos, params.min_new_tokens, float(params.temperature), top_k, float(params.top_p)
-        fixed = (
-            float(params.repetition_penalty),
-            *(each.numpy() for each in (sampler.single, sampler.heads, sampler.lasts, *reminders)),
-            history.numpy(), length, recent.contiguous().numpy(), chance.contiguous().numpy(),
-            tokens.numpy(), logprobs.numpy(),
-        )  # fmt: skip
-        rows = torch.arange(total)
-        for step in range(steps):
-            logits = logits.contiguous()
-            threads = min(torch.get_num_threads(), len(rows))
-            _together(
-                self._choose, threads, logits.numpy(), rows.numpy(), step, *limits, *fixed,
-                self._counters(1),
-            )  # fmt: skip
-            ids = tokens[:, step]
-            if on_token is not None:
-                on_token(step, ids.clone())
-            rows = rows[ids[rows] != eos]
-            if step + 1 == steps or not len(rows):
-                break
-            kv = cache.grow(1)
-            hidden = self.advance(ids[rows][:, None], cache.last_bias(), kv, rows)
-            logits = network.logits(hidden)
-        return tokens, logprobs

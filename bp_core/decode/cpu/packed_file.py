@@ -6,22 +6,23 @@ passed over as soon as the model's own weights are others.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import ModelError
-from ...models.checkpoint import weight_files
-from ..bloom import Bloom
-from .fbgemm import Rounded, round_all
+from ..transformer import Transformer
+from .rounding import Rounded, round_all
 
 FILE = "beautifulprompt.int8.safetensors"
-_BLOCKS, _BLOCK = 64, 4096  # parts of a weight file that are compared, and their bytes
 
 
-def write(folder: Path, network: Bloom) -> Path:
-    """Round the weights of a folder's network and keep them there; the file's path.
+def write(path: Path, network: Transformer, source: str) -> Path:
+    """Round the weights of a network and keep them; the file's path.
+
+    Args:
+        source: what tells these weights from others.
 
     Raises:
         ModelError: the folder cannot be written to.
@@ -31,9 +32,9 @@ def write(folder: Path, network: Bloom) -> Path:
     tensors = {}
     for name, rounded in round_all(network):
         tensors |= {f"{name}.levels": rounded.levels, f"{name}.scales": rounded.scales}
-    path, partial = folder / FILE, folder / f"{FILE}.partial"
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file(tensors, partial, {"source": _fingerprint(folder)})
+        save_file(tensors, partial, {"source": source})
         os.replace(partial, path)
     except Exception as error:  # safetensors raises its own, and OSError's many kinds
         partial.unlink(missing_ok=True)
@@ -41,35 +42,21 @@ def write(folder: Path, network: Bloom) -> Path:
     return path
 
 
-def read(folder: Path) -> dict[str, Rounded] | None:
-    """What `write` left, for `quant.pack`; None when there is nothing, or of other weights."""
+def read(path: Path, source: Callable[[], str]) -> dict[str, Rounded] | None:
+    """What `write` left, for `engine.pack`; None when there is nothing, or of another source."""
     from safetensors import SafetensorError, safe_open
 
-    path = folder / FILE
     if not path.is_file():
         return None
     try:
         with safe_open(str(path), framework="pt") as file:
-            if (file.metadata() or {}).get("source") != _fingerprint(folder):
+            if (file.metadata() or {}).get("source") != source():
                 raise ValueError("it is of other weights")
-            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            names = {key.rpartition(".")[0] for key in found}
-            return {n: Rounded(found[f"{n}.levels"], found[f"{n}.scales"]) for n in names}
+            parts = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            names = {key.rpartition(".")[0] for key in parts}
+            return {n: Rounded(parts[f"{n}.levels"], parts[f"{n}.scales"]) for n in names}
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         logging.getLogger(__name__).warning(
             "%s is passed over (%s): run `bp models --pack` again", path, error
         )
         return None
-
-
-def _fingerprint(folder: Path) -> str:
-    """Of the weight files' names, sizes and parts of their content: training changes every part."""
-    digest = hashlib.sha256()
-    for path in weight_files(folder):
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size} ".encode())
-        with path.open("rb") as file:
-            for block in range(_BLOCKS):
-                file.seek(size * block // _BLOCKS)
-                digest.update(file.read(_BLOCK))
-    return digest.hexdigest()

@@ -1,69 +1,136 @@
 """Whether what numba makes of our kernels can be trusted on this machine.
 
-Hosts bring numba in many versions, on processors that we never saw.
+Hosts bring numba in many versions, on processors that we never saw. LLVM ends the process in which
+it meets what it cannot compile, and compiling takes half a minute; so it is done and compared with
+PyTorch in a process of its own, once on a machine. That leaves what numba compiled on the disk, and
+beside it a note of what was wrong, empty for nothing.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
 
-from ..bloom import Bloom, BloomConfig
+from ..bloom import bloom
 from ..generate import generate
-from . import numba_layers as compiled
+from ..transformer import Transformer
+from . import numba_layers
+
+log = logging.getLogger(__name__)
+
+_STALE = 600  # seconds after which a compiling process is taken for dead
+_TRIES = 3  # that die, as LLVM's do on a processor that it does not know
+_started: list[subprocess.Popen] = []  # processes that nobody waits for
 
 
 @functools.cache
-def compiles(kind: str) -> bool:
-    """Whether numba is there and what it makes of our kernels is right.
-
-    LLVM ends the process in which it meets what it cannot compile, and compiling takes ten seconds;
-    so it is done in a process of its own, once on a machine. What numba keeps of that on the disk
-    is then loaded here.
-    """
-    if not compiled.installed():
+def passed(kind: str) -> bool:
+    """Whether the kernels for weights of a kind are compiled, checked and right; takes no time."""
+    note = _note(kind)
+    if note is None or not note.is_file():
         return False
-    log = logging.getLogger(__name__)
-    try:
-        from . import numba_kernels as kernels
-
-        note = kernels.note(kind)
-        if not note.is_file():
-            log.info("compiling the decoding of %s weights, once on this machine", kind)
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(_check_elsewhere(kind), encoding="utf-8")
-        fault = note.read_text(encoding="utf-8")
-        if not fault:
-            check(kind)  # what was kept can be read here, too
-    except Exception as error:  # a numba that does not fit the host's numpy, a full disk, …
-        fault = _last_line(str(error)) or type(error).__name__
+    fault = note.read_text(encoding="utf-8")
     if fault:
         log.warning("numba is not used for decoding: %s", fault)
     return not fault
 
 
-def _check_elsewhere(kind: str) -> str:
-    """What is wrong with `check` in another process; "" for nothing."""
+def start(kind: str) -> None:
+    """Have the kernels compiled and checked for the next process; waits for nothing."""
+    note = _note(kind)
+    if note is None or note.is_file():
+        return
+    running = _running(note)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        tries = 0
+        if running.is_file():
+            tries = len(running.read_text(encoding="utf-8"))
+            if tries >= _TRIES or time.time() - running.stat().st_mtime < _STALE:
+                return
+        running.write_text("." * (tries + 1), encoding="utf-8")
+        _started.append(subprocess.Popen(_command(kind), **_quiet(), start_new_session=True))
+    except OSError as error:  # a full disk, a process that may not start others
+        log.info("numba's engine is not compiled (%s): decoding goes on without", error)
+
+
+@functools.cache
+def compile_now(kind: str) -> bool:
+    """Whether numba is there and its kernels are right, compiled and checked if need be."""
+    if not numba_layers.installed():
+        return False
+    note = _note(kind)
+    if note is None:
+        return False
+    if not note.is_file():
+        log.info("compiling the decoding of %s weights, once on this machine", kind)
+        try:
+            subprocess.run(_command(kind), **_quiet(), timeout=300, check=False)
+            if not note.is_file():
+                note.write_text("compiling ended the process", encoding="utf-8")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            log.warning("numba is not used for decoding: %s", error)
+            return False
+    return passed(kind)
+
+
+def _note(kind: str) -> Path | None:
+    """Where the note is; None without a numba that can be imported."""
+    try:
+        from . import numba_kernels as kernels
+
+        return kernels.note(kind)
+    except Exception as error:  # a numba that does not fit the host's numpy, an odd processor, …
+        if numba_layers.installed():
+            log.warning("numba is not used for decoding: %s", _last_line(str(error)))
+        return None
+
+
+def _running(note: Path) -> Path:
+    """A file that is there while a process compiles, a dot for each that was started."""
+    return note.with_name(f"{note.name}.running")
+
+
+def _command(kind: str) -> list[str]:
     # Not resolved: numba keeps code by the path that it was imported from.
     root = str(Path(__file__).absolute().parents[3])
     code = (
-        f"import sys; sys.path.insert(0, {root!r}); from bp_core.decode.cpu import self_check as trial; "
-        f"trial.check({kind!r})"
+        f"import sys; sys.path.insert(0, {root!r}); "
+        f"from bp_core.decode.cpu import self_check; self_check.write_note({kind!r})"
     )
-    # The host's window must not be joined by another.
+    return [sys.executable, "-c", code]
+
+
+def _quiet() -> dict:
+    """The host's window must not be joined by another, nor its output by ours."""
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300,
-        creationflags=flags, check=False,
-    )  # fmt: skip
-    if done.returncode == 0:
-        return ""
-    return _last_line(done.stderr) or f"compiling ended with status {done.returncode}"
+    nothing = subprocess.DEVNULL
+    return {"stdin": nothing, "stdout": nothing, "stderr": nothing, "creationflags": flags}
+
+
+def write_note(kind: str) -> None:
+    """Check the kernels, and write down what is wrong; run in a process of its own."""
+    from . import numba_kernels as kernels
+
+    if hasattr(os, "nice"):
+        os.nice(10)  # beside whatever somebody waits for
+    note = kernels.note(kind)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        check(kind)
+        fault = ""
+    except Exception as error:
+        fault = _last_line(str(error)) or type(error).__name__
+    running = _running(note)
+    running.write_text(fault, encoding="utf-8")
+    os.replace(running, note)
 
 
 def _last_line(text: str) -> str:
@@ -76,29 +143,32 @@ def check(kind: str) -> None:
     Raises:
         ArithmeticError: results differ; and whatever numba raises.
     """
-    from . import fbgemm as quant
+    from .numba_network import NumbaNetwork
 
-    config = BloomConfig(vocab_size=40, hidden_size=96, n_layer=2, n_head=2)
+    config = bloom(vocab_size=40, hidden_size=96, n_layer=2, n_head=2)
     with torch.device("meta"):
-        shapes = {name: p.shape for name, p in Bloom(config).named_parameters()}
+        shapes = [(n, p.shape) for n, p in Transformer(config).tensors()]
     tensors = {
         name: torch.arange(shape.numel()).add(i).mul(1.7).sin().mul(0.3).view(shape)
-        for i, (name, shape) in enumerate(shapes.items())
+        for i, (name, shape) in enumerate(shapes)
     }
-    plain = Bloom.from_tensors(config, tensors.items())
-    packed = quant.pack_tiled(Bloom.from_tensors(config, tensors.items()), kind)
-    found = []
+    plain = Transformer.from_tensors(config, tensors.items())
+    packed = NumbaNetwork(Transformer.from_tensors(config, tensors.items()), kind)
+    logits = []
     with torch.inference_mode():
         for network in (plain, packed):
             _, cache = network.prefill([[1, 2, 3], [4]], room=1)
-            found.append(network.step(torch.tensor([5, 6]), cache))
-    off = (found[0] - found[1]).norm() / found[0].norm()
+            logits.append(network.step(torch.tensor([5, 6]), cache))
+    off = (logits[0] - logits[1]).norm() / logits[0].norm()
     if not off < {"float16": 0.002, "int8": 0.03}[kind]:
         raise ArithmeticError(f"compiled products are off by {off:.1%}")
     texts = []
-    for decoder in (packed.decoder, None):
-        packed.decoder = decoder
-        found = generate(packed, [[1, 2, 3], [4]], eos=0, blocked=[(7,), (8, 9)])
-        texts.append([[one.tokens for one in each] for each in found])
-    if texts[0] != texts[1]:
+    for loop in (packed.loop, None):
+        packed.loop = loop
+        texts.append(generate(packed, [[1, 2, 3], [4]], eos=0, blocked=[(7,), (8, 9)]))
+    if [_tokens(text) for text in texts[0]] != [_tokens(text) for text in texts[1]]:
         raise ArithmeticError("compiled sampling chooses other tokens")
+
+
+def _tokens(candidates: list) -> list[list[int]]:
+    return [one.tokens for one in candidates]

@@ -7,18 +7,16 @@ in between. These take five and one, and weights begin to arrive before the kern
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ..bloom import Bloom, alibi_slopes
+from .. import layers
 from ..recall import AHEAD
 from ..sampling import SamplingParams
+from ..transformer import Transformer
 from .nvrtc import kernels
-
-if TYPE_CHECKING:
-    from .decoder import StaticState
+from .state import StaticState
 
 # How `step.cu` shares the work; its head says what each is.
 ROWS = 8
@@ -28,21 +26,19 @@ _MOST = _CHOOSERS // _TILE
 _HALVES = (torch.bfloat16, torch.float16)
 
 
-def fits(network: Bloom, rows: int) -> bool:
-    """Whether `FusedStep` can take this network with so many rows, and would gain by it."""
+def fits(network: Transformer, rows: int) -> bool:
+    """Whether `OwnStep` can take this network with so many rows, and would gain by it."""
     c = network.config
     device = network.device
     if device.type != "cuda" or torch.version.hip or rows > ROWS or c.head_dim % 8:
         return False
     if torch.cuda.get_device_capability(device) < (8, 0) or c.hidden_size % 32:
         return False
-    if network.head is not None or c.apply_residual_connection_post_layernorm:
+    if c.family != "bloom" or network.head is not None or c.post_norm_residual:
         return False
     weights = list(network.parameters())
-    plain = all(
-        type(m) in (nn.LayerNorm, nn.ModuleList) or type(m).__module__ == Bloom.__module__
-        for m in network.modules()
-    )
+    ours = Transformer, nn.ModuleList
+    plain = all(type(m) in ours or type(m).__module__ == layers.__name__ for m in network.modules())
     return plain and all(
         w.dtype == network.dtype and w.dtype in _HALVES and w.device == device
         and w.is_contiguous() and w.data_ptr() % 16 == 0
@@ -50,7 +46,7 @@ def fits(network: Bloom, rows: int) -> bool:
     )  # fmt: skip
 
 
-class FusedStep:
+class OwnStep:
     """Chooses one token a row, and reads it.
 
     Args:
@@ -65,7 +61,7 @@ class FusedStep:
         KernelError: no compiler, or a driver that is too old.
     """
 
-    def __init__(self, network: Bloom, rows: int) -> None:
+    def __init__(self, network: Transformer, rows: int) -> None:
         c, device = network.config, network.device
         self._network, self._rows = network, rows
         defines = {
@@ -73,7 +69,7 @@ class FusedStep:
             "HEADS": c.n_head,
             "DIM": c.head_dim,
             "VOCAB": c.vocab_size,
-            "EPSILON": f"{c.layer_norm_epsilon!r}f",
+            "EPSILON": f"{c.epsilon!r}f",
             "BF16": int(network.dtype == torch.bfloat16),
             "RECALLED": AHEAD,
             "ROWS": ROWS,
@@ -90,7 +86,7 @@ class FusedStep:
         self._q = torch.zeros(rows, c.hidden_size, **half)
         self._seen = torch.zeros(rows, c.hidden_size, **half)
         self._wide = torch.zeros(rows, 4 * c.hidden_size, **half)
-        self._slopes = torch.tensor(alibi_slopes(c.n_head), device=device)
+        self._slopes = network.slopes()
         self._normed = rows * (c.hidden_size + _PADDED) * 2  # bytes
         properties = torch.cuda.get_device_properties(device)
         self._early = properties.major >= 9
@@ -131,11 +127,11 @@ class FusedStep:
         data, length = state.data, state.length
         room, size = data.shape[4], c.hidden_size
         x, q, seen, wide, normed = self._x, self._q, self._seen, self._wide, self._normed
-        table, norm = network.word_embeddings.weight, network.word_embeddings_layernorm
+        table, norm = network.embedding.weight, network.embedding_norm
         self._run("embed", (rows,), table, norm.weight, norm.bias, state.ids, x, rows)
-        for block, kv in zip(network.h, data.unbind(0), strict=True):
-            attention, mlp = block.self_attention, block.mlp
-            norm, linear = block.input_layernorm, attention.query_key_value
+        for block, kv in zip(network.blocks, data.unbind(0), strict=True):
+            attention, mlp = block.attention, block.feed_forward
+            norm, linear = block.attention_norm, attention.qkv
             self._run(
                 "project", (_tiles(3 * size),), x, norm.weight, norm.bias, linear.weight,
                 linear.bias, q, kv, length, room, rows, shared=normed,
@@ -144,19 +140,19 @@ class FusedStep:
                 "attend", (c.n_head, rows), q, kv, length, state.pad, self._slopes, seen, room,
                 shared=4 * room,
             )  # fmt: skip
-            linear = attention.dense
+            linear = attention.out
             self._run("add_attention", (_tiles(size),), seen, linear.weight, linear.bias, x, rows)
-            norm, linear = block.post_attention_layernorm, mlp.dense_h_to_4h
+            norm, linear = block.feed_forward_norm, mlp.up
             self._run(
                 "widen", (_tiles(4 * size),), x, norm.weight, norm.bias, linear.weight,
                 linear.bias, wide, rows, shared=normed,
             )  # fmt: skip
-            linear = mlp.dense_4h_to_h
+            linear = mlp.down
             self._run(
                 "narrow", (_tiles(size),), wide, linear.weight, linear.bias, x, rows,
                 warps=_WIDE_WARPS,
             )  # fmt: skip
-        norm = network.ln_f
+        norm = network.norm
         self._run(
             "predict", (self._head_blocks,), x, norm.weight, norm.bias, table, state.logits,
             state.scores, self.maxima, self.parts, length, state.step, rows, shared=normed,
@@ -170,7 +166,7 @@ class FusedStep:
 
 
 def can_choose(params: SamplingParams, vocabulary: int) -> bool:
-    """Whether `FusedStep.choose` can do what is asked of the sampler."""
+    """Whether `OwnStep.choose` can do what is asked of the sampler."""
     few = params.temperature == 0 or 1 <= params.top_k <= _MOST
     return few and vocabulary <= _CHOOSERS * _TILE * _TILE
 

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from bp_core.decode.bloom import Bloom, BloomConfig, alibi_slopes
+from bp_core.decode import families
+from bp_core.decode.bloom import bloom as bloom_of
+from bp_core.decode.config import alibi_slopes
+from bp_core.decode.transformer import Transformer
 from bp_core.errors import ModelError
 
 # (n_head, head_dim): non-powers of two, and the 16 heads of 96 of the published 1.1 B models
@@ -15,7 +18,7 @@ def reference_class():
     return pytest.importorskip("transformers").BloomForCausalLM
 
 
-def reference(cls, network: Bloom):
+def reference(cls, network: Transformer):
     """transformers' model of the same weights."""
     from transformers import BloomConfig as ReferenceConfig
 
@@ -26,10 +29,10 @@ def reference(cls, network: Bloom):
             hidden_size=c.hidden_size,
             n_layer=c.n_layer,
             n_head=c.n_head,
-            apply_residual_connection_post_layernorm=c.apply_residual_connection_post_layernorm,
+            apply_residual_connection_post_layernorm=c.post_norm_residual,
         )
     )
-    model.transformer.load_state_dict(network.state_dict())
+    model.load_state_dict(dict(network.tensors()), strict=False)
     return model.eval()
 
 
@@ -43,8 +46,8 @@ def test_logits_equal_transformers(bloom, reference_class, n_head, head_dim):
 
 
 def test_residual_after_the_norm(reference_class):
-    config = BloomConfig(97, 16, 2, 2, apply_residual_connection_post_layernorm=True)
-    network = Bloom(config).eval()
+    config = bloom_of(97, 16, 2, 2, post_norm_residual=True)
+    network = Transformer(config).eval()
     ids = torch.arange(9)[None]
     with torch.no_grad():
         expected = reference(reference_class, network)(ids).logits
@@ -108,30 +111,31 @@ def test_gradients_equal_transformers(bloom, reference_class):
     ids = torch.tensor([[3, 4, 5, 6]])
     network(ids).square().mean().backward()
     model(ids).logits.square().mean().backward()
-    for name, parameter in model.transformer.named_parameters():
-        torch.testing.assert_close(network.get_parameter(name).grad, parameter.grad, msg=name)
+    for name, parameter in model.named_parameters():
+        mine = network.get_parameter(network.config.names.ours(name))
+        torch.testing.assert_close(mine.grad, parameter.grad, msg=name)
 
 
 def test_from_tensors_shares_storage_and_parameters(bloom):
     source = bloom().requires_grad_(True)
-    shared = Bloom.from_tensors(
-        source.config, ((f"transformer.{n}", p) for n, p in source.named_parameters())
-    )
+    shared = Transformer.from_tensors(source.config, source.tensors())
     assert all(shared.get_parameter(n) is p for n, p in source.named_parameters())
-    plain = Bloom.from_tensors(source.config, source.state_dict().items())
-    assert plain.ln_f.weight.data_ptr() == source.ln_f.weight.data_ptr()
-    assert not plain.ln_f.weight.requires_grad
+    bare = [(n.removeprefix("transformer."), p.data) for n, p in source.tensors()]
+    plain = Transformer.from_tensors(source.config, bare)
+    assert plain.norm.weight.data_ptr() == source.norm.weight.data_ptr()
+    assert not plain.norm.weight.requires_grad
 
 
 def test_tensors_that_do_not_fit_are_refused(bloom):
     network = bloom()
-    tensors = dict(network.state_dict())
-    with pytest.raises(ModelError, match=r"'ln_f\.bias' and 0 more are missing"):
-        Bloom.from_tensors(network.config, ((n, t) for n, t in tensors.items() if n != "ln_f.bias"))
+    tensors = {n.removeprefix("transformer."): t for n, t in network.tensors()}
+    with pytest.raises(ModelError, match=r"'transformer\.ln_f\.bias' and 0 more are missing"):
+        rest = [(n, t) for n, t in tensors.items() if n != "ln_f.bias"]
+        Transformer.from_tensors(network.config, rest)
     with pytest.raises(ModelError, match=r"'h\.7\.odd' is not of"):
-        Bloom.from_tensors(network.config, [*tensors.items(), ("h.7.odd", torch.zeros(1))])
+        Transformer.from_tensors(network.config, [*tensors.items(), ("h.7.odd", torch.zeros(1))])
     with pytest.raises(ModelError, match=r"'ln_f\.bias' has shape \(3,\)"):
-        Bloom.from_tensors(network.config, {**tensors, "ln_f.bias": torch.zeros(3)}.items())
+        Transformer.from_tensors(network.config, {**tensors, "ln_f.bias": torch.zeros(3)}.items())
 
 
 def test_slopes_of_the_published_head_counts():
@@ -143,7 +147,7 @@ def test_slopes_of_the_published_head_counts():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"model_type": "gpt2"}, "model_type 'gpt2'"),
+        ({"model_type": "mamba"}, "model_type is 'mamba'"),
         ({"tie_word_embeddings": False}, "unties"),
         ({"n_head": 5}, "cannot be shared"),
         ({"n_layer": 0}, "n_layer as 0"),
@@ -152,6 +156,6 @@ def test_slopes_of_the_published_head_counts():
 )
 def test_config_errors_say_what_is_wrong(change, says):
     good = {"model_type": "bloom", "vocab_size": 97, "n_embed": 16, "n_layer": 2, "n_head": 2}
-    assert BloomConfig.from_hf(good) == BloomConfig(97, 16, 2, 2)
+    assert families.from_hf(good) == bloom_of(97, 16, 2, 2)
     with pytest.raises(ModelError, match=says):
-        BloomConfig.from_hf({**good, **change})
+        families.from_hf({**good, **change})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bp_core.decode.cuda.decoder import GraphDecoder
+from bp_core.decode.cuda.decoder import CudaNetwork
 from bp_core.decode.generate import generate
 from bp_core.decode.recall import Recall
 from bp_core.decode.sampling import SamplingParams
@@ -45,7 +45,7 @@ def test_log_probabilities_are_the_models_own(bloom):
 def test_the_static_step_is_reminded_too(bloom):
     network = bloom(vocab_size=15)
     plain = texts(network), texts(network, seed=9)
-    network.decoder = GraphDecoder()
+    network = CudaNetwork(network, alone=True)
     assert (texts(network), texts(network, seed=9)) == plain
 
 

@@ -1,4 +1,4 @@
-"""hf.py: transformers' own models give what Bloom gives, seed for seed."""
+"""transformers_network.py: transformers' own models give what ours give, seed for seed."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_the_same_text_as_bloom(bloom):
         vocab_size=c.vocab_size, hidden_size=c.hidden_size, n_layer=c.n_layer, n_head=c.n_head
     )
     model = transformers.BloomForCausalLM(config).eval()
-    model.transformer.load_state_dict(network.state_dict())
+    model.load_state_dict(dict(network.tensors()), strict=False)
     ours = generate(network, PROMPTS, eos=3, n=6, params=PARAMS)
     theirs = generate(hf.HFNetwork(model), PROMPTS, eos=3, n=6, params=PARAMS)
     assert [[o.tokens for o in each] for each in ours] == [
@@ -33,18 +33,19 @@ def test_the_same_text_as_bloom(bloom):
 
 
 @pytest.fixture
-def gpt2_folder(model_folder):
-    """The tiny rewriter with a network of another architecture."""
-    config = transformers.GPT2Config(
-        vocab_size=300, n_embd=32, n_layer=2, n_head=2, eos_token_id=0, bos_token_id=0
-    )
+def neox_folder(model_folder):
+    """A network that our decoder does not build."""
+    config = transformers.GPTNeoXConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, eos_token_id=0,
+    )  # fmt: skip
     torch.manual_seed(0)
-    transformers.GPT2LMHeadModel(config).save_pretrained(model_folder)
+    transformers.GPTNeoXForCausalLM(config).save_pretrained(model_folder)
     return model_folder
 
 
-def test_padded_rows_of_a_model_with_positions(gpt2_folder):
-    network = load(gpt2_folder).network
+def test_padded_rows_of_a_model_with_positions(neox_folder):
+    network = load(neox_folder).network
     params = SamplingParams(temperature=0, repetition_penalty=1, max_new_tokens=10)
     for prompt, ours in zip(
         PROMPTS, generate(network, PROMPTS, eos=0, n=1, params=params), strict=True
@@ -57,14 +58,14 @@ def test_padded_rows_of_a_model_with_positions(gpt2_folder):
         assert ours[0].tokens + [0] * ours[0].finished == theirs[0, len(prompt) :].tolist()
 
 
-def test_without_transformers_the_error_names_it(gpt2_folder, monkeypatch):
+def test_without_transformers_the_error_names_it(neox_folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(ModelError, match="install transformers"):
-        load(gpt2_folder)
+        load(neox_folder)
 
 
-def test_what_transformers_cannot_load(gpt2_folder):
-    config = json.loads((gpt2_folder / "config.json").read_text())
-    (gpt2_folder / "config.json").write_text(json.dumps(config | {"model_type": "nonsense"}))
+def test_what_transformers_cannot_load(neox_folder):
+    config = json.loads((neox_folder / "config.json").read_text())
+    (neox_folder / "config.json").write_text(json.dumps(config | {"model_type": "nonsense"}))
     with pytest.raises(ModelError, match="choose another model"):
-        load(gpt2_folder)
+        load(neox_folder)

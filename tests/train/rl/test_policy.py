@@ -66,8 +66,9 @@ def test_only_the_upper_layers_learn_and_the_reference_stays(network):
     (new.sum() + values.sum()).backward()
     optimizer.step()
     moved = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
-    assert {name.split(".")[0:2][-1] for name in moved if name.startswith("h.")} == {"2"}
-    assert {name for name in moved if not name.startswith("h.")} == {"ln_f.weight", "ln_f.bias"}
+    layers = {name.split(".")[1] for name in moved if name.startswith("blocks.")}
+    assert layers == {"2"}
+    assert {name.split(".")[0] for name in moved} == {"blocks", "norm"}
     again, _, after = judged(policy, batch)
     torch.testing.assert_close(after, reference)
     assert not torch.allclose(again, new)
@@ -78,7 +79,7 @@ def test_rollouts_come_from_the_policys_own_storage(network):
     greedy = SamplingParams(temperature=0, max_new_tokens=8, repetition_penalty=1)
     before = generate(policy.network, PROMPTS, eos=0, n=1, params=greedy)
     with torch.no_grad():
-        policy.network.h[2].mlp.dense_4h_to_h.weight.normal_()
+        policy.network.blocks[2].feed_forward.down.weight.normal_()
     after = generate(policy.network, PROMPTS, eos=0, n=1, params=greedy)
     assert [a[0].tokens for a in after] != [b[0].tokens for b in before]
 

@@ -1,17 +1,13 @@
-"""quant.py: packed layers against plain ones, row by row."""
-
-import gc
-import weakref
+"""fbgemm.py: packed layers against plain ones, row by row."""
 
 import pytest
 import torch
 
-from bp_core.decode.cpu import fbgemm as quant
-from bp_core.decode.cpu import self_check as trial
+from bp_core.decode.cpu import engine
+from bp_core.decode.cpu.fbgemm import FbgemmNetwork, HalfLinear, Int8Linear
+from bp_core.decode.cpu.rounding import Rounded
 from bp_core.decode.generate import generate
 from bp_core.decode.sampling import SamplingParams
-from bp_core.errors import ModelError
-from bp_core.models.load import load
 
 pytestmark = pytest.mark.skipif(
     "fbgemm" not in torch.backends.quantized.supported_engines, reason="FBGEMM is for x86"
@@ -35,7 +31,7 @@ def test_half_precision_weights_are_multiplied_exactly(with_bias):
     weight = weight.half()
     bias = bias if with_bias else None
     expected = torch.nn.functional.linear(x, weight.float(), bias)
-    torch.testing.assert_close(quant.HalfLinear(weight, bias)(x), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(HalfLinear(weight, bias)(x), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
@@ -45,40 +41,40 @@ def test_8_bit_weights_lose_their_own_rounding_and_little_more(with_bias):
     step = weight.abs().amax(1, keepdim=True) / 127
     rounded = (weight / step).round() * step
     expected = torch.nn.functional.linear(x, rounded, bias)
-    found = quant.Int8Linear(weight, bias)(x)
+    found = Int8Linear(weight, bias)(x)
     for row, (one, other) in enumerate(zip(found, expected, strict=True)):
         assert (one - other).norm() < 3e-4 * other.norm(), row
 
 
 def test_rounding_in_parts_is_rounding():
     weight, _, _ = linear()
-    one, other = quant.Rounded.of(weight, rows=7), quant.Rounded.of(weight)
+    one, other = Rounded.of(weight, rows=7), Rounded.of(weight)
     assert torch.equal(one.levels, other.levels) and torch.equal(one.scales, other.scales)
 
 
 def test_8_bit_rows_do_not_know_each_other():
     weight, bias, x = linear()
-    layer = quant.Int8Linear(weight, bias)
+    layer = Int8Linear(weight, bias)
     assert torch.equal(layer(x)[:2], layer(x[:2]))
 
 
 def test_rows_of_zeros_stay_finite():
     weight, bias, x = linear()
-    torch.testing.assert_close(quant.Int8Linear(weight * 0, bias)(x * 0)[0, 0], bias)
+    torch.testing.assert_close(Int8Linear(weight * 0, bias)(x * 0)[0, 0], bias)
 
 
-@pytest.mark.parametrize("kind", quant.KINDS)
+@pytest.mark.parametrize("kind", engine.KINDS)
 def test_packed_network_is_near_the_plain_one(bloom, kind):
     ids = torch.tensor([[5, 6, 7, 8, 9, 10]])
     plain = bloom(5, 16)(ids)
-    packed = quant.pack(bloom(5, 16), kind)(ids)
+    packed = FbgemmNetwork(bloom(5, 16), kind).model(ids)
     assert (packed - plain).norm() < {"float16": 1e-3, "int8": 0.05}[kind] * plain.norm()
 
 
 def test_greedy_text_of_half_precision_weights_is_unchanged(bloom):
     """Weights that came in float16 are packed without loss."""
     plain = bloom(5, 16).half().float()
-    packed = quant.pack(bloom(5, 16).half(), "float16")
+    packed = FbgemmNetwork(bloom(5, 16).half(), "float16")
     params = SamplingParams(temperature=0, max_new_tokens=40)
     texts = [
         [
@@ -91,72 +87,35 @@ def test_greedy_text_of_half_precision_weights_is_unchanged(bloom):
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("kind", quant.KINDS)
+@pytest.mark.parametrize("kind", engine.KINDS)
 def test_seeds_hold_for_packed_networks(bloom, kind):
-    network = quant.pack(bloom(), kind)
+    network = FbgemmNetwork(bloom(), kind)
     many = generate(network, PROMPTS, eos=3, n=8, seed=7)
     few = generate(network, PROMPTS[1:2], eos=3, n=4, seed=7)
     assert [one.tokens for one in few[0]] == [one.tokens for one in many[1][:4]]
 
 
-@pytest.mark.parametrize("kind", quant.KINDS)
+@pytest.mark.parametrize("kind", engine.KINDS)
 def test_a_network_that_goes_on_is_traced_and_writes_the_same(bloom, kind):
-    network = quant.pack(bloom(), kind)
-    network.fast_advance.traced_after = 20  # in the midst of the first decoding
-    first = generate(network, PROMPTS, eos=3, n=4, seed=7)
-    assert isinstance(network.fast_advance._advance, torch.jit.ScriptModule)
-    again = generate(network, PROMPTS, eos=3, n=4, seed=7)
-    network.fast_advance = None
+    network = FbgemmNetwork(bloom(), kind)
     plain = generate(network, PROMPTS, eos=3, n=4, seed=7)
+    network._steps, network.traced_after = 0, 20  # in the midst of the decoding
+    first = generate(network, PROMPTS, eos=3, n=4, seed=7)
+    assert isinstance(network._traced, torch.jit.ScriptModule)
+    again = generate(network, PROMPTS, eos=3, n=4, seed=7)
     assert first == again == plain
 
 
-def test_a_traced_network_ends_with_its_last_user(bloom):
-    """Without waiting for a collection of cycles."""
-    network = quant.pack(bloom(), "float16")
-    network.fast_advance.traced_after = 5
-    gc.disable()
-    try:
-        generate(network, PROMPTS, eos=3)
-        assert isinstance(network.fast_advance._advance, torch.jit.ScriptModule)
-        ended = weakref.ref(network)
-        del network
-        assert ended() is None
-    finally:
-        gc.enable()
-
-
 def test_a_network_that_cannot_be_traced_goes_on_untraced(bloom, monkeypatch):
-    network = quant.pack(bloom(), "float16")
-    network.fast_advance.traced_after = 5
+    network = FbgemmNetwork(bloom(), "float16")
+    network.traced_after = 5
     monkeypatch.setattr(torch.jit, "trace", lambda *a, **k: 1 / 0)
     one = generate(network, PROMPTS, eos=3)
-    network.fast_advance = None
+    assert network._traced is None
     assert generate(network, PROMPTS, eos=3) == one
 
 
 def test_the_engine_of_the_host_is_left_as_it_was(bloom, monkeypatch):
     before = torch.backends.quantized.engine
-    quant.pack(bloom(), "int8")
+    FbgemmNetwork(bloom(), "int8")
     assert torch.backends.quantized.engine == before
-
-
-def test_loading_packs_for_the_cpu(model_folder):
-    assert isinstance(load(model_folder).network.head, quant.HalfLinear)
-    assert isinstance(load(model_folder, dtype="int8").network.head, quant.Int8Linear)
-    assert load(model_folder, dtype="float32").network.head is None
-    with pytest.raises(ModelError, match="CPU only, not on cuda"):
-        load(model_folder, device="cuda", dtype="int8")
-
-
-def test_machines_without_the_kernels(bloom, model_folder, monkeypatch):
-    monkeypatch.setattr(quant, "_can", lambda operation: False)
-    monkeypatch.setattr(trial, "compiles", lambda kind: False)
-    assert load(model_folder).network.head is None
-    with pytest.raises(ModelError, match="use dtype float32"):
-        load(model_folder, dtype="int8")
-
-
-def test_big_networks_get_8_bits():
-    assert quant.best_kind(6_000_000) == "float16"
-    assert quant.best_kind(1_065_000_000) == "int8"

@@ -1,4 +1,4 @@
-"""packed.py: 8-bit weights on disk load to the same network, and never stand in for others."""
+"""packed_file.py: 8-bit weights on disk load to the same network, and never stand in for others."""
 
 import json
 
@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from bp_core.cli import main
-from bp_core.decode.cpu import fbgemm as quant
-from bp_core.decode.cpu import packed_file as packed
+from bp_core.decode.cpu import packed_file
+from bp_core.decode.cpu.rounding import Rounded
 from bp_core.errors import ModelError
-from bp_core.models.load import load, load_bloom
+from bp_core.models.checkpoint import fingerprint
+from bp_core.models.load import load, pack
 
 pytestmark = pytest.mark.skipif(
     "fbgemm" not in torch.backends.quantized.supported_engines, reason="FBGEMM is for x86"
@@ -17,42 +18,41 @@ pytestmark = pytest.mark.skipif(
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 
 
-def write(folder):
-    return packed.write(folder, load_bloom(folder, dtype="as stored")[0])
+def read(folder):
+    return packed_file.read(folder / packed_file.FILE, lambda: fingerprint(folder))
 
 
 def test_the_command_keeps_weights_that_load_to_the_same_network(model_folder, capsys, monkeypatch):
-    before = load(model_folder, dtype="int8").network(IDS)
+    before = load(model_folder, dtype="int8").network.model(IDS)
     main(["models", "--pack", str(model_folder), "--json"])
-    path = model_folder / packed.FILE
+    path = model_folder / packed_file.FILE
     assert json.loads(capsys.readouterr().out) == {"path": str(path)}
-    monkeypatch.setattr(quant.Rounded, "of", lambda *_: pytest.fail("rounded again"))
-    assert torch.equal(load(model_folder, dtype="int8").network(IDS), before)
-    kept = torch.arange(0, 300, 2)
-    trimmed = quant.pack(load_bloom(model_folder)[0], "int8", kept, packed.read(model_folder))
-    assert torch.equal(trimmed(IDS)[..., kept], before[..., kept])
+    monkeypatch.setattr(Rounded, "of", lambda *_: pytest.fail("rounded again"))
+    assert torch.equal(load(model_folder, dtype="int8").network.model(IDS), before)
 
 
 def test_weights_of_another_training_are_rounded_anew(model_folder, caplog):
     from safetensors.torch import load_file, save_file
 
-    write(model_folder)
+    pack(model_folder)
     file = next(model_folder.glob("model*.safetensors"))
     save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file)
-    assert packed.read(model_folder) is None
+    assert read(model_folder) is None
     assert "other weights" in caplog.text and "--pack" in caplog.text
 
 
 def test_a_broken_file_is_passed_over(model_folder, caplog):
-    path = write(model_folder)
+    path = pack(model_folder)
     path.write_bytes(path.read_bytes()[:1000])
-    assert packed.read(model_folder) is None
+    assert read(model_folder) is None
     assert "--pack" in caplog.text
     load(model_folder, dtype="int8")
 
 
 def test_a_failed_write_leaves_nothing(model_folder, monkeypatch):
-    monkeypatch.setattr(packed.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(
+        packed_file.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full"))
+    )
     with pytest.raises(ModelError, match="full"):
-        write(model_folder)
-    assert not list(model_folder.glob(f"{packed.FILE}*"))
+        pack(model_folder)
+    assert not list(model_folder.glob(f"{packed_file.FILE}*"))

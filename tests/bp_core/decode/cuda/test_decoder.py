@@ -1,4 +1,4 @@
-"""graph.py: the static step writes what the ordinary loop writes; on CUDA, captured as well."""
+"""decoder.py: the static step writes what the ordinary loop writes; on CUDA, captured as well."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from bp_core.decode.cuda import decoder as graph
-from bp_core.decode.cuda.decoder import GraphDecoder
+from bp_core.decode.cuda import decoder
+from bp_core.decode.cuda.decoder import CudaNetwork
 from bp_core.decode.generate import generate
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import Cancelled
@@ -24,9 +24,7 @@ DEVICES = [
 
 @pytest.fixture(params=DEVICES)
 def network(request, bloom):
-    network = bloom(vocab_size=15).to(request.param)
-    network.decoder = GraphDecoder(alone=True)
-    return network
+    return CudaNetwork(bloom(vocab_size=15).to(request.param), alone=True)
 
 
 def texts(network, prompts=PROMPTS, **options):
@@ -35,11 +33,7 @@ def texts(network, prompts=PROMPTS, **options):
 
 
 def plain_texts(network, *args, **options):
-    decoder, network.decoder = network.decoder, None
-    try:
-        return texts(network, *args, **options)
-    finally:
-        network.decoder = decoder
+    return texts(network.model, *args, **options)
 
 
 def test_same_text_as_the_ordinary_loop(network):
@@ -50,8 +44,9 @@ def test_same_text_as_the_ordinary_loop(network):
 
 def test_same_log_probabilities(network):
     graph = generate(network, PROMPTS, eos=3, params=PARAMS)
-    network.decoder = None
-    for each, others in zip(graph, generate(network, PROMPTS, eos=3, params=PARAMS), strict=True):
+    for each, others in zip(
+        graph, generate(network.model, PROMPTS, eos=3, params=PARAMS), strict=True
+    ):
         for one, other in zip(each, others, strict=True):
             assert one.finished == other.finished
             assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
@@ -84,8 +79,7 @@ def test_callback_and_cancel(network):
 
 
 def test_two_networks_in_turn(network, bloom):
-    other = bloom(vocab_size=15, seed=1).to(network.device)
-    other.decoder = GraphDecoder(alone=True)
+    other = CudaNetwork(bloom(vocab_size=15, seed=1).to(network.device), alone=True)
     for _ in range(2):
         assert texts(network) == plain_texts(network)
         assert texts(other) == plain_texts(other)
@@ -93,18 +87,18 @@ def test_two_networks_in_turn(network, bloom):
 
 def test_moved_weights_are_captured_anew(network):
     before = texts(network)
-    kept = [p.data for p in network.parameters()]  # so that no address is used again
-    for parameter in network.parameters():
+    kept = [p.data for p in network.model.parameters()]  # so that no address is used again
+    for parameter in network.model.parameters():
         parameter.data = parameter.data * 1.5
     assert texts(network) == plain_texts(network) != before
-    assert len(kept) == len(list(network.parameters()))
+    assert len(kept) == len(list(network.model.parameters()))
 
 
 def test_beside_others_only_our_own_kernels_are_captured(network):
-    network.decoder = GraphDecoder()
+    network = CudaNetwork(network.model)
     assert texts(network) == plain_texts(network)
-    assert not network.decoder._states  # float32 is not for our kernels
-    assert not network.decoder._prompts
+    assert not network._states  # float32 is not for our kernels
+    assert not network._prompts
 
 
 def test_two_threads_with_one_network(network):
@@ -115,8 +109,7 @@ def test_two_threads_with_one_network(network):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_weights_that_learn_under_autocast(bloom):
-    network = bloom(vocab_size=15).to("cuda").requires_grad_(True)
-    network.decoder = GraphDecoder(alone=True)
+    network = CudaNetwork(bloom(vocab_size=15).to("cuda").requires_grad_(True), alone=True)
     for _ in range(3):
         with torch.autocast("cuda", torch.bfloat16):
             found = generate(network, PROMPTS, eos=-1, n=2, seed=7, params=PARAMS)
@@ -125,11 +118,11 @@ def test_weights_that_learn_under_autocast(bloom):
                 for one in several:
                     ids = torch.tensor([prompt + one.tokens], device="cuda")
                     with torch.no_grad():
-                        logits = network(ids)[0, len(prompt) - 1 : -1].float()
+                        logits = network.model(ids)[0, len(prompt) - 1 : -1].float()
                     exact = logits.log_softmax(1).gather(1, ids[0, len(prompt) :, None])
                     assert one.logprobs == pytest.approx(exact[:, 0].tolist(), abs=0.1)
         with torch.no_grad():
-            for parameter in network.parameters():
+            for parameter in network.model.parameters():
                 parameter += 0.3 * torch.randn_like(parameter) * parameter.abs()
         del junk
 
@@ -137,8 +130,8 @@ def test_weights_that_learn_under_autocast(bloom):
 def test_states_do_not_pile_up(network):
     for n in range(1, 9):
         texts(network, [[5] * 17 * n], n=n)
-    assert len(network.decoder._states) <= 4
-    assert len(network.decoder._prompts) <= 4
+    assert len(network._states) <= 4
+    assert len(network._prompts) <= 4
 
 
 def test_prompts_of_any_length(network):
@@ -149,8 +142,8 @@ def test_prompts_of_any_length(network):
 
 def test_what_is_given_back_is_made_again(network):
     before = texts(network, PROMPTS[:1])
-    network.decoder.release()
-    assert not network.decoder._states
+    network.release()
+    assert not network._states
     assert texts(network, PROMPTS[:1]) == before
 
 
@@ -158,15 +151,14 @@ def test_without_captures_decoding_goes_on(network, monkeypatch, caplog):
     def fails(*args):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(graph, "_capture", fails)
+    monkeypatch.setattr(decoder, "_capture", fails)
     assert texts(network) == plain_texts(network)
     assert ("not permitted" in caplog.text) == (network.device.type == "cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_beside_a_thread_that_renders(bloom):
-    network = bloom(4, 8, vocab_size=97).to("cuda").half()
-    network.decoder = GraphDecoder()
+    network = CudaNetwork(bloom(4, 8, vocab_size=97).to("cuda").half())
     stop, errors = threading.Event(), []
 
     def render():
@@ -183,10 +175,18 @@ def test_beside_a_thread_that_renders(bloom):
     thread.start()
     try:
         for n in (1, 2, 3, 5, 6, 7):
-            network.decoder.release()
+            network.release()
             assert len(texts(network, n=n)[0]) == n
         assert texts(network, n=2) == before
     finally:
         stop.set()
         thread.join()
     assert not errors
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("make", ["llama", "gpt2"])
+def test_other_networks(device, make, networks):
+    network = CudaNetwork(networks(make).to(device), alone=True)
+    for prompts in (PROMPTS, PROMPTS[:1]):
+        assert texts(network, prompts) == plain_texts(network, prompts)

@@ -1,0 +1,53 @@
+"""Puts packed layers in the place of a network's products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import Joined, Linear
+from ..transformer import Transformer
+from .rounding import EMBEDDING, HEAD, Rounded, products
+
+Make = Callable[[Tensor | Rounded, Tensor | None], nn.Module]
+
+
+def replace_products(network: Transformer, make: Make, rounded: Mapping[str, Rounded]) -> None:
+    """Replace each product of the layers, those of one input together, and the head.
+
+    Weights may be of any floating type; afterwards the network computes in float32.
+
+    Args:
+        make: a layer of a weight and a bias.
+        rounded: weights in 8 bits by the names of their layers, to be taken instead.
+    """
+    for name, module in list(products(network)):
+        parts = list(module) if isinstance(module, Joined) else [module]
+        names = [f"{name}.{i}" for i in range(len(parts))] if len(parts) > 1 else [name]
+        owner, _, leaf = name.rpartition(".")
+        layer = make(_weight(parts, names, rounded), _bias(parts))
+        setattr(network.get_submodule(owner), leaf, layer)
+    for block in network.blocks:
+        for part in (block.attention_norm, block.feed_forward_norm, block.attention):
+            part.float()  # of the attention the norms of queries and keys
+    for part in (network.norm, network.embedding_norm, network.position_embedding):
+        if part is not None:
+            part.float()
+    table, name = (network.embedding, EMBEDDING) if network.head is None else (network.head, HEAD)
+    network.head = make(rounded.get(name, table.weight), None)
+
+
+def _weight(
+    parts: list[Linear], names: list[str], rounded: Mapping[str, Rounded]
+) -> Tensor | Rounded:
+    if names[0] in rounded:
+        return Rounded.joined([rounded[name] for name in names])
+    return parts[0].weight if len(parts) == 1 else torch.cat([part.weight for part in parts])
+
+
+def _bias(parts: list[Linear]) -> Tensor | None:
+    if parts[0].bias is None:
+        return None
+    return parts[0].bias if len(parts) == 1 else torch.cat([part.bias for part in parts])

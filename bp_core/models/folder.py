@@ -1,0 +1,161 @@
+"""Model folders: where they are, what they are called, and what they say about themselves."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ModelError
+from . import STARTER
+from .checkpoint import read_json, weight_files
+from .template import KNOWN_MODELS, TEMPLATES, Template
+
+BUNDLED = Path(__file__).parents[1] / "starter"
+FOLDER_VARIABLE = "BEAUTIFULPROMPT_DIR"
+_ABOUT = "beautifulprompt.json"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model that is on this machine.
+
+    Attributes:
+        name: what `load` takes.
+        size: bytes of its weight files.
+        kind: "rewriter" or "reward".
+        template: its name; "" for a reward model.
+    """
+
+    name: str
+    path: Path
+    size: int
+    kind: str
+    template: str
+
+
+def find(model: str | Path) -> Path:
+    """The folder that a name means; raises ModelError with the remedy when there is none."""
+    if model == STARTER:
+        if not (BUNDLED / "config.json").is_file():
+            raise ModelError(f"the bundled starter is missing from {BUNDLED}: reinstall")
+        return BUNDLED
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise ModelError(f"{path} is a file: give the model folder that holds it")
+    if isinstance(model, str):
+        local = next((p for p in _local(model) if (p / "config.json").is_file()), None)
+        if local:
+            return local
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+            raise ModelError(f"{model} is not downloaded: run `bp models --download {model}`")
+    raise ModelError(
+        f"no model '{model}' here or in {models_dir()}: `bp models` lists what there is"
+    )
+
+
+def available(folder: Path | None = None) -> list[ModelInfo]:
+    """Whole models on this machine: the starter, those in `folder` (default `models_dir()`), and
+    known ones in the hub's cache."""
+    folder = models_dir() if folder is None else folder
+    found = [BUNDLED, *sorted(p for p in folder.glob("*") if p.is_dir())]
+    found += [path for name in KNOWN_MODELS if (path := _cached(name)) is not None]
+    infos = []
+    for path in found:
+        try:
+            kind, template = about(path)
+            size = sum(file.stat().st_size for file in weight_files(path))
+        except ModelError:
+            continue
+        infos.append(ModelInfo(name_of(path), path, size, kind, template.name if template else ""))
+    return infos
+
+
+def models_dir() -> Path:
+    """Where the user's models live: $BEAUTIFULPROMPT_DIR, else the platform's data folder."""
+    if os.environ.get(FOLDER_VARIABLE):
+        return Path(os.environ[FOLDER_VARIABLE]).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "beautifulprompt" / "models"
+
+
+def download_folder(repo_id: str) -> Path:
+    """Where `hub.download` puts a hub model."""
+    return models_dir() / repo_id.replace("/", "--")
+
+
+def about(folder: Path) -> tuple[str, Template | None]:
+    """A folder's kind, and its template if it is a rewriter."""
+    path = folder / _ABOUT
+    if not path.is_file():
+        known = KNOWN_MODELS.get(_hub_id(folder))
+        if known is None:
+            raise ModelError(
+                f"{path} is missing: write there which template the model was taught, as in "
+                '{"kind": "rewriter", "template": {"name": "v1"}}'
+            )
+        return "rewriter", TEMPLATES[known]
+    stated = read_json(path)
+    kind = stated.get("kind")
+    if kind == "reward":
+        return kind, None
+    if kind != "rewriter":
+        raise ModelError(f"{path} says kind {kind!r}: it must be 'rewriter' or 'reward'")
+    fields = stated.get("template")
+    if isinstance(fields, dict):
+        if set(fields) == {"name"} and fields["name"] in TEMPLATES:
+            return kind, TEMPLATES[fields["name"]]
+        if {"name", "rewrite", "expand"} <= set(fields) <= {"name", "rewrite", "expand", "lead"}:
+            return kind, Template(**fields)
+    raise ModelError(
+        f"{path}: 'template' must have 'name', 'rewrite', 'expand' and may have 'lead', or be "
+        f"one of {', '.join(TEMPLATES)} by 'name'"
+    )
+
+
+def _hub_id(folder: Path) -> str:
+    """The known hub id that a folder is named after, however it was fetched; else ""."""
+    for name in KNOWN_MODELS:
+        owner, _, short = name.partition("/")
+        plain = {short, f"{owner}--{short}"}
+        if folder.name in plain or folder.parent.parent.name == f"models--{owner}--{short}":
+            return name
+    return ""
+
+
+def name_of(folder: Path) -> str:
+    """What `find` takes for a folder."""
+    if folder == BUNDLED:
+        return STARTER
+    return _hub_id(folder) or (folder.name if folder.parent == models_dir() else str(folder))
+
+
+def _local(model: str) -> Iterator[Path]:
+    """Where a name that is no path may be found."""
+    yield models_dir() / model
+    yield download_folder(model)
+    yield models_dir() / model.rpartition("/")[2]
+    if "/" in model and (cached := _cached(model)) is not None:
+        yield cached
+
+
+def _cached(repo_id: str) -> Path | None:
+    """A hub id's folder in the cache that other programs share."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        file = try_to_load_from_cache(repo_id, "config.json")
+    except ValueError:  # not a hub id
+        return None
+    return Path(file).parent if isinstance(file, str) else None
