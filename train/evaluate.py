@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
     models = dict(zip(short_names(folders), folders, strict=True))
     if args.perplexity:
         figures = {
-            name: perplexity(Rewriter.load(folder, reward=None), args.perplexity)
+            name: perplexity(Rewriter.load(folder, dtype="float32", reward=None), args.perplexity)
             for name, folder in models.items()
         }
         print(json.dumps(figures if len(figures) > 1 else next(iter(figures.values())), indent=2))
