@@ -29,6 +29,7 @@ import train
 from bp_core.decode.sampling import Draw
 from bp_core.draft import sampling_params
 from bp_core.errors import InputError
+from bp_core.models import STARTER
 from bp_core.models.folder import find
 from bp_core.rewriter import Result, Rewriter
 from bp_core.settings import Settings
@@ -226,7 +227,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = arguments(argv)
-    folders = [find(model) for model in args.model or [None]]
+    folders = [find(model) for model in args.model or [STARTER]]
     models = dict(zip(short_names(folders), folders, strict=True))
     if args.perplexity:
         figures = {
