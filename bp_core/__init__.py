@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .rewriter import Candidate, Progress, Result, Rewriter
+    from .settings import Settings
 
-__all__ = ["Candidate", "Progress", "Result", "Rewriter"]
+__all__ = ["Candidate", "Progress", "Result", "Rewriter", "Settings"]
 
 
 def __getattr__(name: str):
     # Loaded on first use: `bp --help` and the hosts' start-up wait for no torch.
+    if name == "Settings":
+        from .settings import Settings
+
+        return Settings
     if name in __all__:
         from . import rewriter
 

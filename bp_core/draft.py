@@ -1,13 +1,18 @@
-"""One prompt on its way through the model: what the model reads, and what becomes of its drafts."""
+"""Prompts on their way through the model: what it reads and writes, and the drafts made of it.
+
+Inference and the rollouts of training both come through here.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .decode.sampling import SamplingParams
+from .decode.generate import Generation, OnToken, generate
+from .decode.sampling import Draw, SamplingParams
 from .rules.admissible import admissible, stammers, unasked
 from .rules.blocklist import Blocklist
 from .settings import Settings
@@ -16,7 +21,6 @@ from .text.prompt import inert, parse
 from .text.words import clauses, content_stems, words
 
 if TYPE_CHECKING:
-    from .decode.generate import Generation
     from .models.load import Model
     from .score.taste import Taste
 
@@ -48,9 +52,17 @@ def sampling_params(settings: Settings, longest: int | None = None) -> SamplingP
 
 @dataclass(frozen=True)
 class Draft:
-    """A candidate before ranking: whole text, added phrases, and what was kept (0-1) or lost."""
+    """A candidate before ranking.
+
+    Attributes:
+        text: the whole prompt, syntax in place; `prose` is what a reward reads of it.
+        added: the phrases that the artist's prompt did not have.
+        kept: share (0-1) of the artist's content words still there; `lost` are the others.
+        logprob: mean log-probability of the drawn tokens, in nats.
+    """
 
     text: str
+    prose: str
     added: tuple[str, ...]
     kept: float
     lost: tuple[str, ...]
@@ -64,6 +76,9 @@ class Drafter:
         taste: what suits a prompt; without it everything does.
 
     Attributes:
+        raw: the prompt's prose.
+        settings: as given, but for `mode`, which is decided here: long prose is extended whatever
+            was asked for.
         ids: what the model reads; empty when there is nothing to rewrite.
         wanted: the artist's words as ids, of which a free rewrite is reminded.
         longest: tokens that a continuation may take.
@@ -72,12 +87,12 @@ class Drafter:
     def __init__(
         self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
     ) -> None:
-        self.model, self.prompt, self.settings = model, prompt, settings
+        self.model, self.prompt = model, prompt
         self.parsed = parse(prompt)
         self.raw = self.parsed.prose
-        self.mode = settings.mode
         if len(words(self.raw)) > _REWRITABLE:
-            self.mode = "expand"
+            settings = replace(settings, mode="expand")
+        self.settings = settings
         self.blocklist = Blocklist(settings.block, allow=prompt)
         self.suits = None
         if taste is not None and settings.min_taste > 0:
@@ -87,9 +102,9 @@ class Drafter:
         self.longest = settings.max_new_tokens
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
-            lead = f"{self.style}," if self.style and self.mode == "expand" else ""
-            self.ids = model.encode(read, self.mode, lead)
-            if self.mode == "rewrite":
+            lead = f"{self.style}," if self.style and settings.mode == "expand" else ""
+            self.ids = model.encode(read, settings.mode, lead)
+            if settings.mode == "rewrite":
                 self.longest += len(self.ids)
                 # A comma behind the last word, or it would be lengthened.
                 self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
@@ -118,10 +133,6 @@ class Drafter:
         chances = zip(new, self.suits(new), strict=True)
         return {phrase for phrase, p in chances if p < self.settings.min_taste}
 
-    def prose(self, text: str) -> str:
-        """What a reward model reads of a whole prompt."""
-        return parse(text).prose
-
     def count(self, text: str) -> int:
         """Length of a whole prompt in the image model's tokens."""
         if self.settings.count_tokens is not None:
@@ -140,25 +151,24 @@ class Drafter:
         phrases = clauses(inert(self.model.decode(tokens).replace("\ufffd", "")))
         if not finished and len(phrases) > 1:
             phrases.pop()  # it was cut in the middle
-        made = self._expand(phrases, last) if self.mode == "expand" else self._rewrite(phrases)
+        expand = self.settings.mode == "expand"
+        made = self._expand(phrases, last) if expand else self._rewrite(phrases)
         if made is None:
             return None
         text, added = made
-        found = fidelity(self.raw, self.prose(text))
-        if text == self.prompt or found.kept < self.settings.min_kept:
+        prose = parse(text).prose
+        loss = fidelity(self.raw, prose)
+        if text == self.prompt or loss.kept < self.settings.min_kept:
             return None
-        return Draft(text, tuple(added), found.kept, found.lost, generation.logprob)
+        return Draft(text, prose, tuple(added), loss.kept, loss.lost, generation.logprob)
 
     def _expand(self, phrases: list[str], last: bool) -> tuple[str, list[str]] | None:
         """The artist's text with the admissible phrases behind it."""
         style = [self.style] if self.style else []
         known = ", ".join([self.prompt, *style])
         unsuitable = self.unsuitable(phrases)
-        new = admissible(
-            ", ".join(phrases), known, lambda p: p in unsuitable or self.blocklist.find(p)
-        )
-        told = len(words(" ".join(new)))
-        if not last and told < min(_THIN, len(words(" ".join(phrases)))):
+        new = admissible(phrases, known, lambda p: p in unsuitable or self.blocklist.find(p))
+        if not last and len(words(" ".join(new))) < min(_THIN, len(words(" ".join(phrases)))):
             return None
         added: list[str] = []
         text = self.prompt
@@ -176,16 +186,16 @@ class Drafter:
         kept: list[str] = []
         seen: set[str] = set()
         for phrase in phrases:
-            told = content_stems(phrase)
-            new = [stem for stem in told if stem not in seen]
+            stems = content_stems(phrase)
+            new = [stem for stem in stems if stem not in seen]
             unwelcome = (
                 phrase in unsuitable
                 or self.blocklist.find(phrase)
                 or unasked(phrase, self.prompt, kept)
             )
-            if new and not unwelcome and not (stammers(phrase) and not asked.intersection(told)):
+            if new and not unwelcome and not (stammers(phrase) and not asked.intersection(stems)):
                 kept.append(phrase)
-                seen.update(told)
+                seen.update(stems)
         if not kept:
             return None
         # What the artist did not ask for goes first when there is too much.
@@ -216,6 +226,34 @@ class Drafter:
     def _too_long(self, text: str) -> bool:
         budget = self.settings.token_budget
         return budget is not None and self.count(text) > budget
+
+
+def write(
+    model: Model,
+    drafters: Sequence[Drafter],
+    draws: Sequence[Sequence[Draw]],
+    params: SamplingParams,
+    on_token: OnToken | None = None,
+) -> list[list[Generation]]:
+    """What the model writes for each prompt, one generation a draw, all decoded together.
+
+    Args:
+        drafters: of one mode, each with `ids`.
+        draws: the candidates wanted of each.
+        params: from `sampling_params`.
+        on_token: as of `generate`.
+    """
+    return generate(
+        model.network,
+        [drafter.ids for drafter in drafters],
+        eos=model.eos_id,
+        draws=draws,
+        params=params,
+        # Only the end token of the control tokens means anything in an output.
+        blocked=[(i,) for i in model.special_ids if i != model.eos_id],
+        wanted=[drafter.wanted for drafter in drafters],
+        on_token=on_token,
+    )
 
 
 def _restore_case(raw: str, text: str) -> str:

@@ -6,20 +6,22 @@ is tidied by the guard, checked for the artist's words, joined with the syntax, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .decode.sampling import Draw
 from .decode.threads import few_threads
-from .draft import Draft, Drafter, sampling_params
+from .draft import Draft, Drafter, sampling_params, write
 from .errors import InputError
 from .models import STARTER
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .models.load import Model
+    from .score.taste import Taste
     from .score.text_reward import Reward
 
 # Draws of one candidate before it is given up: a repeated, empty or thin draft is drawn again.
@@ -81,17 +83,18 @@ OnProgress = Callable[[Progress], None]
 
 
 class Rewriter:
-    """A model, and the reward that ranks what it writes.
+    """A model, and what chooses among the things that it writes.
 
     Args:
         model: from `bp_core.models.load`.
-        reward: ranks candidates, and its taste leaves out phrases that do not suit the prompt;
-            without one they are ordered by kept words, then by likelihood.
+        reward: ranks candidates; without one they are ordered by kept words, then by likelihood.
+        taste: leaves out phrases that do not suit the prompt; without one everything does.
     """
 
-    def __init__(self, model: Model, reward: Reward | None = None) -> None:
-        self.model = model
-        self.reward = reward
+    def __init__(
+        self, model: Model, reward: Reward | None = None, taste: Taste | None = None
+    ) -> None:
+        self.model, self.reward, self.taste = model, reward, taste
 
     @classmethod
     def load(
@@ -108,7 +111,8 @@ class Rewriter:
 
         Args:
             dtype: "float32", "bfloat16" or "float16"; None for what suits the device.
-            reward: folder of a reward model, "starter" for the bundled one, None for none.
+            reward: folder of a reward model, "starter" for the bundled one, None for none. Its
+                taste comes with it, or the bundled one where it has none.
             graph: as for `models.load`; only a model loaded on a CUDA GPU takes notice.
             lasting: as for `models.load`: False for a process that ends after a prompt or two.
 
@@ -116,12 +120,15 @@ class Rewriter:
             ModelError: a model is missing, damaged or of another kind.
         """
         from .models import load as models
+        from .score.taste import load_taste
         from .score.text_reward import load_reward
 
-        return cls(
-            models.load(model, device=device, dtype=dtype, graph=graph, lasting=lasting),
-            None if reward is None else load_reward(None if reward == "starter" else reward),
-        )
+        loaded = models.load(model, device=device, dtype=dtype, graph=graph, lasting=lasting)
+        if reward is None:
+            return cls(loaded)
+        folder = None if reward == "starter" else reward
+        judge = load_reward(folder)
+        return cls(loaded, judge, load_taste(folder, judge.aesthetic))
 
     def __call__(self, prompt: str, *, on_progress: OnProgress | None = None, **settings) -> Result:
         """Rewrite one prompt; `settings` are the fields of `Settings`."""
@@ -150,24 +157,15 @@ class Rewriter:
             raise InputError("a prompt is not text: give strings")
         if seeds is not None and len(seeds) != len(prompts):
             raise InputError(f"{len(seeds)} seeds for {len(prompts)} prompts: give one each")
-        taste = getattr(self.reward, "taste", None)
         drafters = [
-            Drafter(
-                self.model, prompt, chosen if seeds is None else replace(chosen, seed=seed), taste
-            )
+            Drafter(self.model, prompt, replace(chosen, seed=seed), self.taste)
             for prompt, seed in zip(prompts, seeds or [chosen.seed] * len(prompts), strict=True)
         ]
         drafts: list[dict[int, Draft]] = [{} for _ in drafters]
-        # Prompts of like length share a batch, so that little of it is padding.
-        order = sorted(
-            (i for i, d in enumerate(drafters) if d.ids), key=lambda i: len(drafters[i].ids)
-        )
-        size = max(1, _ROWS // chosen.n)
         with few_threads(self.model.network):
-            for start in range(0, len(order), size):
-                batch = order[start : start + size]
+            for batch in _batches(drafters, max(1, _ROWS // chosen.n)):
                 self._fill([drafters[i] for i in batch], [drafts[i] for i in batch], on_progress)
-            return [self._finish(d, found) for d, found in zip(drafters, drafts, strict=True)]
+            return [self._finish(*pair) for pair in zip(drafters, drafts, strict=True)]
 
     def _settings(self, given: dict) -> Settings:
         known = {field.name for field in fields(Settings)}
@@ -194,8 +192,8 @@ class Rewriter:
         attempts = _ATTEMPTS if settings.temperature else 1
         for attempt in range(attempts):
             wanted = [
-                [Draw(d.settings.seed, i, attempt) for i in range(settings.n) if i not in found]
-                for d, found in zip(drafters, drafts, strict=True)
+                [Draw(d.settings.seed, i, attempt) for i in range(settings.n) if i not in drawn]
+                for d, drawn in zip(drafters, drafts, strict=True)
             ]
             pending = [i for i, draws in enumerate(wanted) if draws]
             if not pending:
@@ -203,8 +201,8 @@ class Rewriter:
             generations = self._generate(
                 [drafters[i] for i in pending], [wanted[i] for i in pending], on_progress
             )
-            for i, several in zip(pending, generations, strict=True):
-                for draw, generation in zip(wanted[i], several, strict=True):
+            for i, candidates in zip(pending, generations, strict=True):
+                for draw, generation in zip(wanted[i], candidates, strict=True):
                     draft = drafters[i].draft(generation, last=attempt == attempts - 1)
                     if draft is not None:
                         drafts[i][draw.candidate] = draft
@@ -218,13 +216,10 @@ class Rewriter:
         on_progress: OnProgress | None,
     ) -> list[list]:
         """One decoding: the continuations of each drafter's prompt, as `generate` returns them."""
-        from .decode.generate import generate
-
-        settings = drafters[0].settings
         total = max(d.longest for d in drafters)
         on_token = None
         if on_progress is not None:
-            streams: list[list[int]] = [[] for several in draws for _ in several]
+            streams: list[list[int]] = [[] for candidates in draws for _ in candidates]
 
             def texts() -> list[str]:
                 return [self.model.decode(ids).strip() for ids in streams]
@@ -235,17 +230,8 @@ class Rewriter:
                         stream.append(new)
                 on_progress(Progress(step + 1, total, texts))
 
-        return generate(
-            self.model.network,
-            [d.ids for d in drafters],
-            eos=self.model.eos_id,
-            draws=draws,
-            params=sampling_params(settings, total),
-            # Only the end token of the control tokens means anything in an output.
-            blocked=[(i,) for i in self.model.special_ids if i != self.model.eos_id],
-            wanted=[d.wanted for d in drafters],
-            on_token=on_token,
-        )
+        params = sampling_params(drafters[0].settings, total)
+        return write(self.model, drafters, draws, params, on_token)
 
     def _finish(self, drafter: Drafter, drafts: dict[int, Draft]) -> Result:
         """Rank the drafts of one prompt and choose the text to use."""
@@ -267,23 +253,32 @@ class Rewriter:
         if self.reward is None:
             candidates.sort(key=lambda c: (-c.kept, -c.logprob))
             return Result(prompt, candidates[0].text, tuple(candidates))
-        candidates = self._score(drafter, candidates)
-        best = candidates[0]
+        texts = [drafter.raw, *(drafts[candidate.index].prose for candidate in candidates)]
+        base, *scores = self.reward.score(texts, raw=[drafter.raw] * len(texts))
+        candidates = [
+            replace(candidate, score=score.total - base.total, aesthetic=score.aesthetic)
+            for candidate, score in zip(candidates, scores, strict=True)
+        ]
+        best, *_ = candidates = sorted(candidates, key=lambda c: -c.score)
         if settings.accept == "auto" and best.score < settings.margin:
             note = "the prompt is good as it is: no rewrite scores clearly higher"
             return Result(prompt, prompt, tuple(candidates), note)
         return Result(prompt, best.text, tuple(candidates))
 
-    def _score(self, drafter: Drafter, candidates: list[Candidate]) -> list[Candidate]:
-        """`candidates` with their rewards, best first."""
-        raw = drafter.prose(drafter.prompt)
-        texts = [raw, *(drafter.prose(candidate.text) for candidate in candidates)]
-        own, *scores = self.reward.score(texts, raw=[raw] * len(texts))
-        scored = [
-            replace(candidate, score=score.total - own.total, aesthetic=score.aesthetic)
-            for candidate, score in zip(candidates, scores, strict=True)
-        ]
-        return sorted(scored, key=lambda c: -c.score)
+
+def _batches(drafters: Sequence[Drafter], size: int) -> Iterator[list[int]]:
+    """Indices of the drafters to decode together: of one mode, and of like length, so that little
+    of a batch is padding."""
+
+    def mode(i: int) -> str:
+        return drafters[i].settings.mode
+
+    readable = [i for i, drafter in enumerate(drafters) if drafter.ids]
+    order = sorted(readable, key=lambda i: (mode(i), len(drafters[i].ids)))
+    for _, group in groupby(order, mode):
+        alike = list(group)
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]
 
 
 def _drop_repeats(drafts: dict[int, Draft]) -> None:

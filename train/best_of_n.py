@@ -103,7 +103,16 @@ def rewrite(
     if args.fit:
         fittings = fitted(_fit(args.fit), results, args.borrow, args.fit_weight, seeds)
     return [
-        options(result, mode, rewriter.reward, people, fitting, args.compose, random.Random(seed))
+        options(
+            result,
+            mode,
+            rewriter.reward,
+            people,
+            fitting,
+            args.compose,
+            random.Random(seed),
+            rewriter.taste,
+        )
         for result, fitting, seed in zip(results, fittings, seeds, strict=True)
     ]
 

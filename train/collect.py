@@ -110,7 +110,7 @@ class PairMaker:
     def tail(self, raw: str, phrases: list[str]) -> str:
         """The phrases that follow `raw`, at most `tail_max` words; "" when too few are left."""
         tail, length = [], 0
-        for clause in admissible(", ".join(phrases), raw, lambda c: not self.teachable(c)):
+        for clause in admissible(phrases, raw, lambda c: not self.teachable(c)):
             size = len(clause.split())
             if length + size > self.limits.tail_max:
                 break

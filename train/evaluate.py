@@ -93,7 +93,7 @@ def kept_unguarded(
     modes = ["rewrite"] * len(wanted)
     params = sampling_params(Settings(mode="rewrite"))
     params = params if recall else replace(params, recall=0.0)
-    rollouts = write(rewriter.model, wanted, modes, draws, params, chunk=64, whole=True)
+    rollouts = write(rewriter.model, wanted, modes, draws, params, 64, True, rewriter.taste)
     return float(np.mean([r.kept for r in rollouts]))
 
 

@@ -22,13 +22,14 @@ from bp_core.models import STARTER
 from bp_core.models.folder import BUNDLED
 from bp_core.models.load import Model, load
 from bp_core.models.tokenizer import prompt_parts
+from bp_core.score.taste import Taste, load_taste
 from bp_core.score.text_reward import Constants, Reward, TextReward
 from train.models.causal import load_base, write_folder
 from train.models.vision import define_operators
 from train.rewards.labelling import LabelArguments, load_models
 from train.rl.arguments import RewardArguments
 from train.rl.image_reward import ImageReward
-from train.rl.rewards import RolloutReward, StockWords
+from train.rl.rewards import RolloutReward, StockWords, shown
 from train.rl.rollouts import Prompt, drafter, read_prompts, rollout
 
 
@@ -61,9 +62,16 @@ class RewardFunction:
     """TRL's reward function over our rewards: completions in, scores out, every term logged."""
 
     def __init__(
-        self, model: Model, reward: RolloutReward, prompts: list[Prompt], mode: str, longest: int
+        self,
+        model: Model,
+        reward: RolloutReward,
+        taste: Taste,
+        prompts: list[Prompt],
+        mode: str,
+        longest: int,
     ) -> None:
-        self.model, self.reward, self.mode, self.longest = model, reward, mode, longest
+        self.model, self.reward, self.taste = model, reward, taste
+        self.mode, self.longest = mode, longest
         self.prompts, self.stock = prompts, StockWords()
         self.__name__ = "reward"
 
@@ -74,11 +82,11 @@ class RewardFunction:
             prompt = self.prompts[i]
             finished = self.model.eos_id in ids
             tokens = ids[: ids.index(self.model.eos_id)] if finished else list(ids)
-            reader = drafter(self.model, prompt, self.mode, self.longest)
+            reader = drafter(self.model, prompt, self.mode, self.longest, self.taste)
             generation = Generation(tokens, [0.0], finished)
             rollouts.append(rollout(self.model, prompt, reader, generation))
         scores, parts = self.reward(rollouts, self.stock)
-        self.stock.add([r.added for r in rollouts])
+        self.stock.add([r.added for r in shown(rollouts, parts["reward"])])
         if log_metric is not None:
             for name, values in parts.items():
                 log_metric(f"score/{name}", float(values.mean()))
@@ -124,13 +132,14 @@ def main(argv: list[str] | None = None) -> None:
     model = load(args.base or STARTER)
     # Reads and writes text from here on; the network that learns is TRL's.
     model.network = None
+    taste = load_taste(args.aesthetic_reward)
     reward = RolloutReward(build_reward(args), args.reward_baseline, args.terms, args.guarded)
     network, tokenizer = load_base(args.base or str(BUNDLED))
     tokenizer.padding_side = "left"
     longest = config.max_completion_length
     trainer = GRPOTrainer(
         model=network,
-        reward_funcs=RewardFunction(model, reward, prompts, args.mode, longest),
+        reward_funcs=RewardFunction(model, reward, taste, prompts, args.mode, longest),
         args=config,
         train_dataset=Dataset.from_list(fill(model, prompts, args.mode)),
         processing_class=tokenizer,

@@ -34,6 +34,7 @@ import torch
 import train
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.score.taste import load_taste
 from bp_core.score.text_reward import Reward, TextReward
 from bp_core.settings import MODES
 from train.models.vision import define_operators
@@ -83,6 +84,7 @@ class Run:
             args.terms,
             args.guarded,
         )
+        self.taste = load_taste(args.aesthetic_reward)
         judge = TextReward.load(args.judge, device) if args.judge else None
         self.model = load_trainable(args.base, device)
         network = self.model.network
@@ -123,7 +125,13 @@ class Run:
         self.evaluate = None
         if held_out:
             self.evaluate = Evaluator(
-                self.model, held_out, args.modes, self.reward, judge, args.rollout_chunk
+                self.model,
+                held_out,
+                args.modes,
+                self.reward,
+                self.taste,
+                judge,
+                args.rollout_chunk,
             )
 
     # What happens once.
@@ -230,7 +238,9 @@ class Run:
         prompts, modes, draws = self.stream.take(first, count)
         params = SamplingParams(args.temperature, 0, 1.0, 1.0, args.max_new_tokens)
         with self.accelerator.autocast():
-            return write(self.model, prompts, modes, draws, params, args.rollout_chunk)
+            return write(
+                self.model, prompts, modes, draws, params, args.rollout_chunk, taste=self.taste
+            )
 
     def _learn(self, lived: Experience) -> dict[str, float]:
         """Epochs of clipped policy and value updates; means over all of them."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from ..text.words import clauses, content_stems, words
+from ..text.words import content_stems, words
 from .scene import (
     DEPTH_OF_FIELD,
     GOLDEN_HOUR,
@@ -96,8 +96,10 @@ def unasked(clause: str, raw: str, said: Sequence[str] = ()) -> bool:
     return adds or contradicts(clause, [raw, *said])
 
 
-def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None) -> list[str]:
-    """The phrases of `tail` that may follow `raw`, in order.
+def admissible(
+    phrases: Sequence[str], raw: str, blocked: Callable[[str], bool] | None = None
+) -> list[str]:
+    """Those of `phrases` that may follow `raw`, in order.
 
     Left out: phrases that `blocked` refuses, that repeat a content word of `raw` or one of their
     own, that name again, in whatever words, what is named once (realism, size, praise), that say
@@ -115,7 +117,7 @@ def admissible(tail: str, raw: str, blocked: Callable[[str], bool] | None = None
     whole: list[set[str]] = []
     runs: set[tuple[str, ...]] = set()
     kept = []
-    for clause in clauses(tail):
+    for clause in phrases:
         own, run = content_stems(clause), words(clause)
         shouts, parts = _LOUDER.intersection(run), _GROWN.intersection(run)
         news = set(_meant(" ".join(w for w in run if w not in _LOUDER)) or own)

@@ -11,16 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear, relu
 
 from ..errors import ModelError
-
-if TYPE_CHECKING:
-    from .text_reward import TextReward
+from ..models.folder import find
+from .text_reward import BUNDLED_REWARD, TextReward
 
 FILE = "taste.safetensors"
 HIDDEN, WIDTH = 256, 128
@@ -131,3 +129,16 @@ class PromptTaste:
         x, own = self._own
         y, its = map(torch.stack, zip(*self._taste.phrases(phrases), strict=True))
         return torch.sigmoid(y @ x + own + its).tolist()
+
+
+def load_taste(path: str | Path | None = None, reader: TextReward | None = None) -> Taste:
+    """The taste of a reward folder, or the bundled one where that has none; raises ModelError.
+
+    Args:
+        path: the folder; None for the bundled reward.
+        reader: that folder's model, where it is loaded already.
+    """
+    folder = BUNDLED_REWARD if path is None else find(path)
+    if not (folder / FILE).is_file():
+        folder, reader = BUNDLED_REWARD, None
+    return Taste.load(folder, reader or TextReward.load(folder))

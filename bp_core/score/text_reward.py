@@ -14,8 +14,6 @@ The folder's `beautifulprompt.json` says how a model is read:
      "tokenizer": "..",                   optional: the folder, relative, whose tokenizer it shares
      "kept": {"mean": …, "std": …},       optional: of the kept share, which stands in for r_ps
      "max_tokens": 256}                   optional: what it reads of longer texts
-
-`taste.safetensors` beside it, if there, tells which phrases suit a prompt (`bp_core/score/taste.py`).
 """
 
 from __future__ import annotations
@@ -37,8 +35,6 @@ from ..models.checkpoint import read_json
 from ..models.folder import BUNDLED, find
 from ..models.load import load_network
 from ..models.tokenizer import read_tokenizer, special_ids
-from .taste import FILE as TASTE_FILE
-from .taste import Taste
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,7 +44,7 @@ if TYPE_CHECKING:
 ALPHA = 0.7  # the paper's weight of relevance
 HEAD = "score.weight"
 POOLINGS = ("last", "mean")
-_BUNDLED = BUNDLED / "reward"
+BUNDLED_REWARD = BUNDLED / "reward"
 _ROWS = 64  # texts in one forward
 
 
@@ -167,7 +163,7 @@ class TextReward:
         Raises:
             ModelError: a file, a constant or the tokenizer is missing, or not this model's.
         """
-        folder = _BUNDLED if path is None else find(path)
+        folder = BUNDLED_REWARD if path is None else find(path)
         about_path = folder / "beautifulprompt.json"
         about = read_json(about_path)
         if about.get("kind") != "reward":
@@ -278,7 +274,6 @@ class Reward:
         relevance: a model that reads raw prompt and rewrite; None: the kept share stands in, by
             the constants that the aesthetic model carries.
         alpha: weight of relevance, 0-1.
-        taste: what tells which phrases suit a prompt; no part of the score.
     """
 
     def __init__(
@@ -286,7 +281,6 @@ class Reward:
         aesthetic: TextReward,
         relevance: TextReward | None = None,
         alpha: float = ALPHA,
-        taste: Taste | None = None,
     ) -> None:
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha is {alpha}: give a number from 0 to 1")
@@ -300,7 +294,6 @@ class Reward:
                 "give a relevance model, or alpha 0"
             )
         self.aesthetic, self.relevance, self.alpha = aesthetic, relevance, alpha
-        self.taste = taste
 
     def score(self, prompts: Sequence[str], raw: Sequence[str]) -> list[Score]:
         """One Score a prompt; `raw` are the artist's prompts, one each."""
@@ -329,18 +322,10 @@ def load_reward(
     alpha: float = ALPHA,
     device: str | torch.device = "cpu",
 ) -> Reward:
-    """The bundled reward (None), or that of one or two reward folders; raises ModelError.
-
-    Its taste is that of the first folder, or the bundled one where that has none.
-    """
+    """The bundled reward (None), or that of one or two reward folders; raises ModelError."""
     aesthetic = TextReward.load(path, device)
     second = None if relevance is None else TextReward.load(relevance, device)
-    folder = _BUNDLED if path is None else find(path)
-    if (folder / TASTE_FILE).is_file():
-        taste = Taste.load(folder, aesthetic)
-    else:
-        taste = Taste.load(_BUNDLED, TextReward.load())
-    return Reward(aesthetic, second, alpha, taste)
+    return Reward(aesthetic, second, alpha)
 
 
 def tokenizer_home(folder: Path, about: dict) -> Path:

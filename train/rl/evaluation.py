@@ -10,6 +10,7 @@ from statistics import mean, median
 from bp_core.decode.sampling import Draw
 from bp_core.draft import sampling_params
 from bp_core.models.load import Model
+from bp_core.score.taste import Taste
 from bp_core.score.text_reward import TextReward
 from bp_core.settings import Settings
 from bp_core.text.prompt import parse
@@ -27,6 +28,7 @@ class Evaluator:
 
     Attributes:
         modes: of "expand" and "rewrite", those trained.
+        taste: what an artist's rewriter leaves phrases out by.
         judge: a reward model that neither trains nor ranks, or None.
     """
 
@@ -34,6 +36,7 @@ class Evaluator:
     prompts: Sequence[Prompt]
     modes: Sequence[str]
     reward: RolloutReward
+    taste: Taste | None
     judge: TextReward | None
     chunk: int
 
@@ -46,7 +49,9 @@ class Evaluator:
             modes = [mode] * len(self.prompts)
             # As people sample, in contrast to how rollouts are drawn.
             params = sampling_params(Settings(mode=mode))
-            rollouts = write(self.model, self.prompts, modes, draws, params, self.chunk, whole=True)
+            rollouts = write(
+                self.model, self.prompts, modes, draws, params, self.chunk, True, self.taste
+            )
             of_mode = self._figures(rollouts)
             figures |= {f"{mode}/{name}": value for name, value in of_mode.items()}
             samples += [

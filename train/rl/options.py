@@ -17,6 +17,7 @@ import numpy as np
 
 from bp_core.rewriter import Result
 from bp_core.rules.admissible import admissible
+from bp_core.score.taste import Taste
 from bp_core.score.text_reward import Reward
 from bp_core.settings import Settings
 from bp_core.text.prompt import parse
@@ -79,6 +80,7 @@ def options(
     fitting: Fitting | None = None,
     compose: int = 0,
     rng: random.Random | None = None,
+    taste: Taste | None = None,
 ) -> list[Option]:
     """A prompt's candidates as what there is to choose from.
 
@@ -90,7 +92,6 @@ def options(
     by_phrases: dict[tuple[str, ...], Option] = {}
     anew: list[tuple[str, ...]] = []
     parsed = parse(result.prompt)
-    taste = getattr(reward, "taste", None)
     suits = None if taste is None else taste.of(parsed.prose)
 
     def tidy(phrases: Sequence[str]) -> tuple[str, ...]:
@@ -118,7 +119,7 @@ def options(
             anew.append(tidied)
     written = [*by_phrases, *anew]
     if compose and written and mode == "expand":
-        lent = [] if fitting is None else admissible(", ".join(fitting.lent), parsed.prose)
+        lent = [] if fitting is None else admissible(fitting.lent, parsed.prose)
         phrases = sorted({phrase for added in (*written, lent) for phrase in added})
         worth = dict(zip(phrases, gains([[p] for p in phrases]), strict=True))
         if fitting is not None:
@@ -143,7 +144,7 @@ def composed(
     written: Sequence[tuple[str, ...]],
     worth: Mapping[str, float],
     rng: random.Random,
-    guard: Callable[[str], Sequence[str]],
+    guard: Callable[[Sequence[str]], Sequence[str]],
 ) -> tuple[str, ...]:
     """Phrases drawn without replacement, of a drawn number of words, in the order in which several
     additions have them, what none of them has in the middle.
@@ -152,20 +153,20 @@ def composed(
 
     Args:
         worth: of each phrase, by itself.
-        guard: a tail to those of its phrases that may be added.
+        guard: leaves of phrases those that may be added.
     """
     scale = np.std(list(worth.values())) / _SHARPNESS or 1.0
     drawn = sorted(worth, key=lambda p: -worth[p] / scale + math.log(rng.expovariate(1)))
     size, count, phrases = rng.randint(*_COMPOSED), 0, []
     # The guard would refuse much of what is drawn later, for saying nothing new.
-    for phrase in guard(", ".join(drawn[: 2 * size])):
+    for phrase in guard(drawn[: 2 * size]):
         length = len(words(phrase))
         if count + length <= size:
             phrases.append(phrase)
             count += length
     places = {p: [a.index(p) / len(a) for a in written if p in a] for p in phrases}
     phrases.sort(key=lambda p: fmean(places[p] or [0.5]))
-    return tuple(guard(", ".join(phrases)))
+    return tuple(guard(phrases))
 
 
 def echoes(added: Sequence[str]) -> bool:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bp_core.decode.generate import Generation, generate
+from bp_core.decode.generate import Generation
 from bp_core.decode.sampling import Draw, SamplingParams
 from bp_core.draft import Drafter
+from bp_core.draft import write as write_drafts
 from bp_core.errors import InputError
 from bp_core.models.load import Model
+from bp_core.score.taste import Taste
 from bp_core.settings import Settings
 from bp_core.text.fidelity import fidelity
 from bp_core.text.words import clauses, words
@@ -142,6 +144,7 @@ def write(
     params: SamplingParams,
     chunk: int,
     whole: bool = False,
+    taste: Taste | None = None,
 ) -> list[Rollout]:
     """Rollouts of each prompt, those of one prompt side by side.
 
@@ -151,47 +154,45 @@ def write(
         params: sampling, the same for all.
         chunk: rows decoded together.
         whole: give rewrites room for the prompt on top of `params.max_new_tokens`, as artists do.
+        taste: what an artist's rewriter leaves phrases out by.
     """
     drafters = [
-        drafter(model, p, m, params.max_new_tokens) for p, m in zip(prompts, modes, strict=True)
+        drafter(model, prompt, mode, params.max_new_tokens, taste)
+        for prompt, mode in zip(prompts, modes, strict=True)
     ]
     # Prompts of like length share a decoding, so that little of it is padding.
     order = sorted(range(len(drafters)), key=lambda i: len(drafters[i].ids))
     size = max(1, chunk // max(map(len, draws)))
-    found: list[list[Rollout]] = [[] for _ in drafters]
+    rollouts: list[list[Rollout]] = [[] for _ in drafters]
     for start in range(0, len(order), size):
         part = order[start : start + size]
-        generations = generate(
-            model.network,
-            [drafters[i].ids for i in part],
-            eos=model.eos_id,
-            draws=[draws[i] for i in part],
-            params=replace(params, max_new_tokens=max(drafters[i].longest for i in part))
-            if whole
-            else params,
-            blocked=[(i,) for i in model.special_ids if i != model.eos_id],
-            wanted=[drafters[i].wanted for i in part],
-        )
-        for i, several in zip(part, generations, strict=True):
-            found[i] = [rollout(model, prompts[i], drafters[i], g) for g in several]
-    return [rollout for several in found for rollout in several]
+        together = [drafters[i] for i in part]
+        if whole:
+            params = replace(params, max_new_tokens=max(each.longest for each in together))
+        generations = write_drafts(model, together, [draws[i] for i in part], params)
+        for i, candidates in zip(part, generations, strict=True):
+            rollouts[i] = [rollout(model, prompts[i], drafters[i], g) for g in candidates]
+    return [rollout for candidates in rollouts for rollout in candidates]
 
 
-def drafter(model: Model, prompt: Prompt, mode: str, longest: int) -> Drafter:
+def drafter(
+    model: Model, prompt: Prompt, mode: str, longest: int, taste: Taste | None = None
+) -> Drafter:
     """Reads a prompt as inference does; nothing is dropped for lost words, which rewards punish."""
-    return Drafter(model, prompt.raw, Settings(mode=mode, max_new_tokens=longest, min_kept=0.0))
+    settings = Settings(mode=mode, max_new_tokens=longest, min_kept=0.0)
+    return Drafter(model, prompt.raw, settings, taste)
 
 
 def rollout(model: Model, prompt: Prompt, drafter: Drafter, generation: Generation) -> Rollout:
     """What a generation is worth showing, and what it was before the guard."""
-    said = model.decode(generation.tokens).replace("\ufffd", "").strip()
-    written = f"{prompt.raw}, {said}" if drafter.mode == "expand" else said
+    output = model.decode(generation.tokens).replace("\ufffd", "").strip()
+    written = f"{prompt.raw}, {output}" if drafter.settings.mode == "expand" else output
     draft = drafter.draft(generation)
-    phrases = clauses(said)
+    phrases = clauses(output) if drafter.settings.mode == "expand" else []
     added = draft.added if draft else ()
     return Rollout(
         prompt,
-        drafter.mode,
+        drafter.settings.mode,
         drafter.ids,
         generation.tokens + [model.eos_id] * generation.finished,
         generation.finished,
@@ -199,5 +200,5 @@ def rollout(model: Model, prompt: Prompt, drafter: Drafter, generation: Generati
         draft.text if draft else prompt.raw,
         fidelity(prompt.raw, written).kept,
         added,
-        max(0.0, 1 - len(added) / len(phrases)) if drafter.mode == "expand" and phrases else 0.0,
+        max(0.0, 1 - len(added) / len(phrases)) if phrases else 0.0,
     )

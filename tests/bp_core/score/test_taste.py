@@ -9,7 +9,7 @@ from bp_core.draft import Drafter
 from bp_core.errors import ModelError
 from bp_core.models.load import load
 from bp_core.score import taste
-from bp_core.score.taste import FILE, Taste, fingerprint, shapes
+from bp_core.score.taste import FILE, Taste, fingerprint, load_taste, shapes
 from bp_core.score.text_reward import TextReward, load_reward
 from bp_core.settings import Settings
 from tests.bp_core.score.test_text_reward import reward_folder
@@ -19,12 +19,12 @@ PROMPTS = ["a lighthouse at dusk", "oil painting of a heron", "a submarine in th
 
 @pytest.fixture(scope="module")
 def bundled():
-    return load_reward()
+    return load_taste()
 
 
 @pytest.fixture(scope="module")
 def rewriter(bundled):
-    return Rewriter(load(), bundled)
+    return Rewriter(load(), load_reward(), bundled)
 
 
 def random_taste(folder, size=16, reward=None):
@@ -46,39 +46,38 @@ def random_taste(folder, size=16, reward=None):
     ],
 )
 def test_a_phrase_suits_one_prompt_and_not_another(bundled, phrase, suits, does_not):
-    good, bad = (bundled.taste.of(prompt)([phrase])[0] for prompt in (suits, does_not))
+    good, bad = (bundled.of(prompt)([phrase])[0] for prompt in (suits, does_not))
     assert 0 <= bad < Settings.min_taste < good <= 1
 
 
 def test_a_phrase_is_judged_the_same_alone_and_among_others(bundled):
     phrases = ["Sunset", "sunset", "sharp focus", "a word nobody said before"]
-    fresh = Taste(bundled.taste.weights, bundled.aesthetic)
+    fresh = Taste(bundled.weights, bundled.reader)
     together = fresh.of(PROMPTS[0])(phrases)
     assert together[0] == together[1]  # capitals say nothing
-    alone = [
-        Taste(bundled.taste.weights, bundled.aesthetic).of(PROMPTS[0])([p])[0] for p in phrases
-    ]
+    alone = [Taste(bundled.weights, bundled.reader).of(PROMPTS[0])([p])[0] for p in phrases]
     assert alone == pytest.approx(together, abs=1e-5)
     assert fresh.of(PROMPTS[0])(phrases) == together and fresh.of(PROMPTS[0])([]) == []
 
 
 def test_what_it_remembers_is_bounded(bundled, monkeypatch):
     monkeypatch.setattr(taste, "_REMEMBERED", 4)
-    found = Taste(bundled.taste.weights, bundled.aesthetic)
+    fresh = Taste(bundled.weights, bundled.reader)
     for i in range(20):
-        found.phrases([f"phrase number {i}"])
-    assert len(found._known) <= 4
+        fresh.phrases([f"phrase number {i}"])
+    assert len(fresh._known) <= 4
 
 
 def test_a_reward_brings_its_own_taste_or_the_bundled_one(tmp_path, bundled):
     folder = reward_folder(tmp_path / "aes")
-    other = load_reward(folder)
-    assert other.taste.of(PROMPTS[0])(["sunset"]) == pytest.approx(
-        bundled.taste.of(PROMPTS[0])(["sunset"]), abs=1e-5
+    other = load_taste(folder)
+    assert other.of(PROMPTS[0])(["sunset"]) == pytest.approx(
+        bundled.of(PROMPTS[0])(["sunset"]), abs=1e-5
     )
     random_taste(folder)
-    own = load_reward(folder)
-    assert own.taste.reader is own.aesthetic and len(own.taste.of("a cat")(["fog"])) == 1
+    reader = TextReward.load(folder)
+    random = load_taste(folder, reader)
+    assert random.reader is reader and len(random.of("a cat")(["fog"])) == 1
 
 
 def test_a_file_of_another_reward_is_an_error(tmp_path):
@@ -100,7 +99,7 @@ def test_nothing_unsuitable_is_added(rewriter, mode):
     results = rewriter.many(PROMPTS, mode=mode, n=4, seed=1)
     added = [(r.prompt, p) for r in results for c in r.candidates for p in c.added]
     assert len(added) > 20
-    assert all(rewriter.reward.taste.of(prompt)([p])[0] > 0.499 for prompt, p in added)
+    assert all(rewriter.taste.of(prompt)([p])[0] > 0.499 for prompt, p in added)
 
 
 def test_none_is_asked_for_none_is_left_out(rewriter):
@@ -138,9 +137,7 @@ def test_a_style_is_what_phrases_must_suit_too(rewriter):
 def test_a_thin_draft_is_drawn_again(rewriter):
     from bp_core.decode.generate import Generation
 
-    drafter = Drafter(
-        rewriter.model, "a submarine in the deep sea", Settings(), rewriter.reward.taste
-    )
+    drafter = Drafter(rewriter.model, "a submarine in the deep sea", Settings(), rewriter.taste)
 
     def draft(text, last):
         ids = rewriter.model.tokenizer.encode(text).ids

@@ -49,7 +49,7 @@ def test_a_completion_is_scored_as_a_rollout_of_its_prompt(work):  # noqa: F811
 
     reward = RolloutReward(Count(), "none", Terms(end=5.0), guarded=False)
     prompts = [Prompt("a cat"), Prompt("the sea")]
-    function = grpo.RewardFunction(model, reward, prompts, "expand", 8)
+    function = grpo.RewardFunction(model, reward, None, prompts, "expand", 8)
     logged = {}
     tail = model.tokenizer.encode(" at dusk", add_special_tokens=False).ids
     ids = [[*tail, model.eos_id], tail]
