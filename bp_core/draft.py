@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from .decode.generate import Generation, OnToken, generate
 from .decode.sampling import Draw, SamplingParams
-from .rules.admissible import admissible, stammers, unasked
+from .rules.admissible import admissible, stammers, three_word_runs, unasked
 from .rules.blocklist import Blocklist
 from .settings import Settings
+from .text.dialect import PROSE, dialect_of
 from .text.fidelity import fidelity, mend
 from .text.prompt import inert, parse
-from .text.words import clauses, content_stems, words
+from .text.words import clauses, content_stems, sentences, words
 
 if TYPE_CHECKING:
     from .models.load import Model
@@ -77,8 +78,8 @@ class Drafter:
 
     Attributes:
         raw: the prompt's prose.
-        settings: as given, but for `mode`, which is decided here: long prose is extended whatever
-            was asked for.
+        settings: as given, but for what is decided here: `mode`, since long prose is extended
+            whatever was asked for, and an automatic `dialect`.
         ids: what the model reads; empty when there is nothing to rewrite.
         wanted: the artist's words as ids, of which a free rewrite is reminded.
         longest: tokens that a continuation may take.
@@ -92,6 +93,8 @@ class Drafter:
         self.raw = self.parsed.prose
         if len(words(self.raw)) > _REWRITABLE:
             settings = replace(settings, mode="expand")
+        if settings.dialect == "auto":
+            settings = replace(settings, dialect=dialect_of(self.raw))
         self.settings = settings
         self.blocklist = Blocklist(settings.block, allow=prompt)
         self.suits = None
@@ -103,7 +106,7 @@ class Drafter:
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
             lead = f"{self.style}," if self.style and settings.mode == "expand" else ""
-            self.ids = model.encode(read, settings.mode, lead)
+            self.ids = model.encode(read, settings.mode, lead, settings.dialect)
             if settings.mode == "rewrite":
                 self.longest += len(self.ids)
                 # A comma behind the last word, or it would be lengthened.
@@ -112,6 +115,11 @@ class Drafter:
     @cached_property
     def style(self) -> str:
         return inert(self.settings.style).strip(" ,")
+
+    @property
+    def prose(self) -> bool:
+        """Whether sentences are written, by a model that was taught to."""
+        return self.settings.dialect == PROSE and self.model.template.dialects
 
     @cached_property
     def asked(self) -> set[str]:
@@ -148,11 +156,19 @@ class Drafter:
         tokens = generation.tokens[: self.longest]
         finished = generation.finished and len(generation.tokens) <= self.longest
         # Half a character at the cut decodes to the replacement sign.
-        phrases = clauses(inert(self.model.decode(tokens).replace("\ufffd", "")))
-        if not finished and len(phrases) > 1:
-            phrases.pop()  # it was cut in the middle
-        expand = self.settings.mode == "expand"
-        made = self._expand(phrases, last) if expand else self._rewrite(phrases)
+        output = self.model.decode(tokens).replace("\ufffd", "")
+        expand, in_prose = self.settings.mode == "expand", self.prose
+        if expand and in_prose:
+            made = self._continue(output, finished)
+        else:
+            phrases = clauses(inert(output))
+            if not finished and len(phrases) > 1:
+                phrases.pop()  # it was cut in the middle
+                output = ""
+            if expand:
+                made = self._expand(phrases, last)
+            else:
+                made = self._rewrite(phrases, inert(output) if in_prose else "")
         if made is None:
             return None
         text, added = made
@@ -180,8 +196,47 @@ class Drafter:
             text = longer
         return (text, added) if len(added) > len(style) or (style and added) else None
 
-    def _rewrite(self, phrases: list[str]) -> tuple[str, list[str]] | None:
-        """The model's own wording, mended where it lost the artist's words."""
+    def _continue(self, output: str, finished: bool) -> tuple[str, list[str]] | None:
+        """The artist's text with the sentences behind it that may stand there."""
+        opening, body = re.match(r"\s*([,;.!?]?)", output)[1], inert(output)
+        if self.style:
+            opening, body = ",", f"{self.style}, {body}"
+        taken: list[str] = []  # clauses, each with the mark behind it
+        for number, sentence in enumerate(sentences(body)):
+            parts = re.split(r"(?<=[,;])\s+", sentence)
+            if not finished and not sentence.endswith((".", "!", "?")):
+                parts.pop()  # it was cut in the middle
+            refused = (i for i, part in enumerate(parts) if not self._may_follow(part, taken))
+            allowed = parts[: next(refused, len(parts))]
+            # Behind the artist's own words half a sentence reads well; alone it does not.
+            if allowed and (not number or len(allowed) == len(parts)):
+                taken += [*allowed[:-1], re.sub(r"[,;]$", ".", allowed[-1])]
+        text, tail = self.prompt, ""
+        for part in taken:
+            longer = f"{tail} {part}" if tail else f"{opening} {part}"
+            whole = self.parsed.expand(re.sub(r"[,;]$", ".", longer), continues=True)
+            if self._too_long(whole):
+                break
+            text, tail = whole, longer
+        return (text, clauses(tail)) if tail else None
+
+    def _may_follow(self, clause: str, before: Sequence[str]) -> bool:
+        """Whether a clause of a sentence neither brings in what must not come nor says it again."""
+        runs = {run for part in before for run in three_word_runs(part)}
+        return not (
+            self.blocklist.find(clause)
+            or unasked(clause, self.prompt, before)
+            or stammers(clause)
+            or runs.intersection(three_word_runs(clause))
+        )
+
+    def _rewrite(self, phrases: list[str], whole: str = "") -> tuple[str, list[str]] | None:
+        """The model's own wording, mended where it lost the artist's words.
+
+        Args:
+            whole: the text that the phrases are cut from, to be used if all of them may stay; ""
+                to put them together with commas.
+        """
         asked, unsuitable = self.asked, self.unsuitable(phrases)
         kept: list[str] = []
         seen: set[str] = set()
@@ -200,16 +255,17 @@ class Drafter:
             return None
         # What the artist did not ask for goes first when there is too much.
         while True:
-            text, added = self._mended(kept)
+            intact = whole and len(kept) == len(phrases)
+            text, added = self._mended(whole if intact else ", ".join(kept))
             spare = [i for i, p in enumerate(kept) if not asked.intersection(content_stems(p))]
             if not self._too_long(text) or not spare:
                 break
             del kept[spare[-1]]
         return (text, added) if added else None
 
-    def _mended(self, phrases: list[str]) -> tuple[str, list[str]]:
+    def _mended(self, prose: str) -> tuple[str, list[str]]:
         """Whole prompt of a rewrite with the artist's words and spelling restored."""
-        prose = _restore_case(self.raw, ", ".join(phrases))
+        prose = _restore_case(self.raw, prose)
         if fidelity(self.raw, prose).kept < 1:
             prose = mend(self.raw, prose)
         low = prose.lower()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .errors import InputError
 
 MODES = ("expand", "rewrite")
+DIALECTS = ("auto", "tags", "prose", "booru")
 ACCEPT = ("always", "auto")
 MOST_CANDIDATES = 64
 
@@ -18,6 +19,9 @@ class Settings:
 
     Attributes:
         mode: "expand" keeps the artist's text and writes on; "rewrite" writes the prose anew.
+        dialect: what is added: "tags" (phrases, for SD and SDXL), "prose" (sentences, for Flux and
+            its kin), "booru" (Danbooru tags, for anime models), or "auto", what the prompt itself
+            is. A model that was taught one kind writes that.
         n: candidates per prompt, 1 to 64.
         seed: same model, prompt, settings and seed give the same text; candidate i is the same
             for every n.
@@ -43,6 +47,7 @@ class Settings:
     """
 
     mode: str = "expand"
+    dialect: str = "auto"
     n: int = 4
     seed: int = 0
     temperature: float = 1.0
@@ -62,7 +67,7 @@ class Settings:
     margin: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mode", MODES), ("accept", ACCEPT)):
+        for name, allowed in (("mode", MODES), ("dialect", DIALECTS), ("accept", ACCEPT)):
             if getattr(self, name) not in allowed:
                 raise InputError(
                     f"{name} is {getattr(self, name)!r}: use one of {', '.join(allowed)}"

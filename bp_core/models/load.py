@@ -56,15 +56,16 @@ class Model:
         # A lookahead finds control tokens that overlap, too.
         self._control = re.compile("(?=" + "|".join(map(re.escape, words)) + ")" if words else "$^")
 
-    def encode(self, raw: str, mode: str, lead_text: str = "") -> list[int]:
+    def encode(self, raw: str, mode: str, lead_text: str = "", dialect: str = "tags") -> list[int]:
         """The template of `mode` ("expand" or "rewrite") filled with the artist's prose, as ids.
 
         Args:
             raw: plain text; control tokens and template text in it are read as mere letters.
             lead_text: what the model's output is made to begin with.
+            dialect: "tags", "prose" or "booru", where the model was taught several.
         """
         ids = []
-        for text, typed in prompt_parts(self.template, mode, raw):
+        for text, typed in prompt_parts(self.template, mode, raw, dialect):
             ids += self._inert(text) if typed else self._ids(text)
         return ids + self._inert(self.template.lead + lead_text) if lead_text else ids
 

@@ -9,7 +9,8 @@ from ..errors import ModelError
 
 @dataclass(frozen=True)
 class Template:
-    """Text around the artist's prose. `{raw}` stands for that prose, once or more.
+    """Text around the artist's prose. `{raw}` stands for that prose, once or more, `{dialect}` for
+    the kind of prompt that is wanted.
 
     Attributes:
         name: key in TEMPLATES, or a name of the model's own.
@@ -32,13 +33,18 @@ class Template:
                     "mend beautifulprompt.json"
                 )
 
-    def pieces(self, mode: str) -> tuple[str, ...]:
+    @property
+    def dialects(self) -> bool:
+        """Whether the model was taught to write several kinds of prompt."""
+        return "{dialect}" in self.expand
+
+    def pieces(self, mode: str, dialect: str = "tags") -> tuple[str, ...]:
         """The template of `mode` ("expand" or "rewrite") cut at each `{raw}`.
 
         Encoding the pieces apart from the prose keeps a prompt that imitates the template from
         being read as one.
         """
-        return tuple(getattr(self, mode).split("{raw}"))
+        return tuple(getattr(self, mode).replace("{dialect}", dialect).split("{raw}"))
 
     def to_dict(self) -> dict[str, str]:
         return asdict(self)
@@ -64,6 +70,8 @@ TEMPLATES: dict[str, Template] = {
         Template("v1", rewrite=_V1, expand=_V1 + " {raw},", lead=" "),
         Template("v2", rewrite=_V2, expand=_V2 + " {raw},", lead=" "),
         Template("starter", rewrite="{raw}<|rewrite|>", expand="{raw}<|expand|>"),
+        # The output goes on from the artist's last word, with the comma or full stop before it.
+        Template("dialects", rewrite="<|{dialect}|>{raw}<|rewrite|>", expand="<|{dialect}|>{raw}"),
     )
 }
 

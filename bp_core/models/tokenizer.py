@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-def prompt_parts(template: Template, mode: str, raw: str) -> list[tuple[str, bool]]:
+def prompt_parts(
+    template: Template, mode: str, raw: str, dialect: str = "tags"
+) -> list[tuple[str, bool]]:
     """A filled template as (text, typed by the user) parts, each to be encoded apart.
 
     White space in `raw` becomes single spaces: templates are told by their line breaks. A space
     that ends a piece of the template goes to the prose behind it, where the tokenizers of GPT-2's
     kin want it.
     """
-    first, *others = template.pieces(mode)
+    first, *others = template.pieces(mode, dialect)
     raw = " ".join(raw.split())
     parts, before = [], first
     for piece in others:

@@ -18,6 +18,7 @@ from .weave import weave
 __all__ = ["Piece", "Prompt", "inert", "parse"]
 
 _PUNCTUATION = ",;.!?…，、。；！？"
+_OPENING = re.compile(r"\s*([,;.!?]?)")
 # Pieces without a share in the picture's description: a tail goes before those at the end.
 _SILENT = frozenset(("network", "comment", "newline", "weight"))
 
@@ -63,17 +64,25 @@ class Prompt:
             start = end + 1
         return 0, borders[0] if borders else len(self.pieces)
 
-    def expand(self, tail: str) -> str:
+    def expand(self, tail: str, continues: bool = False) -> str:
         """The prompt with `tail` after the last words of the target, outside all brackets.
 
         The artist's own text stays byte for byte; `tail` is made inert.
+
+        Args:
+            continues: the tail goes on from the last word with the punctuation that it begins
+                with, if any; otherwise it is another phrase.
         """
-        text, tail = str(self), inert(tail)
+        text, opening, tail = str(self), _OPENING.match(tail)[1], inert(tail)
         if not tail:
             return text
         at, enclosed = self._place_of_tail
         before, after = text[:at], text[at:]
         joint, tail = _joint(before, tail)
+        if continues and joint == ", ":
+            joint = f"{opening} "
+            if opening and opening in ".!?":
+                tail = tail[0].upper() + tail[1:]
         if enclosed:
             tail += "," if after[0].isspace() else ", "
         elif after and not after[0].isspace() and after[0] not in _PUNCTUATION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 
 # Scripts written without spaces: a run of them is cut into character bigrams to be compared.
 CJK = "\u2e80-\u2fdf\u3005-\u30ff\u31f0-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -221,6 +222,15 @@ CLAUSE_END = re.compile(
     r"|(?<!\b[A-Z])(?<!\b(?:[MmDd]r|[SsJj]r|[Ss]t|[Mm]s|[Vv]s|[Nn]o))(?<!\bMrs)\.(?=\s|$)"
     r"|[!?](?=\s|$)"
 )
+_FULL_STOPS = frozenset(".!?。！？")
+
+
+def sentences(text: str) -> list[str]:
+    """`text` cut behind each sentence's full stop, question or exclamation mark; the marks stay."""
+    ends = [match.end() for match in CLAUSE_END.finditer(text) if match[0] in _FULL_STOPS]
+    cuts = [0, *ends, len(text)]
+    parts = (text[start:end].strip() for start, end in pairwise(cuts))
+    return [part for part in parts if part]
 
 
 def clauses(text: str) -> list[str]:
