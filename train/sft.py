@@ -38,6 +38,9 @@ class SftArguments:
     )
     template: str = field(default="v1", metadata={"help": f"one of {', '.join(TEMPLATES)}"})
     resume: bool = field(default=False, metadata={"help": "go on from the last checkpoint"})
+    stop_at: int = field(
+        default=0, metadata={"help": "end after this step, in the middle of the schedule; 0: never"}
+    )
     weights: str = field(default="float16", metadata={"help": "dtype of the written weights"})
     drop_short: bool = field(
         default=False,
@@ -119,6 +122,17 @@ def new_model(args: SftArguments, pairs: list[dict[str, str]]):
     return BloomForCausalLM(config), tokenizer
 
 
+def stopping(step: int):
+    """A callback that ends training after a step."""
+    from transformers import TrainerCallback
+
+    class Stop(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            control.should_training_stop |= state.global_step >= step
+
+    return Stop()
+
+
 def main(argv: list[str] | None = None) -> None:
     define_operators()
     from trl import SFTConfig, SFTTrainer
@@ -156,6 +170,7 @@ def main(argv: list[str] | None = None) -> None:
         processing_class=tokenizer,
         train_dataset=sets["train"],
         eval_dataset=sets["validation"],
+        callbacks=[stopping(args.stop_at)] if args.stop_at else None,
     )
     trainer.train(resume_from_checkpoint=args.resume or None)
     loss = trainer.evaluate()["eval_loss"]
