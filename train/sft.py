@@ -44,7 +44,7 @@ class SftArguments:
     weights: str = field(default="float16", metadata={"help": "dtype of the written weights"})
     drop_short: bool = field(
         default=False,
-        metadata={"help": "the paper's filter: no target under 25 tokens, 30 % fewer under 35"},
+        metadata={"help": "the paper's filter: targets under 25 tokens go, 3 in 10 under 35"},
     )
     modes: list[str] = field(
         default_factory=lambda: ["expand", "rewrite", "text"],

@@ -26,11 +26,10 @@ def write_data(folder: Path, seed: int = 0) -> Path:
         (folder / name).mkdir(parents=True)
 
     def phrase() -> str:
-        mood, noun, other, place = (rng.choice(words) for words in (MOODS, NOUNS, MOODS, NOUNS))
-        return f"{mood} {noun} and {other} {place}"
+        return f"{rng.choice(MOODS)} {rng.choice(NOUNS)}"
 
     def prompt(i: int) -> str:
-        tail = ", ".join(phrase() for _ in range(5))
+        tail = ", ".join(phrase() for _ in range(9))
         return f"a {rng.choice(THINGS)} {rng.choice(PLACES)} number {i}, {tail}"
 
     def table(name: str, rows: list, header: list[str] | None = None) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import train
+from bp_core.errors import InputError
 from train.data.judgements import FIT_LABELS, GOOD, read_judgements
 from train.data.pairs import read_pairs
 from train.rewards.phrase_fit import above, encoder, learn, score, tails
@@ -36,6 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     fit = learn(tails(rows["train"]), encoder(), args.seed)
     fit.save(args.out)
     held_out = [(x, y) for x, y in tails(rows["validation"]) if y in fit.counts]
+    if not held_out:
+        raise InputError(f"{args.pairs}: no phrase to test on was learned: give more pairs")
     phrases = [y for _, y in held_out]
     np.random.default_rng(args.seed).shuffle(phrases)
     others = [(x, y) for (x, _), y in zip(held_out, phrases, strict=True)]
