@@ -1,0 +1,75 @@
+"""Pairs written for the starter, checked and made into the files that `train/sft.py` reads.
+
+    python -m train.starter.pair_files --data DATA --out runs/written
+
+Leaves out prompts near one of an evaluation set of DATA (see `train/data/pools.py`), prints counts
+and variety, and writes `train.parquet` and `validation.parquet` (one prompt in 33, by its hash, so
+that more pairs move none).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import train
+from bp_core.errors import InputError
+from train.data.dedup import near
+from train.data.pools import read_evaluation_sets
+from train.data.written import PAIRS, Written, figures, praises, read_written, variety
+
+_ONE_IN = 33
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=Path, default=PAIRS, help="folder of .jsonl files")
+    parser.add_argument(
+        "--data", type=Path, help="folder with the evaluation sets to keep clear of"
+    )
+    parser.add_argument("--out", type=Path, help="folder to write to; none: only tell the figures")
+    args = parser.parse_args(argv)
+    files = read_written(args.pairs)
+    rows = [row for written in files.values() for row in written if not praises(row.text)]
+    if args.data is not None:
+        rows = clear(rows, read_evaluation_sets(args.data))
+    told = {"files": {name: len(written) for name, written in files.items()}} | figures(rows)
+    print(json.dumps(told | variety(rows), indent=2))
+    if args.out is not None:
+        train.make_folder(args.out)
+        write(rows, args.out)
+
+
+def clear(rows: list[Written], evaluation: dict[str, list[str]]) -> list[Written]:
+    """Rows whose prompt is near none of an evaluation set."""
+    prompts = sorted({row.prompt for row in rows})
+    references = sorted({prompt for prompts in evaluation.values() for prompt in prompts})
+    refused = {p for p, is_near in zip(prompts, near(prompts, references), strict=True) if is_near}
+    return [row for row in rows if row.prompt not in refused]
+
+
+def held_out(prompt: str) -> bool:
+    """Whether a prompt's rows validate; capitals make no other prompt of it."""
+    return int(hashlib.md5(prompt.lower().encode()).hexdigest(), 16) % _ONE_IN == 0
+
+
+def write(rows: list[Written], folder: Path) -> None:
+    """`train.parquet` and `validation.parquet` with raw_prompt, prompt, mode, dialect, source."""
+    import pandas as pd
+
+    columns = ("raw_prompt", "prompt", "mode", "dialect", "source")
+    table = pd.DataFrame(
+        [(row.prompt.rstrip(), row.target, row.mode, row.dialect, "written") for row in rows],
+        columns=columns,
+    )
+    judged = table["raw_prompt"].map(held_out)
+    if judged.all() or not judged.any():
+        raise InputError(f"{len(table)} pairs are too few to validate on some: write more")
+    table[~judged].to_parquet(folder / "train.parquet", index=False)
+    table[judged].to_parquet(folder / "validation.parquet", index=False)
+
+
+if __name__ == "__main__":
+    train.run(main)
