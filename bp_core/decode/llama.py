@@ -119,10 +119,15 @@ def _frequencies(kind: str, fields: Mapping, dim: int) -> tuple[float, ...]:
     how = scaling.get("rope_type") or scaling.get("type") or "default"
     if how == "default":
         return tuple(frequencies)
-    if how == "linear":
-        return tuple(each / scaling["factor"] for each in frequencies)
-    if how == "llama3":
-        return tuple(_llama3(each, scaling) for each in frequencies)
+    try:
+        if how == "linear":
+            return tuple(each / scaling["factor"] for each in frequencies)
+        if how == "llama3":
+            return tuple(_llama3(each, scaling) for each in frequencies)
+    except KeyError as error:
+        raise ModelError(
+            f"config.json scales positions and names no {error}: download the model again"
+        ) from error
     raise Unsupported(f"its positions are scaled as '{how}'")
 
 

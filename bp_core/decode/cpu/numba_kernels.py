@@ -539,14 +539,16 @@ def _place(
 
 @_compiled
 def _attend(
-    qkv, slot, rows, lengths, head, dim, keys, offset, of_row, of_token, of_values, bias, out,
-    scores,
+    qkv, slot, rows, begins, lengths, head, dim, keys, offset, of_row, of_token, of_values, bias,
+    out, scores,
 ):  # fmt: skip
     """One head: each token's query over the keys before it and its own.
 
     Args:
         qkv: (n, slots dim), with this head's queries in `slot`.
-        rows, lengths: (n,) each token's row in the cache, and its place there plus one.
+        rows, begins, lengths: (n,) each token's row in the cache, where that begins behind its
+            padding, and the token's place plus one. A sum leaves padding out rather than add
+            zeros, which would change the order of its parts.
         keys: the whole cache, flat; the keys of this head in row 0 begin at `offset`, its values
             `of_values` behind, the next row's `of_row`, the next token's `of_token`.
         bias: (1 or the cache's rows, 1 or n_head, longest).
@@ -556,14 +558,18 @@ def _attend(
     n = len(qkv)
     shrink = np.float32(1.0 / math.sqrt(dim))
     for row in range(n):
-        length = lengths[row]
+        begin = begins[row]
+        length = lengths[row] - begin
+        if length <= 0:  # padding
+            out[row, head * dim : (head + 1) * dim] = np.float32(0.0)
+            continue
         # ALiBi of the last token serves all: a query's softmax does not see what shifts all keys.
         shift = bias[rows[row] if len(bias) > 1 else 0, head if bias.shape[1] > 1 else 0]
         query = qkv.ctypes.data + (row * qkv.shape[1] + slot * dim) * 4
-        key = keys.ctypes.data + (offset + rows[row] * of_row) * 4
+        key = keys.ctypes.data + (offset + rows[row] * of_row + begin * of_token) * 4
         largest = np.float32(-np.inf)
         for token in range(length):
-            score = _inner(query, key + token * of_token * 4, dim) * shrink + shift[token]
+            score = _inner(query, key + token * of_token * 4, dim) * shrink + shift[begin + token]
             largest = max(largest, score)
             scores[token] = score
         total = np.float32(0.0)
@@ -668,8 +674,8 @@ def linear(kind, weight, scale, bias, x, y, threads, counters):
 @_compiled
 def advance(
     kind, weights, scales, biases, norms, last_norm, epsilon, rms, gated, dim, inner, slots, heads,
-    head_norms, rotated, x, cos, sin, rows, lengths, keys, strides, bias, work, out, threads,
-    counters,
+    head_norms, rotated, x, cos, sin, rows, begins, lengths, keys, strides, bias, work, out,
+    threads, counters,
 ):  # fmt: skip
     """Tokens through all layers: `Transformer.advance`.
 
@@ -688,10 +694,11 @@ def advance(
         rotated: (n_layer,) whether queries and keys are turned to their positions.
         x: (n, hidden) the embedded tokens; overwritten.
         cos, sin: (n, dim / 2) of the tokens' positions; (n, 0) for none.
-        rows, lengths: (n,) each token's row in the cache, and its place there plus one.
+        rows, begins, lengths: (n,) each token's row in the cache, where that begins behind its
+            padding, and the token's place there plus one.
         keys: the cache's storage, flat; its place for the new tokens is filled.
         strides: where the cache begins, and its strides (layer, row, head, key or value, token).
-        bias: (1 or the cache's rows, 1 or n_head, longest) ALiBi and mask of the last token.
+        bias: (1 or the cache's rows, 1 or n_head, longest) ALiBi of the last token.
         work: to work in, shared: n times the outputs of the first product, those of all heads, of
             the third product and, if gated, the fourth's inputs.
         out: (n, hidden), the normed output.
@@ -745,7 +752,7 @@ def advance(
             head = _claim(counters, 2 * stage + 2)
             if head >= n_head:
                 break
-            _attend(qkv, heads[head, 0], rows, lengths, head, dim, keys,
+            _attend(qkv, heads[head, 0], rows, begins, lengths, head, dim, keys,
                     offset + heads[head, 1] * of_head, of_row, of_token, of_values, bias, context,
                     scores)  # fmt: skip
             _claim(counters, 2 * stage + 3)

@@ -191,6 +191,7 @@ class Layers:
         if new > 1:
             rows = rows.repeat_interleave(new)
         lengths = torch.arange(length - new + 1, length + 1).repeat(n)
+        begins = torch.zeros_like(rows) if cache.pad is None else cache.pad[rows]
         layer, row, head, value, token, _ = kv.stride()
         strides = kv.storage_offset(), layer, row, head, value, token
         flat = kv.as_strided((kv.untyped_storage().nbytes() // 4,), (1,), 0)
@@ -198,7 +199,7 @@ class Layers:
         threads = torch.get_num_threads()
         together(
             self._kernel, threads, *self._constant, x.numpy(), *(each.numpy() for each in turns),
-            rows.numpy(), lengths.numpy(), flat.numpy(), strides,
+            rows.numpy(), begins.numpy(), lengths.numpy(), flat.numpy(), strides,
             bias[:, :, -1].contiguous().numpy(), work.numpy(), out.numpy(), threads,
             self._counters(),
         )  # fmt: skip

@@ -7,7 +7,9 @@ import torch
 
 pytest.importorskip("numba")
 
+from bp_core.decode.cpu import fbgemm
 from bp_core.decode.cpu.engine import KINDS
+from bp_core.decode.cpu.fbgemm import FbgemmNetwork
 from bp_core.decode.cpu.numba_layers import TiledLinear
 from bp_core.decode.cpu.numba_network import NumbaNetwork
 from bp_core.decode.cpu.rounding import Rounded
@@ -199,3 +201,73 @@ def test_several_callers_at_once(bloom, threads):
     for caller in callers:
         caller.join()
     assert found == [expected] * 4
+
+
+FAMILIES = {
+    "llama": ("llama", {}),
+    "one key": ("llama", {"num_key_value_heads": 1, "attention_bias": True, "mlp_bias": True}),
+    "qwen3": ("qwen3", {"head_dim": 32, "num_attention_heads": 4}),
+    "smollm3": ("smollm3", {"num_hidden_layers": 4}),
+    "gpt2": ("gpt2", {}),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, networks):
+    """Makes the same network again and again."""
+    kind, changes = FAMILIES[request.param]
+    return lambda: networks(kind, **changes)
+
+
+@pytest.mark.parametrize("engine", [NumbaNetwork, FbgemmNetwork])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_network_is_near_the_plain_one(family, kind, engine, threads):
+    """Prompts of several lengths: places are counted from behind the padding."""
+    if engine is FbgemmNetwork and not fbgemm.has(kind):
+        pytest.skip("FBGEMM is for x86")
+    plain, packed = family(), engine(family(), kind)
+    packed.traced_after = 2
+    assert engine is FbgemmNetwork or packed.layers is not None
+    for count in (1, 3):
+        threads(count)
+        logits = []
+        with torch.inference_mode():
+            for network in (plain, packed):
+                first, cache = network.prefill(PROMPTS, room=3)
+                steps = [network.step(torch.tensor([i, 7, 8]), cache) for i in (4, 5, 6)]
+                logits.append(torch.stack([first, *steps]))
+        off = (logits[0] - logits[1]).norm() / logits[0].norm()
+        assert off < {"float16": 2e-3, "int8": 0.06}[kind]
+
+
+def test_every_network_chooses_tokens_as_the_sampler_does(family):
+    network = NumbaNetwork(family(), "int8")
+    many = generate(network, PROMPTS, eos=3, n=6, seed=7)
+    few = generate(network, PROMPTS[1:2], eos=3, n=2, seed=7)
+    assert [one.tokens for one in few[0]] == [one.tokens for one in many[1][:2]]
+    network.loop = None
+    for some, others in zip(generate(network, PROMPTS, eos=3, n=6, seed=7), many):
+        assert [one.tokens for one in some] == [one.tokens for one in others]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_does_not_know_its_padding(family, kind):
+    """To the bit: 8-bit products would make a difference of the last place a large one."""
+    network = NumbaNetwork(family(), kind)
+    with torch.inference_mode():
+        several, cache = network.prefill(PROMPTS, room=9)
+        alone, own = network.prefill(PROMPTS[1:2], room=9)
+        for token in range(9):
+            assert torch.equal(several[1], alone[0])
+            several = network.step(torch.tensor([token, token + 20, 5]), cache)
+            alone = network.step(torch.tensor([token + 20]), own)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_embeddings_come_out_of_the_tied_head(bloom, kind):
+    network = NumbaNetwork(bloom(6, 16), kind)
+    ids = torch.tensor([[3, 96], [0, 5]])
+    plain = bloom(6, 16).embedding(ids)
+    found = network.model.embedding(ids)
+    assert found.shape == plain.shape and found.dtype == torch.float32
+    assert (found - plain).abs().max() < {"float16": 1e-3, "int8": 6e-3}[kind]
