@@ -8,10 +8,7 @@ import pytest
 from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (
-    pytest.param("bp_core", marks=pytest.mark.xfail(reason="reward and taste know each other")),
-    *("train", "comfy_nodes", "a1111_extension"),
-)
+PACKAGES = ("bp_core", "train", "comfy_nodes", "a1111_extension")
 
 
 def test_the_contracts_hold(capsys):

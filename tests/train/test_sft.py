@@ -7,13 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.models.template import TEMPLATES
 from bp_core.rewriter import Rewriter
 from train import sft
-from train.data.pairs import read_pairs
-from train.report.ngram import KneserNey
 
 PAIRS = [
     ("a fox", "soft light, oil painting", "expand"),
@@ -99,20 +96,3 @@ def test_the_loss_is_on_the_target_alone(starter):
     model = load(starter)
     model.template = TEMPLATES["v1"]
     assert example["input_ids"][: -len(target)] == model.encode("a fox", "rewrite")
-
-
-def test_missing_columns_and_files_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"train/collect\.py"):
-        read_pairs(str(tmp_path / "none.parquet"))
-    pd.DataFrame({"prompt": ["a"]}).to_parquet(tmp_path / "bad.parquet")
-    with pytest.raises(InputError, match="raw_prompt"):
-        read_pairs(str(tmp_path / "bad.parquet"))
-
-
-def test_kneser_ney_sums_to_one_and_by_hand():
-    model = KneserNey([[0, 1, 0, 1, 2]], vocabulary=3, order=2)
-    for context in ([], [0], [2], [1]):
-        assert sum(model.probability(context, t) for t in range(3)) == pytest.approx(1)
-    # Bigrams: (^,0) (0,1)x2 (1,0) (1,2); kinds of left contexts: 0 has 2, 1 has 1, 2 has 1.
-    unigram_1 = (1 - 0.75) / 4 + 0.75 * 3 / 4 / 3
-    assert model.probability([0], 1) == pytest.approx((2 - 0.75) / 2 + 0.75 * 1 / 2 * unigram_1)

@@ -12,7 +12,6 @@ from bp_core.models.folder import BUNDLED
 from bp_core.score.taste import FILE, Taste, shapes
 from bp_core.score.text_reward import TextReward
 from train import taste as script
-from train.data.judgements import FIT_LABELS, TASTE_LABELS, read_judgements
 from train.rewards import phrase_fit
 from train.taste import TasteNetwork, Vectors, cross_validate, learn, report
 
@@ -41,25 +40,6 @@ def vectors():
 @pytest.fixture(scope="module")
 def start(vectors):
     return phrase_fit.learn(PAIRS, vectors)
-
-
-def test_the_labels_are_whole():
-    judged = read_judgements(TASTE_LABELS)
-    assert len(judged) == len({(prompt, phrase) for prompt, phrase, _ in judged}) > 16_000
-    held_out = {prompt.lower() for prompt, *_ in read_judgements(FIT_LABELS)}
-    assert not held_out & {prompt.lower() for prompt, *_ in judged}
-
-
-def test_a_line_of_another_form_is_named(tmp_path):
-    path = tmp_path / "labels.tsv"
-    path.write_text(f"{HEADER}a cat\t8k\tgood\tme\t1\na dog\t8k\n")
-    with pytest.raises(InputError, match="line 3"):
-        read_judgements(path)
-    path.write_text("a cat\t8k, fog\t\tneon\n")
-    with pytest.raises(InputError, match="columns"):
-        read_judgements(path)
-    path.write_text(f"{HEADER}a cat\t8k\tgood\tme\t1\na cat\tneon\twrong\tme\t1\n")
-    assert read_judgements(path) == [("a cat", "8k", 1), ("a cat", "neon", 0)]
 
 
 def test_it_learns_what_suits(vectors, start, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.rewriter import Rewriter
-from tests.train.rl.test_ppo import work  # noqa: F401
+from tests.train.test_ppo import work  # noqa: F401
 from train import grpo
 from train.rl.rewards import RolloutReward, Terms
 from train.rl.rollouts import Prompt

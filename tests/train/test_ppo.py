@@ -23,7 +23,7 @@ from train.rl import checkpoint
 from train.rl.evaluation import Watch
 from train.rl.experience import minibatches
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ["a cat in the garden", "a lighthouse", "sharp focus", "the sea at dusk", "two cats"]
 
 
