@@ -7,7 +7,7 @@ Reads Parquet with `prompt`, a score column, `raw_prompt` where the template ask
 if there, the spread of the score over an image's seeds (`<score>_std`, `images`), which gives the
 noise ceiling. Without a validation file, near-duplicate clusters are held out of the training
 file. Trains through transformers' Trainer on the very network that scores later, stops early on
-validation, and writes a model folder for `bp_core.reward` with `report.json` and `report.png`.
+validation, and writes a model folder for `TextReward` with `report.json` and `report.png`.
 """
 
 from __future__ import annotations

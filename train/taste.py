@@ -49,8 +49,8 @@ _STANDARD = 5000  # prompts that vectors are standardised by
 
 
 class TasteNetwork(nn.Module):
-    """`bp_core.taste` in training: log-odds that phrases suit prompts; its weights have the names
-    of `bp_core.score.taste.shapes`.
+    """The taste in training: log-odds that phrases suit prompts; its weights have the names of
+    `bp_core.score.taste.shapes`.
 
     Args:
         mean, std: (size,) of the vectors of prompts.

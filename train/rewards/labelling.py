@@ -79,7 +79,7 @@ class Draws(Protocol):
 
 
 class Scores(Protocol):
-    """What scores pictures: the scorers of `bp_core.image_score`."""
+    """What scores pictures: the scorers of `bp_core.score.image`."""
 
     def score(self, images, prompts: Sequence[str] | None = None): ...
 

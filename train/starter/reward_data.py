@@ -5,7 +5,7 @@
 Writes `human.parquet` (prompt, score, images, cluster, split, half), `pool.parquet` (prompt,
 source), `transfer.parquet` (agiqa3k: prompt, score, subject, modifiers) and `pairs.parquet`
 (raw_prompt, prompt: descriptions and the prompts that artists made of them), which
-`train/starter/teacher.py` and `train/reward.py` read.
+`teacher.py` and `train/reward.py` read.
 
 A score is the mean over a prompt's images of their human opinion score, ranked within the image's
 generator and mapped to a standard normal, since the generator alone explains half of the variance.

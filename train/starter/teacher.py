@@ -147,7 +147,7 @@ def principal(views: list[np.ndarray]) -> np.ndarray:
 
 
 class Tuned:
-    """What encoders tuned on the scores expect (train/starter/tune.py), of cleaned prompts.
+    """What encoders tuned on the scores expect (`tune.py`), of cleaned prompts.
 
     Args:
         share: their weight (0-1) in `averaged`; with 0 the file is not needed.
@@ -177,7 +177,7 @@ class Tuned:
 
 
 class Views:
-    """The embeddings that train/starter/embed.py wrote, by prompt."""
+    """The embeddings that `embed.py` wrote, by prompt."""
 
     def __init__(self, folder: Path) -> None:
         paths = sorted(folder.glob("*.parquet"))

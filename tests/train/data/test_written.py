@@ -1,4 +1,4 @@
-"""written.py and its command: pairs that the project owns, their joints, their variety, their files."""
+"""written.py and its command: pairs that the project owns, their joints, variety and files."""
 
 import json
 
