@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from .decode.generate import Generation, OnToken, generate
 from .decode.sampling import Draw, SamplingParams
-from .rules.admissible import admissible, stammers, three_word_runs, unasked
+from .rules.admissible import admissible, stammers, unasked
 from .rules.blocklist import Blocklist
+from .rules.policy import adds_somebody, permitted
 from .settings import Settings
 from .text.dialect import PROSE, dialect_of
 from .text.fidelity import fidelity, mend
@@ -183,7 +184,9 @@ class Drafter:
         style = [self.style] if self.style else []
         known = ", ".join([self.prompt, *style])
         unsuitable = self.unsuitable(phrases)
-        new = admissible(phrases, known, lambda p: p in unsuitable or self.blocklist.find(p))
+        # A model that was taught several kinds of prompt knows what suits one.
+        allow = permitted if self.model.template.dialects else admissible
+        new = allow(phrases, known, lambda p: p in unsuitable or self.blocklist.find(p))
         if not last and len(words(" ".join(new))) < min(_THIN, len(words(" ".join(phrases)))):
             return None
         added: list[str] = []
@@ -206,8 +209,7 @@ class Drafter:
             parts = re.split(r"(?<=[,;])\s+", sentence)
             if not finished and not sentence.endswith((".", "!", "?")):
                 parts.pop()  # it was cut in the middle
-            refused = (i for i, part in enumerate(parts) if not self._may_follow(part, taken))
-            allowed = parts[: next(refused, len(parts))]
+            allowed = self._allowed(parts, taken)
             # Behind the artist's own words half a sentence reads well; alone it does not.
             if allowed and (not number or len(allowed) == len(parts)):
                 taken += [*allowed[:-1], re.sub(r"[,;]$", ".", allowed[-1])]
@@ -220,15 +222,14 @@ class Drafter:
             text, tail = whole, longer
         return (text, clauses(tail)) if tail else None
 
-    def _may_follow(self, clause: str, before: Sequence[str]) -> bool:
-        """Whether a clause of a sentence neither brings in what must not come nor says it again."""
-        runs = {run for part in before for run in three_word_runs(part)}
-        return not (
-            self.blocklist.find(clause)
-            or unasked(clause, self.prompt, before)
-            or stammers(clause)
-            or runs.intersection(three_word_runs(clause))
-        )
+    def _allowed(self, parts: list[str], before: list[str]) -> list[str]:
+        """A sentence's clauses up to the first that must not stand there."""
+        allowed: list[str] = []
+        for part in parts:
+            if not permitted([part], self.raw, self.blocklist.find, [*before, *allowed]):
+                break
+            allowed.append(part)
+        return allowed
 
     def _rewrite(self, phrases: list[str], whole: str = "") -> tuple[str, list[str]] | None:
         """The model's own wording, mended where it lost the artist's words.
@@ -239,15 +240,17 @@ class Drafter:
         """
         asked, unsuitable = self.asked, self.unsuitable(phrases)
         kept: list[str] = []
+
+        def unwanted(phrase: str) -> bool:
+            if self.model.template.dialects:
+                return adds_somebody(phrase, self.raw)
+            return unasked(phrase, self.prompt, kept)
+
         seen: set[str] = set()
         for phrase in phrases:
             stems = content_stems(phrase)
             new = [stem for stem in stems if stem not in seen]
-            unwelcome = (
-                phrase in unsuitable
-                or self.blocklist.find(phrase)
-                or unasked(phrase, self.prompt, kept)
-            )
+            unwelcome = phrase in unsuitable or self.blocklist.find(phrase) or unwanted(phrase)
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(stems)):
                 kept.append(phrase)
                 seen.update(stems)

@@ -21,6 +21,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from .models.load import Model
+    from .score.preference import Preference
     from .score.taste import Taste
     from .score.text_reward import Reward
 
@@ -41,8 +42,8 @@ class Candidate:
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         tokens: length of `text` as `Settings.count_tokens` counts it.
         logprob: mean log-probability of the drawn tokens, in nats.
-        score: reward above that of the artist's own prompt, in standard deviations; None without
-            a reward model.
+        score: reward above that of the artist's own prompt, in standard deviations, or, where a
+            preference ranks, log-odds that it is kept before an average draft; None without both.
         aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.
     """
 
@@ -89,12 +90,17 @@ class Rewriter:
         model: from `bp_core.models.load`.
         reward: ranks candidates; without one they are ordered by kept words, then by likelihood.
         taste: leaves out phrases that do not suit the prompt; without one everything does.
+        preference: ranks candidates in place of the reward, by what readers kept of this model's.
     """
 
     def __init__(
-        self, model: Model, reward: Reward | None = None, taste: Taste | None = None
+        self,
+        model: Model,
+        reward: Reward | None = None,
+        taste: Taste | None = None,
+        preference: Preference | None = None,
     ) -> None:
-        self.model, self.reward, self.taste = model, reward, taste
+        self.model, self.reward, self.taste, self.preference = model, reward, taste, preference
 
     @classmethod
     def load(
@@ -111,8 +117,9 @@ class Rewriter:
 
         Args:
             dtype: "float32", "bfloat16" or "float16"; None for what suits the device.
-            reward: folder of a reward model, "starter" for the bundled one, None for none. Its
-                taste comes with it, or the bundled one where it has none.
+            reward: what ranks: "starter" for the preference in the model's own folder, or the
+                bundled reward where it has none; the folder of a reward model; None for nothing.
+                A reward brings its taste, or the bundled one where it has none.
             graph: as for `models.load`; only a model loaded on a CUDA GPU takes notice.
             lasting: as for `models.load`: False for a process that ends after a prompt or two.
 
@@ -120,12 +127,15 @@ class Rewriter:
             ModelError: a model is missing, damaged or of another kind.
         """
         from .models import load as models
+        from .score.preference import Preference
         from .score.taste import load_taste
         from .score.text_reward import load_reward
 
         loaded = models.load(model, device=device, dtype=dtype, graph=graph, lasting=lasting)
         if reward is None:
             return cls(loaded)
+        if reward == "starter" and (preference := Preference.load(loaded)) is not None:
+            return cls(loaded, preference=preference)
         folder = None if reward == "starter" else reward
         judge = load_reward(folder)
         return cls(loaded, judge, load_taste(folder, judge.aesthetic))
@@ -172,7 +182,7 @@ class Rewriter:
         if unknown := sorted(set(given) - known):
             raise InputError(f"no setting '{unknown[0]}': there are {', '.join(sorted(known))}")
         chosen = Settings(**given)
-        if chosen.accept == "auto" and self.reward is None:
+        if chosen.accept == "auto" and self.reward is None and self.preference is None:
             raise InputError("accept is 'auto' without a reward model: load one, or use 'always'")
         # Greedy draws are all alike.
         return replace(chosen, n=1) if chosen.temperature == 0 else chosen
@@ -250,20 +260,31 @@ class Rewriter:
             )
             for index, draft in sorted(drafts.items())
         ]
-        if self.reward is None:
+        if self.reward is None and self.preference is None:
             candidates.sort(key=lambda c: (-c.kept, -c.logprob))
             return Result(prompt, candidates[0].text, tuple(candidates))
-        texts = [drafter.raw, *(drafts[candidate.index].prose for candidate in candidates)]
-        base, *scores = self.reward.score(texts, raw=[drafter.raw] * len(texts))
+        proses = [drafts[candidate.index].prose for candidate in candidates]
+        scores = self._scores(drafter, proses)
         candidates = [
-            replace(candidate, score=score.total - base.total, aesthetic=score.aesthetic)
-            for candidate, score in zip(candidates, scores, strict=True)
+            replace(candidate, score=score, aesthetic=aesthetic)
+            for candidate, (score, aesthetic) in zip(candidates, scores, strict=True)
         ]
         best, *_ = candidates = sorted(candidates, key=lambda c: -c.score)
         if settings.accept == "auto" and best.score < settings.margin:
             note = "the prompt is good as it is: no rewrite scores clearly higher"
             return Result(prompt, prompt, tuple(candidates), note)
         return Result(prompt, best.text, tuple(candidates))
+
+    def _scores(self, drafter: Drafter, proses: list[str]) -> list[tuple[float, float | None]]:
+        """Score and, from a reward, its aesthetic part, of each rewrite of one prompt."""
+        settings, raw = drafter.settings, drafter.raw
+        if self.preference is not None:
+            from .score.preference import Reading
+
+            readings = [Reading(raw, settings.mode, settings.dialect, prose) for prose in proses]
+            return [(odds, None) for odds in self.preference.score(readings).tolist()]
+        base, *scores = self.reward.score([raw, *proses], raw=[raw] * (len(proses) + 1))
+        return [(score.total - base.total, score.aesthetic) for score in scores]
 
 
 def _batches(drafters: Sequence[Drafter], size: int) -> Iterator[list[int]]:

@@ -216,19 +216,20 @@ class Transformer(nn.Module):
         slopes = alibi_slopes(self.config.n_head) if self.config.alibi else [0.0]
         return torch.tensor(slopes, device=self.device)
 
-    def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, mask: Tensor | None = None, depth: int | None = None) -> Tensor:
         """Last layer's normed output (n, T, hidden); differentiable.
 
         Args:
             ids: (n, T) token ids.
             mask: (n, T), 0 at padding. Padding may stand on either side: on the right the causal
                 mask hides it from every real token.
+            depth: read so many layers only, and norm nothing.
         """
         view = self.view(ids.shape[1], None if mask is None else mask.long().argmax(1))
         x = self.embed(ids, view)
-        for block in self.blocks:
+        for block in self.blocks[:depth]:
             x = block(x, view)
-        return self.norm(x)
+        return self.norm(x) if depth is None else x
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The head: (..., hidden) to (..., vocab_size)."""
