@@ -4,7 +4,7 @@
 #   train/starter/rebuild.sh DATA writer    the rewriter: five hours of one or two CPU cores
 #   train/starter/rebuild.sh DATA reward    the reward that ranks: 1.5 hours, and two GPU minutes
 #   train/starter/rebuild.sh DATA judge     the judge that watches: two hours
-#   train/starter/rebuild.sh DATA taste     the taste of the new reward: four minutes
+#   train/starter/rebuild.sh DATA taste     its taste, after `writer` and `reward`: four minutes
 #
 # DATA is the folder that docs/training.md describes. Results lie in runs/; nothing in the repository
 # is changed. `writer` and `reward` use the bundled reward and rewriter: give --aesthetic_reward,
