@@ -84,10 +84,8 @@ def model_folder(tmp_path: Path) -> Path:
     return write_folder(tmp_path / "tiny", random_bloom(vocab_size=300), texts)
 
 
-def random_network(kind: str, vocab_size: int = 97, seed: int = 0, **changes) -> Transformer:
-    """A small network of another family ("llama", "gpt2", …), every parameter random."""
-    from bp_core.decode import families
-
+def network_fields(kind: str, vocab_size: int = 97, **changes) -> dict:
+    """config.json of a small network of another family ("llama", "gpt2", …)."""
     if kind == "gpt2":
         fields = {"n_embd": 96, "n_layer": 2, "n_head": 6, "n_positions": 512}
     else:
@@ -95,9 +93,15 @@ def random_network(kind: str, vocab_size: int = 97, seed: int = 0, **changes) ->
             "hidden_size": 96, "intermediate_size": 160, "num_hidden_layers": 2,
             "num_attention_heads": 6, "num_key_value_heads": 2, "rope_theta": 100.0,
         }  # fmt: skip
-    fields |= {"model_type": kind, "vocab_size": vocab_size, **changes}
+    return fields | {"model_type": kind, "vocab_size": vocab_size, "eos_token_id": 0, **changes}
+
+
+def random_network(kind: str, seed: int = 0, **changes) -> Transformer:
+    """The network of `network_fields`, every parameter random."""
+    from bp_core.decode import families
+
     torch.manual_seed(seed)
-    network = Transformer(families.from_hf(fields))
+    network = Transformer(families.from_hf(network_fields(kind, **changes)))
     for name, parameter in network.named_parameters():
         torch.nn.init.normal_(parameter, std=0.15)
         if name.endswith("norm.weight"):
@@ -109,3 +113,21 @@ def random_network(kind: str, vocab_size: int = 97, seed: int = 0, **changes) ->
 def networks() -> Callable[..., Transformer]:
     """Factory of random networks by family: see `random_network`."""
     return random_network
+
+
+@pytest.fixture
+def folders(model_folder: Path) -> Callable[..., Path]:
+    """Factory of rewriters on disk by family: "bloom", or as for `network_fields`."""
+    from safetensors.torch import save_file
+
+    def make(kind: str, **changes) -> Path:
+        if kind == "bloom":
+            return model_folder
+        changes = {"vocab_size": 300} | changes
+        fields = network_fields(kind, **changes)
+        (model_folder / "config.json").write_text(json.dumps(fields))
+        weights = {n: t.contiguous() for n, t in random_network(kind, **changes).tensors()}
+        save_file(weights, model_folder / "model.safetensors")
+        return model_folder
+
+    return make

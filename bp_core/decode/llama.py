@@ -122,6 +122,9 @@ def _frequencies(kind: str, fields: Mapping, dim: int) -> tuple[float, ...]:
     try:
         if how == "linear":
             return tuple(each / scaling["factor"] for each in frequencies)
+        if how == "factors":  # as GGUF files say what llama3's scaling comes to
+            pairs = zip(frequencies, scaling["factors"], strict=True)
+            return tuple(each / factor for each, factor in pairs)
         if how == "llama3":
             return tuple(_llama3(each, scaling) for each in frequencies)
     except KeyError as error:

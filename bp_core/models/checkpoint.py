@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from .gguf_file import file_of
 
+PACKED = "packed.safetensors"  # see `packed`
 # In order of preference, as transformers writes them.
-_WHOLE = ("model.safetensors", "pytorch_model.bin")
+_WHOLE = ("model.safetensors", PACKED, "pytorch_model.bin")
 WEIGHT_FILES = tuple(name for whole in _WHOLE for name in (whole, f"{whole}.index.json"))
 
 _AGAIN = "download it again"
@@ -43,6 +45,8 @@ def read_json(path: Path) -> dict:
 
 def weight_files(folder: Path) -> list[Path]:
     """The files that hold a folder's weights, each there and whole; raises ModelError."""
+    if (gguf := file_of(folder)) is not None:
+        return [gguf]
     for name in _WHOLE:
         if (folder / name).is_file():
             files = [folder / name]
@@ -113,7 +117,7 @@ def _check_safetensors(path: Path, start: bytes, size: int) -> None:
     if 8 + length + end < size:
         raise ModelError(f"{path} is longer than its header says: {_AGAIN}")
     for name, kind in kinds.items():
-        if kind not in _FLOATS:
+        if kind not in _FLOATS and path.name != PACKED:
             raise ModelError(
                 f"{path}: tensor '{name}' is {kind}, not floating point: choose unquantised weights"
             )

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import ModelError
 from . import STARTER
 from .checkpoint import read_json, weight_files
+from .gguf_file import file_of
 from .template import KNOWN_MODELS, TEMPLATES, Template
 
 BUNDLED = Path(__file__).parents[1] / "starter"
@@ -46,10 +47,12 @@ def find(model: str | Path) -> Path:
     path = Path(model).expanduser()
     if path.is_dir():
         return path
+    if path.is_file() and path.suffix == ".gguf":
+        return path
     if path.is_file():
         raise ModelError(f"{path} is a file: give the model folder that holds it")
     if isinstance(model, str):
-        local = next((p for p in _local(model) if (p / "config.json").is_file()), None)
+        local = next((p for p in _local(model) if _is_model(p)), None)
         if local:
             return local
         if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
@@ -97,7 +100,7 @@ def download_folder(repo_id: str) -> Path:
 
 def about(folder: Path) -> tuple[str, Template | None]:
     """A folder's kind, and its template if it is a rewriter."""
-    path = folder / _ABOUT
+    path = (folder.parent if folder.is_file() else folder) / _ABOUT
     if not path.is_file():
         known = KNOWN_MODELS.get(_hub_id(folder))
         if known is None:
@@ -148,6 +151,10 @@ def _local(model: str) -> Iterator[Path]:
     yield models_dir() / model.rpartition("/")[2]
     if "/" in model and (cached := _cached(model)) is not None:
         yield cached
+
+
+def _is_model(path: Path) -> bool:
+    return (path / "config.json").is_file() or (path.is_dir() and file_of(path) is not None)
 
 
 def _cached(repo_id: str) -> Path | None:

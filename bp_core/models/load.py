@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,8 +20,8 @@ from ..decode.config import Unsupported
 from ..decode.cpu import engine, packed_file
 from ..decode.transformer import Transformer
 from ..errors import ModelError
-from . import STARTER
-from .checkpoint import fingerprint, read_json, tensors, weight_files
+from . import STARTER, gguf_file, packed
+from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
 from .folder import about, find, name_of
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
@@ -41,6 +43,7 @@ class Model:
     Attributes:
         special_ids: ids of control tokens, which no user's text may produce.
         eos_id: the end token.
+        fields: its config.json.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Model:
     template: Template
     eos_id: int
     special_ids: frozenset[int]
+    fields: dict[str, Any]
 
     def __post_init__(self) -> None:
         words = [self.tokenizer.id_to_token(i) for i in sorted(self.special_ids)]
@@ -123,10 +127,10 @@ def load(
     kind, template = about(folder)
     if kind != "rewriter":
         raise ModelError(f"{folder} is a {kind} model: choose a rewriter")
-    config = read_json(folder / "config.json")
-    tokenizer = read_tokenizer(folder)
+    fields, _ = _opened(folder)
+    tokenizer = _tokenizer(folder)
     try:
-        families.from_hf(config)
+        families.from_hf(fields)
     except Unsupported as reason:
         from ..decode import transformers_network
 
@@ -149,8 +153,9 @@ def load(
         network=network,
         tokenizer=tokenizer,
         template=template,
-        eos_id=_eos(folder, config, tokenizer),
-        special_ids=special_ids(folder),
+        eos_id=_eos(folder, fields, tokenizer),
+        special_ids=special_ids(tokenizer),
+        fields=fields,
     )
 
 
@@ -178,6 +183,9 @@ def _network(
         from ..decode.cuda.decoder import CudaNetwork
 
         return CudaNetwork(network)
+    path = _packed(folder)
+    if path is not None and engine.best_kind(families.from_hf(_opened(folder)[0])) is not None:
+        return _unpacked(folder, path, lasting)
     network, _ = load_network(folder, device, "as stored")
     kind = dtype or engine.best_kind(network.config)
     if kind is None:
@@ -186,6 +194,40 @@ def _network(
     if kind == "int8":
         rounded = packed_file.read(folder / packed_file.FILE, lambda: fingerprint(folder))
     return engine.pack(network, kind, rounded, lasting)
+
+
+def _unpacked(folder: Path, path: Path, lasting: bool) -> Network:
+    """A folder's packed weights, in 8 bits on the CPU's engine."""
+    config = families.from_hf(read_json(folder / "config.json"))
+    plain, matrices = packed.rounded(path, config.names)
+    try:
+        network = Transformer.from_tensors(config, plain)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return engine.pack(network, "int8", matrices, lasting)
+
+
+def pack_folder(model: str | Path, folder: Path, bits: int = 4, group: int = 32) -> Path:
+    """Write a model as a folder of its own with packed weights only; the folder.
+
+    Args:
+        bits, group: as for `packed.write`.
+
+    Raises:
+        ModelError: the model is missing or damaged, or the folder cannot be written to.
+    """
+    source = load(model, dtype="float32")
+    if not isinstance(source.network, Transformer):
+        raise ModelError(f"{source.path} runs through transformers: it cannot be packed")
+    folder.mkdir(parents=True, exist_ok=True)
+    packed.write(folder / PACKED, source.network, bits, group)
+    fields = {k: v for k, v in source.fields.items() if k not in ("dtype", "torch_dtype")}
+    (folder / "config.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    source.tokenizer.save(str(folder / "tokenizer.json"))
+    stated = {"kind": "rewriter", "template": source.template.to_dict()}
+    text = json.dumps(stated, indent=2) + "\n"
+    (folder / "beautifulprompt.json").write_text(text, encoding="utf-8")
+    return folder
 
 
 def pack(model: str | Path) -> Path:
@@ -218,11 +260,11 @@ def load_network(
             network is none that our decoder builds.
     """
     device, beside = torch.device(device), {}
-    fields = read_json(folder / "config.json")
+    fields, read = _opened(folder)
 
     def trunk() -> Iterator[tuple[str, Tensor]]:
         kind = None
-        for name, tensor in tensors(folder):
+        for name, tensor in read():
             kind = kind or _dtype(dtype, device, tensor.dtype)
             if name in heads:
                 beside[name] = tensor.to(device, kind)
@@ -240,6 +282,31 @@ def load_network(
     if lost:
         raise ModelError(f"{folder} has no tensor '{lost[0]}': it is another kind of model")
     return network, beside
+
+
+def _opened(model: Path) -> tuple[dict[str, Any], Callable[[], Iterator[tuple[str, Tensor]]]]:
+    """A model's config.json, and what reads its tensors."""
+    if (path := gguf_file.file_of(model)) is not None:
+        file = gguf_file.GGUF(path)
+        return file.fields, file.tensors
+    fields = read_json(model / "config.json")
+    if (path := _packed(model)) is not None:
+        return fields, lambda: packed.floats(path, families.from_hf(fields).names)
+    return fields, functools.partial(tensors, model)
+
+
+def _packed(model: Path) -> Path | None:
+    """A folder's packed weights, where it has no others."""
+    files = [] if model.is_file() else weight_files(model)
+    return files[0] if files and files[0].name == PACKED else None
+
+
+def _tokenizer(model: Path) -> Tokenizer:
+    path = gguf_file.file_of(model)
+    folder = model if path is None else path.parent
+    if path is not None and not (folder / "tokenizer.json").is_file():
+        return gguf_file.GGUF(path).tokenizer()
+    return read_tokenizer(folder)
 
 
 def _dtype(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,8 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         ) from error
 
 
-def special_ids(folder: Path) -> frozenset[int]:
-    """Ids of a model folder's control tokens; raises ModelError."""
-    # Read from the file: tokenizers before 0.15 do not tell which tokens are special.
-    added = read_json(folder / "tokenizer.json").get("added_tokens") or []
+def special_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """Ids of control tokens."""
+    # From what would be written: tokenizers before 0.15 do not tell which tokens are special.
+    added = json.loads(tokenizer.to_str()).get("added_tokens") or []
     return frozenset(token["id"] for token in added if token.get("special"))

@@ -197,7 +197,7 @@ class TextReward:
             scores,
             kept,
             longest,
-            special_ids(home),
+            special_ids(tokenizer),
         )
 
     def score(self, prompts: Sequence[str], raw: Sequence[str] | None = None) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,10 +55,9 @@ def write_folder_like(
 ) -> None:
     """A model folder with new weights; config, tokenizer and template are those of `model`."""
     write_weights(tensors, folder, dtype)
-    config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))
-    config |= {"dtype": dtype, "torch_dtype": dtype}
+    config = model.fields | {"dtype": dtype, "torch_dtype": dtype}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    shutil.copyfile(model.path / "tokenizer.json", folder / "tokenizer.json")
+    model.tokenizer.save(str(folder / "tokenizer.json"))
     write_about(model.template, folder)
 
 

@@ -109,7 +109,8 @@ def load_trunk(base: str):
     for name, parameter in list(trunk.named_parameters()):
         owner, _, leaf = name.rpartition(".")
         setattr(trunk.get_submodule(owner), leaf, nn.Parameter(parameter.detach().clone()))
-    return trunk, read_tokenizer(home), special_ids(home)
+    tokenizer = read_tokenizer(home)
+    return trunk, tokenizer, special_ids(tokenizer)
 
 
 def new_trunk(args):
@@ -134,7 +135,7 @@ def new_trunk(args):
                 "entries: run python -m train.starter.embed with this tokenizer"
             )
         trunk.embedding.weight.data = compressed(vectors, args.hidden_size)
-    return trunk, tokenizer, special_ids(folder)
+    return trunk, tokenizer, special_ids(tokenizer)
 
 
 def compressed(vectors: Tensor, size: int) -> Tensor:

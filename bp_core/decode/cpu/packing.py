@@ -29,14 +29,28 @@ def replace_products(network: Transformer, make: Make, rounded: Mapping[str, Rou
         owner, _, leaf = name.rpartition(".")
         layer = make(_weight(parts, names, rounded), _bias(parts))
         setattr(network.get_submodule(owner), leaf, layer)
+    if network.embedding.weight.is_meta:
+        network.embedding = RoundedEmbedding(rounded[EMBEDDING])
     for block in network.blocks:
         for part in (block.attention_norm, block.feed_forward_norm, block.attention):
             part.float()  # of the attention the norms of queries and keys
     for part in (network.norm, network.embedding_norm, network.position_embedding):
         if part is not None:
             part.float()
-    table, name = (network.embedding, EMBEDDING) if network.head is None else (network.head, HEAD)
-    network.head = make(rounded.get(name, table.weight), None)
+    name = EMBEDDING if network.head is None else HEAD
+    table = rounded[name] if name in rounded else network.get_submodule(name).weight
+    network.head = make(table, None)
+
+
+class RoundedEmbedding(nn.Module):
+    """Embeddings in 8 bits."""
+
+    def __init__(self, table: Rounded) -> None:
+        super().__init__()
+        self._table = table
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self._table.levels[ids] * self._table.scales[ids][..., None]
 
 
 def _weight(

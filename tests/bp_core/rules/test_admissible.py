@@ -14,9 +14,7 @@ def test_a_phrase_that_repeats_a_word_of_the_prompt_is_left_out():
 
 
 def test_inflection_does_not_hide_a_repetition():
-    assert admitted("apple trees, riding away, soft light", "apples, a man rides") == [
-        "soft light"
-    ]
+    assert admitted("apple trees, riding away, soft light", "apples, a man rides") == ["soft light"]
 
 
 def test_what_was_said_is_not_said_again():

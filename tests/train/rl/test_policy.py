@@ -15,8 +15,10 @@ PROMPTS = [[5, 6, 7], [8, 9], [3, 4, 5, 6]]
 RESPONSES = [[10, 11], [12, 13, 14, 15], [16]]
 
 
-@pytest.fixture
-def network(bloom):
+@pytest.fixture(params=["bloom", "llama"])
+def network(request, bloom, networks):
+    if request.param == "llama":
+        return networks("llama", num_hidden_layers=3)
     return bloom(n_layer=3)
 
 

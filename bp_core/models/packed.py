@@ -1,0 +1,155 @@
+"""Weights packed in 4 or 8 bits as a model's only ones: small downloads, read at once for a CPU.
+
+`packed.safetensors` holds vectors in float16, the embeddings and the head in 8 bits (one scale a
+row), and the other matrices in 8 bits likewise, or in 4: each group of inputs has a least value
+and a step, both float16, and a number of 0 to 15 for each weight, two in a byte, the earlier one
+in the lower half. Names are a checkpoint's, but all matrices lie as (outputs, inputs).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..decode.config import Names
+from ..decode.cpu.rounding import Rounded
+from ..decode.transformer import Transformer
+from ..errors import ModelError
+
+_LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST = (
+    ".levels", ".scales", ".nibbles", ".steps", ".least"
+)  # fmt: skip
+_TABLES = "embedding.weight", "head.weight"
+_AT_ONCE = 2**20  # weights that are unpacked at once
+
+
+def write(path: Path, network: Transformer, bits: int = 4, group: int = 32) -> Path:
+    """Pack a network's weights into a file; its path.
+
+    Args:
+        bits: 4 or 8.
+        group: 32 or 64 weights that share a step, of 4 bits.
+
+    Raises:
+        ModelError: no such packing, or the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    if bits not in (4, 8) or group not in (32, 64):
+        raise ModelError(f"no packing of {bits} bits in groups of {group}: use 4 or 8, 32 or 64")
+    tensors: dict[str, Tensor] = {}
+    for mine, tensor in network.named_parameters():
+        name = network.config.names.theirs(mine)
+        if tensor.ndim != 2 or mine == "position_embedding.weight":
+            tensors[name] = tensor.detach().half().contiguous()
+        elif bits == 8 or tensor.shape[1] % group or mine in _TABLES:
+            rounded = Rounded.of(tensor.detach().contiguous())
+            tensors |= {name + _LEVELS: rounded.levels, name + _SCALES: rounded.scales}
+        else:
+            nibbles, steps, least = _grouped(tensor.detach().float(), group)
+            tensors |= {name + _NIBBLES: nibbles, name + _STEPS: steps, name + _LEAST: least}
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        save_file(tensors, partial, {"packed": json.dumps({"bits": bits, "group": group})})
+        os.replace(partial, path)
+    except Exception as error:  # safetensors raises its own, and OSError's many kinds
+        partial.unlink(missing_ok=True)
+        raise ModelError(f"cannot write {path} ({error}): give it room and leave") from error
+    return path
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, Tensor | Rounded]]:
+    """Vectors as they are, matrices in 8 bits."""
+    for name, parts in _parts(path):
+        if _LEVELS in parts:
+            yield name, Rounded(parts[_LEVELS], parts[_SCALES].float())
+        elif _NIBBLES in parts:
+            yield name, _rounded(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
+        else:
+            yield name, parts[""]
+
+
+def floats(path: Path, names: Names) -> Iterator[tuple[str, Tensor]]:
+    """All weights in float32, as `Transformer.from_tensors` takes them; raises ModelError."""
+    for name, parts in _parts(path):
+        if _LEVELS in parts:
+            weight = parts[_LEVELS] * parts[_SCALES].float()[:, None]
+        elif _NIBBLES in parts:
+            weight = _unpacked(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
+        else:
+            weight = parts[""].float()
+        yield name, weight.t() if names.is_transposed(_ours(names, name)) else weight
+
+
+def _parts(path: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Each tensor's name, and what is kept of it by the endings of its names."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            if "packed" not in (file.metadata() or {}):
+                raise ModelError(f"{path} holds no packed weights: download it again")
+            names: dict[str, list[str]] = {}
+            for key in file.keys():  # noqa: SIM118 (a safe_open is not iterable)
+                stem, dot, ending = key.rpartition(".")
+                ending = dot + ending
+                if ending not in (_LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST):
+                    stem, ending = key, ""
+                names.setdefault(stem, []).append(ending)
+            for name, endings in names.items():
+                found = set(endings)
+                if found not in ({""}, {_LEVELS, _SCALES}, {_NIBBLES, _STEPS, _LEAST}):
+                    raise ModelError(f"{path}: '{name}' is not whole: download it again")
+                yield name, {each: file.get_tensor(name + each) for each in endings}
+    except SafetensorError as error:
+        raise ModelError(f"{path} cannot be read ({error}): download it again") from error
+
+
+def _grouped(weight: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Nibbles (out, in / 2), steps and least values (out, in / group)."""
+    groups = weight.contiguous().view(len(weight), -1, group)
+    least = groups.amin(2).half()
+    steps = ((groups.amax(2) - least.float()) / 15).clamp_(min=1e-7).half()
+    steps.clamp_(min=torch.finfo(torch.half).smallest_normal)
+    numbers = (groups - least.float()[..., None]) / steps.float()[..., None]
+    numbers = numbers.round_().clamp_(0, 15).to(torch.uint8).view(len(weight), -1, 2)
+    return numbers[..., 0] | (numbers[..., 1] << 4), steps, least
+
+
+def _unpacked(nibbles: Tensor, steps: Tensor, least: Tensor) -> Tensor:
+    """(out, in) float32."""
+    numbers = torch.stack((nibbles & 15, nibbles >> 4), -1).view(*steps.shape, -1)
+    weight = torch.addcmul(least.float()[..., None], numbers.float(), steps.float()[..., None])
+    return weight.view(len(nibbles), -1)
+
+
+def _rounded(nibbles: Tensor, steps: Tensor, least: Tensor) -> Rounded:
+    rows = max(1, _AT_ONCE // (2 * nibbles.shape[1]))
+    parts = [
+        Rounded.of(_unpacked(*(each[start : start + rows] for each in (nibbles, steps, least))))
+        for start in range(0, len(nibbles), rows)
+    ]
+    return Rounded.joined(parts)
+
+
+def _ours(names: Names, name: str) -> str:
+    return "head.weight" if name == "lm_head.weight" else names.ours(name) or name
+
+
+def rounded(path: Path, names: Names) -> tuple[list[tuple[str, Tensor]], dict[str, Rounded]]:
+    """What `Transformer.from_tensors` takes, its matrices without memory, and these in 8 bits by
+    the names of their modules, for `engine.pack`; raises ModelError."""
+    plain, matrices = [], {}
+    for name, value in _tensors(path):
+        mine = _ours(names, name)
+        if isinstance(value, Rounded):
+            matrices[mine.rpartition(".")[0]] = value
+            value = torch.empty(value.levels.shape, device="meta")
+            value = value.t() if names.is_transposed(mine) else value
+        plain.append((name, value))
+    return plain, matrices
