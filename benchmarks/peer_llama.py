@@ -12,14 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from bp_core.decode.bloom import BloomConfig
 from bp_core.decode.sampling import SamplingParams
+from bp_core.decode.transformer import Transformer
+from bp_core.models import gguf_file
 
 _ROOM = 96  # tokens of each sequence
 _MOST = 32  # sequences
-_NAMES = {
+_BLOOM = {
     "word_embeddings": "token_embd",
     "word_embeddings_layernorm": "token_embd_norm",
     "ln_f": "output_norm",
@@ -30,37 +30,52 @@ _NAMES = {
     "mlp.dense_h_to_4h": "ffn_up",
     "mlp.dense_4h_to_h": "ffn_down",
 }
+_LLAMA = {theirs: mine for mine, theirs in gguf_file._LLAMA.items()}
 
 
-def write_gguf(path: Path, weights: dict[str, torch.Tensor], config: BloomConfig) -> None:
-    """A BLOOM in GGUF: matrices in Q8_0, vectors in float32, no vocabulary."""
+def write_gguf(path: Path, network: Transformer) -> None:
+    """A BLOOM, Llama or Qwen in GGUF: matrices in Q8_0, vectors in float32, no vocabulary."""
     import gguf
 
-    c, writer = config, gguf.GGUFWriter(path, "bloom")
+    c = network.config
+    family = {"mistral": "llama"}.get(c.family, c.family)
+    table, layers = (_BLOOM, "h") if family == "bloom" else (_LLAMA, "layers")
+    writer = gguf.GGUFWriter(path, family)
     writer.add_context_length(2048)
     writer.add_embedding_length(c.hidden_size)
-    writer.add_feed_forward_length(4 * c.hidden_size)
+    writer.add_feed_forward_length(c.inner_size)
     writer.add_block_count(c.n_layer)
     writer.add_head_count(c.n_head)
-    writer.add_head_count_kv(c.n_head)
-    writer.add_layer_norm_eps(c.layer_norm_epsilon)
+    writer.add_head_count_kv(c.n_key_head)
+    if c.rms_norm:
+        writer.add_layer_norm_rms_eps(c.epsilon)
+        writer.add_rope_dimension_count(c.head_dim)
+        writer.add_rope_freq_base(c.rotation.frequencies[1] ** (-c.head_dim / 2))
+    else:
+        writer.add_layer_norm_eps(c.epsilon)
     writer.add_vocab_size(c.vocab_size)
     writer.add_tokenizer_model("none")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    for name, tensor in weights.items():
-        owner, _, leaf = name.removeprefix("transformer.").rpartition(".")
+    for name, tensor in network.tensors():
+        owner, _, leaf = name.removeprefix(c.names.prefix).rpartition(".")
         prefix = ""
-        if owner.startswith("h."):
+        if owner.startswith(f"{layers}."):
             _, layer, owner = owner.split(".", 2)
             prefix = f"blk.{layer}."
         if owner.endswith("query_key_value"):
             # llama.cpp has all queries first, then all keys, then all values.
             fused = tensor.reshape(c.n_head, 3, c.head_dim, -1).transpose(0, 1)
             tensor = fused.reshape(tensor.shape)
-        data = tensor.float().numpy()
+        if family == "llama" and owner.endswith(("q_proj", "k_proj")):
+            # Rows that are turned together lie side by side.
+            heads = c.n_head if owner.endswith("q_proj") else c.n_key_head
+            rows = tensor.reshape(heads, 2, -1, *tensor.shape[1:])
+            tensor = rows.transpose(1, 2).reshape(tensor.shape)
+        data = np.ascontiguousarray(tensor.detach().float().numpy())
         kind = gguf.GGMLQuantizationType.Q8_0 if data.ndim == 2 else gguf.GGMLQuantizationType.F32
-        data = gguf.quants.quantize(np.ascontiguousarray(data), kind)
-        writer.add_tensor(f"{prefix}{_NAMES[owner]}.{leaf}", data, raw_dtype=kind)
+        data = gguf.quants.quantize(data, kind)
+        known = table.get(owner) or table[f"{c.names.prefix}{owner}"]
+        writer.add_tensor(f"{prefix}{known}.{leaf}", data, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -68,14 +83,16 @@ def write_gguf(path: Path, weights: dict[str, torch.Tensor], config: BloomConfig
 
 
 def llama(
-    weights: dict[str, torch.Tensor], config: BloomConfig, params: SamplingParams, threads: int
+    network: Transformer, params: SamplingParams, threads: int, file: Path | None = None
 ) -> Callable[[list[int], int, int], None]:
-    """A decoder (prompt, n, new tokens) → None; raises ImportError where it is not installed."""
+    """A decoder (prompt, n, new tokens) → None of a file, or of the network's weights in Q8_0;
+    raises ImportError where llama.cpp is not installed."""
     import llama_cpp as cpp
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        path = Path(folder) / "model.gguf"
-        write_gguf(path, weights, config)
+        path = file or Path(folder) / "model.gguf"
+        if file is None:
+            write_gguf(path, network)
         options = cpp.llama_model_default_params()
         options.use_mmap = False
         model = cpp.llama_model_load_from_file(str(path).encode(), options)
@@ -96,7 +113,7 @@ def llama(
         chain = cpp.llama_sampler_chain_init(cpp.llama_sampler_chain_default_params())
         for each in (
             cpp.llama_sampler_init_penalties(
-                config.vocab_size, 64, params.repetition_penalty, 0.0, 0.0
+                network.vocab_size, 64, params.repetition_penalty, 0.0, 0.0
             ),
             cpp.llama_sampler_init_top_k(params.top_k),
             cpp.llama_sampler_init_top_p(params.top_p, 1),

@@ -1,6 +1,7 @@
-"""Other decoders over the same weights, each as a function (prompt, n, new tokens) → None.
+"""Other decoders over the same weights: prompts read and tokens written by each.
 
-They are optional: what is not installed is left out of the table.
+They are optional: what is not installed is left out of the table. Each peer is a `Peer`: it reads
+a prompt and writes `new` tokens for n candidates, all in one batch.
 """
 
 from __future__ import annotations
@@ -8,57 +9,68 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 
 from benchmarks.peer_llama import llama
-from bp_core.decode.bloom import Bloom
 from bp_core.decode.sampling import SamplingParams
+from bp_core.decode.transformer import Transformer
 from train.models.vision import define_operators
 
 Decode = Callable[[list[int], int, int], None]
 
 
 def peers(
-    weights: dict[str, torch.Tensor],
-    network: Bloom,
+    network: Transformer,
+    fields: dict,
     params: SamplingParams,
     threads: int,
     static: bool = True,
+    gguf: Path | None = None,
 ) -> Iterator[tuple[str, Decode]]:
     """Every peer that is installed, by name.
 
     Args:
-        weights: the checkpoint, name by name.
-        network: ours over the same weights; gives the shape.
+        network: ours over the weights that all start from.
+        fields: its config.json.
         static: transformers with a static cache, too, which a GPU compiles for a minute.
+        gguf: a file for llama.cpp, run as it is beside Q8_0 of the same weights.
     """
-    model = _transformers_model(weights, network)
-    if model is None:
-        return
-    yield from _transformers(model, params, static)
+    model = _transformers_model(network, fields)
+    if model is not None:
+        yield from _transformers(model, params, static)
     if network.device.type != "cpu":
         return
+    if model is not None:
+        with contextlib.suppress(ImportError):
+            yield "CTranslate2 int8", _ctranslate2(model, network, params, threads)
     with contextlib.suppress(ImportError):
-        yield from _ctranslate2(model, network, params, threads)
-    with contextlib.suppress(ImportError):
-        yield "llama.cpp Q8_0", llama(weights, network.config, params, threads)
+        yield "llama.cpp Q8_0", llama(network, params, threads)
+        if gguf is not None:
+            yield f"llama.cpp {gguf.stem}", llama(network, params, threads, gguf)
 
 
-def _transformers_model(weights: dict[str, torch.Tensor], network: Bloom):
+def _transformers_model(network: Transformer, fields: dict):
     define_operators()
     try:
         import transformers
     except ImportError:
         return None
-    c = network.config
-    config = transformers.BloomConfig(
-        vocab_size=c.vocab_size, hidden_size=c.hidden_size, n_layer=c.n_layer, n_head=c.n_head
-    )
+    fields = {name: value for name, value in fields.items() if name not in ("dtype", "torch_dtype")}
+    config = transformers.AutoConfig.for_model(**fields)
     with torch.device("meta"):
-        model = transformers.BloomForCausalLM(config)
-    model.transformer.load_state_dict(weights, assign=True)
+        model = transformers.AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(dict(network.tensors()), assign=True, strict=False)
     model.tie_weights()
+    # Rotary tables are buffers, which no checkpoint holds.
+    for name, buffer in list(model.named_buffers()):
+        if buffer.is_meta:
+            owner, _, leaf = name.rpartition(".")
+            module = model.get_submodule(owner)
+            if leaf.endswith("inv_freq"):
+                frequencies = torch.tensor(network.config.rotation.frequencies)
+                module.register_buffer(leaf, frequencies, persistent=False)
     # An end token would end the runs at different lengths.
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = 0
@@ -88,19 +100,21 @@ def _transformers(model, params: SamplingParams, static: bool) -> Iterator[tuple
     try:
         decode([3], 1, 2, cache_implementation="static")
     except (ValueError, RuntimeError, TypeError, NotImplementedError):
-        return  # not every version can give BLOOM a static cache
+        return  # not every version can give every model a static cache
     yield f"transformers {kind}, static cache", lambda *a: decode(*a, cache_implementation="static")
 
 
-def _ctranslate2(model, network, params, threads) -> Iterator[tuple[str, Decode]]:
+def _ctranslate2(model, network: Transformer, params: SamplingParams, threads: int) -> Decode:
     import ctranslate2
-    from ctranslate2.converters.transformers import BloomLoader
+    from ctranslate2.converters import transformers as loaders
 
-    spec = BloomLoader().get_model_spec(model)
+    loader = getattr(loaders, type(model).__name__.replace("ForCausalLM", "Loader"))()
+    spec = loader.get_model_spec(model)
     # Positions stand for tokens: the decoder needs names, and no text is made of them.
-    names = [str(i) for i in range(network.vocab_size)]
-    spec.register_vocabulary(names)
+    spec.register_vocabulary([str(i) for i in range(network.vocab_size)])
     spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = "1", "2", "0"
+    if hasattr(spec.config, "layer_norm_epsilon"):
+        spec.config.layer_norm_epsilon = network.config.epsilon
     spec.validate()
     spec.optimize(quantization="int8")
     with tempfile.TemporaryDirectory() as folder:
@@ -120,4 +134,4 @@ def _ctranslate2(model, network, params, threads) -> Iterator[tuple[str, Decode]
             repetition_penalty=params.repetition_penalty,
         )
 
-    yield "CTranslate2 int8", decode
+    return decode

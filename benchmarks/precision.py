@@ -17,20 +17,21 @@ from pathlib import Path
 import torch
 
 import benchmarks  # noqa: F401  # the root on sys.path
-from bp_core.decode.bloom import Bloom
-from bp_core.decode.cpu import fbgemm as quant
-from bp_core.decode.cuda.decoder import GraphDecoder
-from bp_core.decode.cuda.step import ROWS
-from bp_core.decode.generate import generate
+from benchmarks.decode import engine
+from bp_core.decode.cpu.engine import KINDS
+from bp_core.decode.generate import Network, generate
 from bp_core.decode.sampling import SamplingParams
-from bp_core.models.load import Model, load, load_bloom
-from bp_core.trim import prompt_tokens
+from bp_core.decode.transformer import Transformer
+from bp_core.models import STARTER
+from bp_core.models.load import Model, load, load_network
+
+_ROWS = 8  # texts written at once, as many as our kernels for a GPU take
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prompts", type=Path, help="text file, a prompt a line")
-    parser.add_argument("--model", help="folder; the bundled starter if left out")
+    parser.add_argument("--model", default=STARTER, help="a folder or .gguf file (the starter)")
     parser.add_argument("--count", type=int, default=200, help="how many prompts")
     parser.add_argument("--new", type=int, default=40, help="tokens written for each")
     parser.add_argument("--device", default="cpu")
@@ -58,44 +59,42 @@ def main() -> None:
         for way, texts_of_way in zip(ways, expected, strict=True):
             pairs = zip(texts_of_way, write(model, network, prompts, way), strict=True)
             same.append(f"{sum(a[0].tokens == b[0].tokens for a, b in pairs)}/{len(prompts)}")
-        likeliest, perplexity = judge(network, prompts, texts)
+        likeliest, perplexity = judge(getattr(network, "model", network), prompts, texts)
         agree = (likeliest == reference[0]).float().mean()
         print(f"| {name} | {same[0]} | {same[1]} | {agree:.2%} | {perplexity:.4f} |")
 
 
-def networks(model: Model) -> Iterator[tuple[str, Bloom]]:
+def networks(model: Model) -> Iterator[tuple[str, Network]]:
     """What the model's device can run, by name."""
     if model.network.device.type == "cpu":
-        kept = prompt_tokens(model.tokenizer)
-        for kind in quant.KINDS:
-            for engine, trimmed in (("fbgemm", None), ("fbgemm", kept), ("numba", None)):
-                network, _ = load_bloom(model.path, dtype="as stored")
-                name = f"{kind}, {engine}"
-                name += "" if trimmed is None else f", {len(kept)} tokens kept"
-                yield name, quant.pack(network, kind, trimmed, engine=engine)
+        for kind in KINDS:
+            for name, variant in (("fbgemm", kind), ("numba", f"{kind}-numba")):
+                network, _ = load_network(model.path, dtype="as stored")
+                yield f"{kind}, {name}", engine(variant, network)
         return
     for dtype in ("float32", "bfloat16", "float16"):
-        network, _ = load_bloom(model.path, model.network.device, getattr(torch, dtype))
+        network, _ = load_network(model.path, model.network.device, getattr(torch, dtype))
         if dtype != "float32":
             yield f"{dtype}, PyTorch", network
-        network.decoder = GraphDecoder(alone=True)
-        yield f"{dtype}, captured", network
+        yield f"{dtype}, captured", engine("graph", network)
 
 
-def write(model: Model, network: Bloom, prompts: list[list[int]], params: SamplingParams) -> list:
-    """One text a prompt, as many at a time as our kernels for a GPU take."""
+def write(
+    model: Model, network: Network, prompts: list[list[int]], params: SamplingParams
+) -> list[list]:
+    """One text a prompt."""
     return [
         text
-        for start in range(0, len(prompts), ROWS)
+        for start in range(0, len(prompts), _ROWS)
         for text in generate(
-            network, prompts[start : start + ROWS], eos=model.eos_id, n=1, params=params
+            network, prompts[start : start + _ROWS], eos=model.eos_id, n=1, params=params
         )
     ]
 
 
 @torch.inference_mode()
 def judge(
-    network: Bloom, prompts: list[list[int]], texts: list[list[int]]
+    network: Transformer, prompts: list[list[int]], texts: list[list[int]]
 ) -> tuple[torch.Tensor, float]:
     """The likeliest token at every place behind the prompts, and the perplexity of those places."""
     likeliest, surprise = [], []

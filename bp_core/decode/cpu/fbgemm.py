@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..generate import Cache
+from ..kept import KeptPrompts
 from ..layers import View
 from ..transformer import KVCache, Transformer
 from .packing import replace_products
@@ -121,6 +122,7 @@ class FbgemmNetwork:
         finally:
             torch.backends.quantized.engine = before
         self.model, self.kind = network, kind
+        self._kept = KeptPrompts()
         self._steps = 0
         self._traced: nn.Module | None = None
 
@@ -137,8 +139,8 @@ class FbgemmNetwork:
         return self.model.width
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, Cache]:
-        """See `generate.Network.prefill`."""
-        return self.model.prefill(prompts, room)
+        """See `generate.Network.prefill`; the last prompts are kept."""
+        return self._kept.prefill(self.model, prompts, room, self.model.prefill)
 
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:
         """See `generate.Network.step`."""

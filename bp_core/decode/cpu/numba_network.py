@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..config import Config
 from ..generate import OnToken, Start, decode
+from ..kept import KeptPrompts
 from ..sampling import Sampler, SamplingParams
 from ..transformer import KVCache, Transformer
 from .numba_layers import TiledEmbedding, TiledLinear, lay_together, together
@@ -48,6 +49,7 @@ class NumbaNetwork:
             network.embedding = TiledEmbedding(network.head)
         self.model, self.kind = network, kind
         self.layers = Layers(network) if Layers.fit(network.config) else None
+        self._kept = KeptPrompts()
         self._choose, self._counters = kernels.choose, kernels.counters
 
     @property
@@ -63,7 +65,10 @@ class NumbaNetwork:
         return self.model.width
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, KVCache]:
-        """See `generate.Network.prefill`."""
+        """See `generate.Network.prefill`; the last prompts are kept."""
+        return self._kept.prefill(self.model, prompts, room, self._read)
+
+    def _read(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, KVCache]:
         if self.layers is None:
             return self.model.prefill(prompts, room)
         ids, cache = self.model.begin(prompts, room)
