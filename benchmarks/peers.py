@@ -44,7 +44,9 @@ def peers(
         return
     if model is not None:
         with contextlib.suppress(ImportError):
-            yield "CTranslate2 int8", _ctranslate2(model, network, params, threads)
+            # Its converter takes a model to pieces, so it gets one of its own.
+            spare = _transformers_model(network, fields)
+            yield "CTranslate2 int8", _ctranslate2(spare, network, params, threads)
     with contextlib.suppress(ImportError):
         yield "llama.cpp Q8_0", llama(network, params, threads)
         if gguf is not None:
