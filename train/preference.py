@@ -27,13 +27,13 @@ from train.data.dedup import clusters
 from train.rewards.preference import Pairs, Ranking, accuracy, learn, pairs, read_rankings
 
 _FOLDS = 5
-_RANKINGS = Path(__file__).parent / "starter" / "preferences"
+RANKINGS = Path(__file__).parent / "starter" / "preferences"
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="folder of the writer")
-    parser.add_argument("--rankings", type=Path, default=_RANKINGS, help=".jsonl, or a folder")
+    parser.add_argument("--rankings", type=Path, default=RANKINGS, help=".jsonl, or a folder")
     parser.add_argument("--depths", type=int, nargs="+", default=[8], help="layers that read")
     parser.add_argument("--epochs", type=int, default=30)
     args = parser.parse_args(argv)

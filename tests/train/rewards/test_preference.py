@@ -80,3 +80,10 @@ def test_a_row_of_another_form_is_named_with_its_line(tmp_path, line):
         read_rankings(tmp_path)
     with pytest.raises(InputError, match="no rankings"):
         read_rankings(tmp_path / "none")
+
+
+def test_the_bundled_rankings_are_as_many_as_was_asked_and_readers_agree():
+    rankings = read_rankings(command.RANKINGS)
+    twice = read_rankings(command.RANKINGS / "twice")
+    assert len(pairs(rankings).kept) >= 6000 and len(pairs(rankings, ["writer"]).kept) >= 4000
+    assert len(pairs(twice).kept) >= 100 and agreement(twice, rankings) > 0.8
