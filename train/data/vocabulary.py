@@ -8,7 +8,11 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from bp_core.settings import DIALECTS
+
 PAD, END, EXPAND, REWRITE = "<pad>", "</s>", "<|expand|>", "<|rewrite|>"
+# Of the template "dialects".
+CONTROLS = (*(f"<|{dialect}|>" for dialect in DIALECTS[1:]), REWRITE)
 
 
 def learn(texts: Iterable[str], size: int) -> Tokenizer:

@@ -5,32 +5,55 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bp_core.errors import InputError
 from bp_core.models.template import Template
-from train.data.vocabulary import END, PAD, save
+from train.data.vocabulary import save
 from train.models.weights import write_about, write_weights
 
 
 def load_base(base: str):
-    """(model, tokenizer) of a hub id, a checkpoint, or a folder that this script wrote."""
+    """(model in float32, tokenizer) of a hub id, a folder, one that was written here, or a GGUF
+    file; raises InputError for a GGUF file that cannot be read."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+    if base.endswith(".gguf"):
+        return _load_gguf(Path(base))
     model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
-    ours = Path(base) / "beautifulprompt.json"
-    if not ours.is_file():
+    if not (Path(base) / "beautifulprompt.json").is_file():
         return model, AutoTokenizer.from_pretrained(base)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(Path(base) / "tokenizer.json"), eos_token=END
-    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(Path(base) / "tokenizer.json"))
+    end, pad = model.config.eos_token_id, model.config.pad_token_id
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     # A pad token of its own only where the embeddings have a row for it.
-    tokenizer.pad_token = PAD if PAD in tokenizer.get_vocab() else END
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(end if pad is None else pad)
     return model, tokenizer
 
 
+def _load_gguf(path: Path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not path.is_file():
+        raise InputError(f"no file {path}: give a GGUF file, a model folder or a hub id")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype="float32"
+        )
+        return model, AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    except ImportError as error:
+        raise InputError(f'{path.name} needs the gguf package: pip install "gguf>=0.10"') from error
+
+
 def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str) -> None:
-    """The model folder that bp_core loads: unprefixed tensors, tied head left out."""
-    write_weights(model.base_model.state_dict().items(), folder, dtype)
-    config = model.config.to_diff_dict()
-    config |= {"architectures": ["BloomForCausalLM"], "dtype": dtype, "torch_dtype": dtype}
+    """The model folder that bp_core loads: no tied head, end and pad token in config.json."""
+    state, config = model.state_dict(), model.config.to_diff_dict()
+    head = model.get_output_embeddings()
+    if head.weight is model.get_input_embeddings().weight:
+        state = {name: t for name, t in state.items() if name != "lm_head.weight"}
+    write_weights(state.items(), folder, dtype)
+    # What only tells how the base was kept.
+    config = {k: v for k, v in config.items() if k[0] != "_" and k != "quantization_config"}
+    config |= {"architectures": [type(model).__name__], "dtype": dtype, "torch_dtype": dtype}
+    config |= {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     save(tokenizer.backend_tokenizer, folder / "tokenizer.json")
     write_about(template, folder)
