@@ -14,8 +14,9 @@ the folders, which import no command:
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bp_core.errors import BeautifulPromptError, InputError
 
@@ -36,8 +37,15 @@ def make_folder(path: Path) -> None:
         raise InputError(f"cannot write to {path} ({error.strerror}): give another") from error
 
 
-def parse(kinds: type | tuple[type, ...], argv: list[str] | None):
+def parse(
+    kinds: type | tuple[type, ...],
+    argv: list[str] | None,
+    defaults: Mapping[str, object] = MappingProxyType({}),
+):
     """Dataclasses filled from `--config file.yaml` and the command line.
+
+    Args:
+        defaults: in place of the dataclasses' own.
 
     Raises:
         InputError: an unknown argument in the file, or a value that does not fit.
@@ -45,7 +53,9 @@ def parse(kinds: type | tuple[type, ...], argv: list[str] | None):
     from trl import TrlParser
 
     try:
-        return TrlParser(kinds).parse_args_and_config(argv)
+        parser = TrlParser(kinds)
+        parser.set_defaults(**defaults)
+        return parser.parse_args_and_config(argv)
     except (OSError, ValueError, TypeError) as error:
         message = " ".join(str(error).split())
         raise InputError(f"{message} (--help lists the arguments)") from error

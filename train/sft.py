@@ -1,11 +1,13 @@
 """Supervised fine-tuning: teach a causal language model to write what follows a prompt.
 
-    python train/sft.py --config train/configs/starter_sft.yaml      # the starter, from nothing
+    python train/sft.py --config train/configs/starter_writer.yaml   # a Llama of starter.cut
+    python train/sft.py --config train/configs/starter_sft.yaml      # from random weights
     python train/sft.py --config train/configs/paper_sft.yaml        # bloom-1b1, as in the paper
 
-Reads the Parquet pairs of `train/collect.py`, encodes them as the rewriter will (template pieces
-and prose apart), trains through TRL's SFTTrainer with the loss on the target alone, and writes a
-model folder that `bp beautify --model FOLDER` runs. Stopped, it goes on with `--resume true`.
+Reads Parquet pairs (of `train/collect.py` or `train.starter.pair_files`), encodes them as the
+rewriter will (template pieces and prose apart), trains through TRL's SFTTrainer with the loss on
+the target alone, and writes a model folder that `bp beautify --model FOLDER` runs. Stopped, it goes
+on with `--resume true`.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ import train
 from bp_core.errors import InputError
 from bp_core.models.template import TEMPLATES, Template
 from bp_core.models.tokenizer import prompt_parts
+from bp_core.settings import DIALECTS
 from train.data.pairs import read_pairs
-from train.data.vocabulary import END, PAD, learn
+from train.data.vocabulary import CONTROLS, END, PAD, learn
 from train.models.causal import load_base, write_folder
+from train.models.precision import machine_defaults
 from train.models.vision import define_operators
 
 
@@ -31,7 +35,9 @@ from train.models.vision import define_operators
 class SftArguments:
     """What is trained on what; TRL's SFTConfig holds the rest."""
 
-    train_file: str = field(metadata={"help": "Parquet with raw_prompt, prompt and, if any, mode"})
+    train_file: str = field(
+        metadata={"help": "Parquet with raw_prompt, prompt and, if any, mode and dialect"}
+    )
     validation_file: str = field(metadata={"help": "Parquet of the same columns"})
     base: str | None = field(
         default=None, metadata={"help": "hub id or folder to start from; none: random weights"}
@@ -76,7 +82,7 @@ def encode_pair(
     if row["mode"] == "text":
         ids = encode(tokenizer, row["prompt"])[:longest]
         return {"input_ids": ids, "labels": ids}
-    parts = prompt_parts(template, row["mode"], row["raw_prompt"])
+    parts = prompt_parts(template, row["mode"], row["raw_prompt"], row["dialect"])
     prompt = [i for text, _ in parts for i in encode(tokenizer, text)]
     target = encode(tokenizer, template.lead + row["prompt"]) + [tokenizer.eos_token_id]
     prompt = prompt[: longest - 1]
@@ -87,6 +93,18 @@ def encode_pair(
 
 def encode(tokenizer, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def check_dialects(tokenizer, rows: list[dict[str, str]]) -> None:
+    """Raise InputError for a row of no dialect, or a vocabulary without their control tokens."""
+    unknown = {row["dialect"] for row in rows} - set(DIALECTS[1:])
+    if unknown:
+        raise InputError(f"dialect {unknown.pop()!r}: choose from {', '.join(DIALECTS[1:])}")
+    missing = set(CONTROLS) - set(tokenizer.get_vocab())
+    if missing:
+        raise InputError(
+            f"the base has no token {min(missing)}: make it with `python -m train.starter.cut`"
+        )
 
 
 def keep_long(examples: list[dict], seed: int) -> list[dict]:
@@ -137,7 +155,7 @@ def main(argv: list[str] | None = None) -> None:
     define_operators()
     from trl import SFTConfig, SFTTrainer
 
-    args, config = train.parse((SftArguments, SFTConfig), argv)
+    args, config = train.parse((SftArguments, SFTConfig), argv, machine_defaults())
     if args.template not in TEMPLATES:
         raise InputError(f"no template '{args.template}': choose one of {', '.join(TEMPLATES)}")
     template = TEMPLATES[args.template]
@@ -157,6 +175,8 @@ def main(argv: list[str] | None = None) -> None:
     if not all(pairs.values()):
         raise InputError(f"no pairs of the modes {', '.join(args.modes)}: set --modes")
     model, tokenizer = load_base(args.base) if args.base else new_model(args, pairs["train"])
+    if template.dialects:
+        check_dialects(tokenizer, [row for rows in pairs.values() for row in rows])
     sets = {}
     for name, rows in pairs.items():
         whole = args.loss_on_prompt and name == "train"

@@ -6,11 +6,21 @@ import shutil
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
+import train
+from bp_core.draft import Drafter
+from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.models.template import TEMPLATES
 from bp_core.rewriter import Rewriter
+from bp_core.settings import Settings
+from tests.train.tiny_llama import write_base
 from train import sft
+from train.data.pairs import read_pairs
+from train.models import precision
+from train.models.causal import load_base
+from train.starter import cut
 
 PAIRS = [
     ("a fox", "soft light, oil painting", "expand"),
@@ -88,7 +98,7 @@ def test_the_loss_is_on_the_target_alone(starter):
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(starter / "tokenizer.json"), eos_token="</s>"
     )
-    row = {"raw_prompt": "a fox", "prompt": "soft light", "mode": "rewrite"}
+    row = {"raw_prompt": "a fox", "prompt": "soft light", "mode": "rewrite", "dialect": "tags"}
     example = sft.encode_pair(tokenizer, TEMPLATES["v1"], row, 128)
     target = [label for label in example["labels"] if label != -100]
     assert tokenizer.decode(target[:-1]).strip() == "soft light"
@@ -96,3 +106,80 @@ def test_the_loss_is_on_the_target_alone(starter):
     model = load(starter)
     model.template = TEMPLATES["v1"]
     assert example["input_ids"][: -len(target)] == model.encode("a fox", "rewrite")
+
+
+WRITTEN = [
+    ("a fox in a library", ", rust-red fur, tall oak shelves", "expand", "tags"),
+    ("A lighthouse at dusk.", " Gulls wheel above it.", "expand", "prose"),
+    ("a lighthouse at dusk", " in a heavy swell.", "expand", "prose"),
+    ("1girl, solo", ", silver hair, night sky", "expand", "booru"),
+    ("a fox", "a rust-red fox, oak shelves", "rewrite", "tags"),
+]
+
+
+@pytest.fixture
+def llama(tmp_path):
+    """A cut Llama, and pairs in three dialects beside it."""
+    columns = ["raw_prompt", "prompt", "mode", "dialect"]
+    for name in ("train", "validation"):
+        pd.DataFrame(WRITTEN, columns=columns).to_parquet(tmp_path / f"{name}.parquet")
+    base = write_base(tmp_path / "base", layers=2)
+    cut.main(f"--base {base} --pairs {tmp_path} --vocabulary 380 --out {tmp_path / 'cut'}".split())
+    return tmp_path / "cut"
+
+
+def test_training_reads_what_the_rewriter_reads_and_then_the_target(llama):
+    model, (_, tokenizer) = load(llama), load_base(str(llama))
+    for row in read_pairs(llama.parent / "train.parquet"):
+        settings = Settings(mode=row["mode"], dialect=row["dialect"])
+        read = Drafter(model, row["raw_prompt"], settings).ids
+        assert read[0] == model.tokenizer.token_to_id(f"<|{row['dialect']}|>")
+        target = [*model.tokenizer.encode(row["prompt"]).ids, model.eos_id]
+        example = sft.encode_pair(tokenizer, model.template, row, 64)
+        assert example["input_ids"] == read + target
+        assert example["labels"] == [-100] * len(read) + target
+        # No space stands alone at the joint: it is the first word's own.
+        assert model.tokenizer.id_to_token(target[0]) != "Ġ"
+        assert model.decode(target) == row["prompt"]
+
+
+def test_a_cut_llama_learns_dialects_and_runs_in_the_rewriter(llama):
+    arguments = [
+        *f"--base {llama} --template dialects --weights float32 --learning_rate 1e-2".split(),
+        *"--train_sampling_strategy group_by_length --save_steps 2 --max_steps 4".split(),
+    ]
+    folder = run(llama.parent, *arguments, "--stop_at", "2")
+    first = load(folder, dtype="float32")
+    folder = run(llama.parent, *arguments, "--resume", "true")
+    model = load(folder, dtype="float32")
+    assert model.template == TEMPLATES["dialects"] and model.network.config.tied
+    assert not torch.equal(*(m.network.embedding.weight for m in (first, model)))
+    fields = json.loads((folder / "config.json").read_text())
+    assert fields["architectures"] == ["LlamaForCausalLM"] and fields["dtype"] == "float32"
+    assert "lm_head.weight" not in load_file(folder / "model.safetensors")
+    for dialect in ("tags", "prose", "booru"):
+        result = Rewriter(model)("a fox", n=1, max_new_tokens=4, dialect=dialect)
+        assert result.text.startswith("a fox")
+
+
+def test_dialects_need_their_tokens_and_names(llama, starter):
+    more = f"--base {starter} --template dialects".split()
+    with pytest.raises(InputError, match=r"no token .*train\.starter\.cut"):
+        run(llama.parent, *more)
+    _, tokenizer = load_base(str(llama))
+    with pytest.raises(InputError, match="dialect 'verse': choose from tags, prose, booru"):
+        sft.check_dialects(tokenizer, [{"dialect": "verse"}])
+
+
+def test_bfloat16_is_the_machine_s_choice_unless_it_is_set(monkeypatch, tmp_path):
+    from trl import SFTConfig
+
+    def bf16(*more):
+        given = ["--output_dir", str(tmp_path), *more]
+        return train.parse((SFTConfig,), given, precision.machine_defaults())[0].bf16
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for has in (True, False):
+        monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda has=has: has)
+        assert bf16() == has
+        assert bf16("--bf16", "true") and not bf16("--bf16", "false")

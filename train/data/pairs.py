@@ -10,12 +10,15 @@ from bp_core.errors import InputError
 
 
 def read_pairs(path: str | Path) -> list[dict[str, str]]:
-    """Rows with raw_prompt, prompt, mode ("rewrite" when there is none) and source."""
+    """Rows with raw_prompt, prompt, mode, dialect and source.
+
+    Where there is no such column, the mode is "rewrite" and the dialect "tags".
+    """
     frame = _read(path)
-    for column, value in (("mode", "rewrite"), ("source", "")):
+    for column, value in (("mode", "rewrite"), ("dialect", "tags"), ("source", "")):
         if column not in frame.columns:
             frame[column] = value
-    return frame[["raw_prompt", "prompt", "mode", "source"]].to_dict("records")
+    return frame[["raw_prompt", "prompt", "mode", "dialect", "source"]].to_dict("records")
 
 
 def distinct_pairs(path: str | Path) -> pd.DataFrame:

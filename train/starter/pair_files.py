@@ -16,6 +16,7 @@ from pathlib import Path
 
 import train
 from bp_core.errors import InputError
+from bp_core.text.prompt import parse
 from train.data.dedup import near
 from train.data.pools import read_evaluation_sets
 from train.data.written import PAIRS, Written, figures, praises, read_written, variety
@@ -56,12 +57,16 @@ def held_out(prompt: str) -> bool:
 
 
 def write(rows: list[Written], folder: Path) -> None:
-    """`train.parquet` and `validation.parquet` with raw_prompt, prompt, mode, dialect, source."""
+    """`train.parquet` and `validation.parquet` with raw_prompt, prompt, mode, dialect, source.
+
+    Prompts are cut down to their prose, which is what a rewriter reads.
+    """
     import pandas as pd
 
     columns = ("raw_prompt", "prompt", "mode", "dialect", "source")
+    read = [row._replace(prompt=parse(row.prompt).prose) for row in rows]
     table = pd.DataFrame(
-        [(row.prompt.rstrip(), row.target, row.mode, row.dialect, "written") for row in rows],
+        [(row.prompt, row.target, row.mode, row.dialect, "written") for row in read],
         columns=columns,
     )
     judged = table["raw_prompt"].map(held_out)

@@ -7,7 +7,7 @@ import pytest
 
 from bp_core.errors import InputError
 from train.data.written import Written, figures, praises, read_written, variety
-from train.starter.pair_files import clear, main
+from train.starter.pair_files import clear, main, write
 
 
 def row(prompt, text, dialect="tags", mode="expand"):
@@ -67,3 +67,11 @@ def test_the_files_are_those_that_training_reads(tmp_path, capsys):
     )
     assert len(train) + len(validation) == 200 and 0 < len(validation) < 30
     assert set(train.prompt) == {", rust-red fur"} and set(train.dialect) == {"tags"}
+
+
+def test_a_model_learns_from_the_prose_that_it_will_read(tmp_path):
+    rows = [row(f"a fox (red) {i}, ", "rust-red fur", "booru") for i in range(200)]
+    write(rows, tmp_path)
+    first = pd.read_parquet(tmp_path / "train.parquet").iloc[0]
+    assert first.raw_prompt.startswith("a fox red ") and not first.raw_prompt.endswith(",")
+    assert first.prompt == ", rust-red fur"
