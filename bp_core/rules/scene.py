@@ -7,231 +7,75 @@ them, and one who asked for a pencil sketch no photograph.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from ..text.word_lists import read_lines, read_words
 from ..text.words import stem, words
 
 
-def _stems(text: str) -> frozenset[str]:
+def _listed(names: str) -> frozenset[str]:
+    """Stems of the words of the lists of these names; each list says what it decides."""
+    return frozenset(stem(w) for name in names.split() for w in read_words(f"rules/{name}"))
+
+
+def _stem_all(text: str) -> frozenset[str]:
     return frozenset(stem(w) for w in text.split())
 
 
-# Who would be one more in the picture, or somebody else.
-_PERSONS = _stems(
-    "woman man girl boy guy lady gentleman male female child kid baby teenager adult actor actress "
-    "family couple crowd"
-)
-# A person, and what only a person has. A phrase with one of these is a subject of its own: added
-# to a prompt about a lighthouse it turns the picture into a portrait.
-_PEOPLE = _PERSONS | _stems(
-    "portrait portraiture selfie headshot face facial person people human humanoid model he she "
-    "his her him he's she's himself herself body torso skin hair haired hairstyle eye eyed eyebrow "
-    "eyelash lip mouth cheek freckle nose chin neck shoulder arm hand finger leg waist hip beard "
-    "mustache makeup dress clothes clothing outfit costume pose posing"
-)
-# Words of an input that make such phrases welcome, too.
-_WELCOMING = _PEOPLE | _stems(
-    "king queen prince princess knight warrior soldier wizard witch mage sorcerer sorceress elf "
-    "vampire angel demon god goddess fairy mermaid samurai ninja pirate cowboy viking monk nun "
-    "priest doctor nurse chef teacher student astronaut pilot dancer singer player hero heroine "
-    "superhero villain character mother father brother sister grandmother grandfather friend "
-    "worker farmer hunter fisherman detective cyborg android robot zombie "
-    "ghost clown bride groom emperor empress lord druid shaman surfer skier rider"
-)
+def _opposites() -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """The two sides of each line of the list, capitals replaced by the words that they name."""
+    named: dict[str, list[str]] = {}
+
+    def expand(text: str) -> list[str]:
+        return [word for name in text.split() for word in named.get(name, [name])]
+
+    for line in read_lines("rules/opposites"):
+        name, equals, text = line.partition(" = ")
+        if equals:
+            named[name] = expand(text)
+        else:
+            side, _, other = line.partition("|")
+            yield frozenset(expand(side)), frozenset(expand(other))
+
+
+# A phrase about a person, added to a prompt about a lighthouse, turns the picture into a portrait.
+_PERSONS = _listed("persons")
+_PEOPLE = _listed("persons parts_of_people")
+_WELCOMING = _listed("persons parts_of_people roles")
 # What somebody must be there for, though a llama may wear glasses.
-_TELLTALES = _PEOPLE | _stems("wear smile attractive muscular")
+_TELLTALES = _PEOPLE | _stem_all("wear smile attractive muscular")
 # What makes a portrait of any scene: a man who rides a wave is no reason for one.
-_FRAMINGS = _stems("portrait portraiture selfie headshot")
-_FRAMED = _FRAMINGS | _stems("face bust closeup")
-# What is seen of somebody near by, and what says that somebody is: a framing, such a part, or one
-# of those who are mostly drawn for their looks …
-_FEATURES = _stems("face facial feature skin lip makeup eye eyed hair haired hairstyle")
-_NEAR_BY = _FRAMED.union(
-    _FEATURES,
-    _stems(
-        "portait potrait eye hair haired hairstyle beard freckle character model cosplay fashion "
-        "queen king prince princess knight warrior wizard witch mage sorcerer sorceress elf "
-        "vampire angel demon god goddess fairy mermaid samurai ninja hero heroine superhero "
-        "villain cyborg android emperor empress druid shaman bride"
-    ),
-)
-# … and what says that there is more to see: a man holding a surfboard has no perfect lips.
+_FRAMINGS = _stem_all("portrait portraiture selfie headshot")
+_FRAMED = _FRAMINGS | _stem_all("face bust closeup")
+_FEATURES = _listed("features")
+_NEAR_BY = _FRAMED | _listed("features near_by")
+# What says that there is more to see: a man holding a surfboard has no perfect lips.
 _SCENE = re.compile(
     r"\b(?:in|on|onto|at|near|by|over|under|behind|beside|between|through|next|into|from|while"
     r"|(?!(?:wearing|looking|staring|smiling|painting|drawing|string)\b)\w{2,}ing)\b"
 )
-# A place, or a time of day that only a sky shows: no sunset in a bathroom, no lake behind a sofa.
-_PLACES = _stems(
-    "sunset sunrise dusk dawn hour landscape scenery skyline horizon sea ocean beach "
-    "coast shore bay island harbor lake river pond waterfall valley canyon mountain hill cliff "
-    "desert forest jungle woodland meadow field street city town village tree vegetation foliage "
-    "grass"
-)
-# Weather, which needs a sky as well.
-_WEATHER = _stems(
-    "sky cloud cloudy sunny weather rain rainy snow snowy storm stormy overcast moon "
-    "moonlit starry night"
-)
-_UNDER_A_SKY = _PLACES | _WEATHER
-# What grows, and where: not on a runway, a ferry or a street sign.
-_PLANTS = _stems(
-    "lush tree vegetation foliage grass flower jungle forest woodland meadow bush ivy vine moss "
-    "fern"
-)
-_GREEN = _PLANTS | _stems(
-    "wood garden farm field hill mountain valley canyon river lake pond waterfall landscape "
-    "scenery nature village cottage cabin house castle palace temple ruin barn windmill orchard "
-    "vineyard spring summer planet island kingdom plant leaf"
-)
-# What stands under a sky by itself, or says that there is one …
-_OUTDOORS = _PLACES | _stems(
-    "sky cloud sun moon garden farm park road highway bridge "
-    "cabin castle tower palace temple church cathedral ruin lighthouse windmill "
-    "barn pyramid volcano planet snow rain fog storm outdoor outside"
-)
-# … and what is mostly met there, unless there is furniture: a fox on a sofa …
-_AFIELD = _stems(
-    "camel elephant giraffe zebra lion tiger leopard wolf fox bear deer moose horse cow sheep goat "
-    "kangaroo rabbit squirrel bird eagle owl duck swan heron flamingo dragon dinosaur unicorn"
-)
-# … or the view of a bathroom.
-_OPEN_AIR = _AFIELD | _stems(
-    "boat ship sailboat yacht canoe surfer skier kite airplane plane helicopter balloon "
-    "train car truck bus bicycle bike motorcycle tractor penguin whale dolphin "
-    "star view wood flower building house night day evening morning"
-)
-# Where a jungle is no other place than the artist's.
-_TROPICAL = _stems(
-    "jungle forest rainforest woodland tree vegetation vine ruin temple waterfall island volcano "
-    "dinosaur tiger leopard jaguar elephant monkey ape gorilla chimpanzee orangutan snake frog "
-    "parrot toucan macaw"
-)
-# Whose portrait shows no person.
-_ANIMALS = _AFIELD | _stems(
-    "animal pet dog puppy corgi poodle husky retriever schnauzer terrier dachshund bulldog beagle "
-    "chihuahua dalmatian cat kitten kitty tabby bunny hare hamster mouse rat hedgehog raccoon "
-    "otter beaver panda koala sloth "
-    "monkey gorilla ape chimpanzee orangutan frog toad turtle tortoise lizard snake crocodile "
-    "alligator fish goldfish shark octopus squid crab lobster shrimp snail insect butterfly "
-    "bee bug beetle spider chick chicken hen rooster parrot pigeon sparrow robin goose turkey "
-    "ostrich peacock penguin whale dolphin seal walrus pig piglet boar donkey mule pony llama "
-    "alpaca lamb calf hippo hippopotamus rhino rhinoceros panther cheetah jaguar lynx bat bull "
-    "ox buffalo bison dino"
-)
-# What an animal's portrait is no reason for.
-_HUMAN = _stems("hair haired hairstyle skin lip cheek makeup beard mustache freckle smile")
-# Who or what can be cute or fierce. A grown man, a mug or a street is not.
-_SPIRITED = _ANIMALS | _stems(
-    "girl boy child kid baby toddler infant teenager princess prince fairy elf mermaid angel "
-    "character hero heroine warrior knight samurai viking ninja pirate robot android clown "
-    "daughter son schoolgirl bride creature beast monster alien phoenix griffin werewolf orc "
-    "goblin gnome dwarf troll ogre imp toy doll plush plushie teddy mascot pokemon chibi kawaii "
-    "cute anthro furry"
-)
-_WARRIORS = _stems(
-    "warrior knight samurai viking ninja pirate hero heroine orc troll ogre werewolf"
-)
-_CREATURES = _ANIMALS | _stems("creature beast monster werewolf yeti mascot pokemon alien")
-# What is soft to the touch.
-_SOFT = _CREATURES | _stems(
-    "cloud snow fur wool cotton coat jacket scarf sweater blanket carpet rug pillow cushion towel "
-    "bed slipper toy plush plushie teddy doll cake pancake bread cream marshmallow popcorn "
-    "angel wing hair beard tail"
-)
-# Who has claws, fangs or a beak.
-_BEASTS = _CREATURES | _stems(
-    "vampire demon devil orc goblin troll ogre imp griffin phoenix gargoyle anthro furry"
-)
-# Where blood may flow.
-_GRIM = _stems(
-    "blood bloody vampire zombie demon devil monster werewolf ghoul skull skeleton horror horrific "
-    "creepy scary sinister evil gothic slasher murder killer war battle battlefield wound kill dead"
-)
+_UNDER_A_SKY = _listed("places weather")
+_OUTDOORS = _listed("places outdoors")
+_OPEN_AIR = _listed("open_air wild_animals")
+# Rooms, whatever else the prompt names.
+_WITHIN = _stem_all("indoor interior inside")
+_INDOORS = _WITHIN | _listed("indoors")
+_ANIMALS = _listed("animals wild_animals")
+_HUMAN = _listed("human_features")
+_SPIRITED = _ANIMALS | _listed("spirited")
+_CREATURES = _ANIMALS | _stem_all("creature beast monster werewolf yeti mascot pokemon alien")
 # What a phrase says, and what must be there for it.
 _NEEDS = (
-    (_PLANTS, _GREEN | _AFIELD),
-    (_stems("jungle"), _TROPICAL),
-    (_stems("cute adorable kawaii chibi"), _SPIRITED - _WARRIORS),
-    (_stems("fierce ferocious"), _SPIRITED),
-    (_stems("fur furry fluffy feather whisker"), _SOFT),
-    (_stems("claw fang paw hoof snout beak"), _BEASTS),
-    (_stems("blood bloody"), _GRIM),
+    (_listed("plants"), _listed("plants grounds wild_animals")),
+    (_stem_all("jungle"), _listed("tropical")),
+    (_stem_all("cute adorable kawaii chibi"), _SPIRITED - _listed("warriors")),
+    (_stem_all("fierce ferocious"), _SPIRITED),
+    (_stem_all("fur furry fluffy feather whisker"), _CREATURES | _listed("soft")),
+    (_stem_all("claw fang paw hoof snout beak"), _CREATURES | _listed("beasts")),
+    (_stem_all("blood bloody"), _listed("grim")),
 )
-_WITHIN = _stems("indoor interior inside")
-_INDOORS = _WITHIN | _stems(
-    "room bedroom bathroom kitchen office classroom library studio "
-    "restaurant sofa couch bed bathtub sink toilet desk table plate bowl cup mug shelf fridge "
-    "oven microwave carpet ceiling hallway"
-)
-# Media, by the words that tell them.
-_PHOTO = "photo photos photograph photographs photography photographic dslr polaroid"
-_CAMERA = "nikon canon sony leica kodak eos lens 35mm 50mm 85mm iso"
-_PHOTOREAL = "photorealistic photorealism hyperrealistic hyperrealism"
-_REAL = f"realistic realism real {_PHOTOREAL}"
-_RENDER = "3d cgi render renders rendered octane unreal blender vray"
-_WATER = "watercolor watercolour gouache"
-_OIL = "oil acrylic"
-_PENCIL = "pencil charcoal"
-_COMIC = "cartoon anime manga comic comics"
-_LINES = "drawing drawings sketch sketches lineart engraving woodcut"
-_BLOCKS = "pixelart lowpoly"
-_GRAPHIC = "vector logo poster mosaic embroidery"
-_SCHOOLS = "impressionism impressionist cubism cubist"
-_DRAWN = f"{_WATER} {_PENCIL} {_COMIC} {_LINES} {_BLOCKS} {_GRAPHIC} {_SCHOOLS}"
-_PAINTED = "painting paintings acrylic illustration illustrations digitalart"
-# What one picture can hardly be at once: a word of one side contradicts the other.
-_OPPOSITES = tuple(
-    tuple(frozenset(side.split()) for side in line.split("|"))
-    for line in f"""
-{_PHOTO} | {_DRAWN} {_PAINTED} {_RENDER}
-{_CAMERA} | {_DRAWN} {_PAINTED}
-{_PHOTOREAL} | {_DRAWN} painting paintings
-bokeh | {_WATER} {_OIL} {_PENCIL} {_LINES} {_BLOCKS} {_GRAPHIC} {_SCHOOLS} painting paintings
-{_WATER} {_PENCIL} {_LINES} {_GRAPHIC} pixelart | {_RENDER} dslr matte
-{_WATER} | {_OIL} {_PENCIL} digitalart
-{_OIL} | {_PENCIL} {_COMIC} digitalart
-{_COMIC} | {_REAL}
-comic comics manga | {_RENDER}
-{_BLOCKS} {_GRAPHIC} | {_REAL}
-{_BLOCKS} | {_WATER} {_OIL} {_PENCIL} matte
-pixelart | digitalart
-sun sunny sunlit sunlight sunshine | rain rainy raining storm stormy thunderstorm overcast cloudy \
-fog foggy night nighttime midnight moonlight moonlit starry blizzard snowstorm
-day daylight daytime noon midday | night nighttime midnight moonlight moonlit starry sunset \
-sunrise dusk dawn
-sunset sunrise | rain rainy raining overcast storm stormy thunderstorm snowstorm blizzard
-fairweather | rain rainy raining overcast storm stormy thunderstorm fog foggy
-sunrise dawn morning | sunset dusk evening twilight night midnight
-noon midday sunny | sunset dusk sunrise dawn twilight evening starry
-night nighttime midnight moonlit | sunset sunrise daylight
-dark darkness gloomy murky | bright sunny cheerful
-summer | winter autumn snow snowy blizzard
-spring | winter autumn
-autumn | winter snow snowy
-winter | flower flowers blossom blossoms blooming firefly fireflies
-monochrome grayscale | colorful colourful color colors colour colours vibrant vivid rainbow
-minimalist minimalistic minimalism | intricate ornate elaborate maximalist
-35mm | 50mm 85mm
-50mm | 85mm
-closeup macro | panorama panoramic aerial landscape wide
-cute adorable kawaii | scary creepy horror horrifying terrifying gruesome evil sinister \
-menacing grim gritty vampire vampires zombie zombies demon demons demonic skull skulls skeleton \
-skeletons gore bloody apocalypse apocalyptic
-makeup | male man boy beard mustache
-old elderly aged wrinkled | young youthful smoothskin
-softfocus | sharpfocus
-indoor indoors interior | outdoor outdoors
-indoor indoors interior inside | aerial panorama panoramic
-modern futuristic | ancient medieval antique
-calm peaceful serene tranquil | chaotic violent storm stormy thunderstorm
-underwater undersea lunar | sunset sunrise cloud clouds cloudy rain rainy snow snowy mountains \
-river creek waterfall waterfalls lush
-desert dunes | snow snowy winter ice frozen lush river creek waterfall waterfalls
-longhair | shorthair bald
-happy joyful cheerful | sad melancholic melancholy gloomy
-""".strip().splitlines()
-)
+_OPPOSITES = tuple(_opposites())
 # Names of several words that the guard of one tail knows as well.
 DEPTH_OF_FIELD = re.compile(r"\b(?:shallow )?depth of field\b|\bshallow (?:focus|depth)\b|\bdof\b")
 GOLDEN_HOUR = re.compile(r"\bgolden[ -]hour\b")
@@ -287,8 +131,9 @@ _COMPOUNDS = (
 
 
 @lru_cache(maxsize=256)
-def _said(text: str) -> frozenset[str]:
-    """The words of `text`; of a prompt they are asked for with every phrase."""
+def _words_of(text: str) -> frozenset[str]:
+    """The words of `text` as they are written, compounds resolved; cached, because those of a
+    prompt are asked for with every phrase."""
     text = text.lower()
     for pattern, name in _COMPOUNDS:
         text = pattern.sub(name, text)
@@ -296,64 +141,66 @@ def _said(text: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def _told(text: str) -> frozenset[str]:
-    """Stems of the words of `text`."""
-    return frozenset(stem(w) for w in _said(text))
+def _stems_of(text: str) -> frozenset[str]:
+    """The words of `text`, compounds resolved, without inflection."""
+    return frozenset(stem(w) for w in _words_of(text))
 
 
 def has_people(text: str) -> bool:
     """True when `text` speaks of a person, so that a face or a dress may be described."""
-    return not _WELCOMING.isdisjoint(_told(text))
+    return not _WELCOMING.isdisjoint(_stems_of(text))
 
 
 def adds_people(clause: str, raw: str = "") -> bool:
     """True when `clause` brings into `raw` a person or a part of one, somebody beside those who
     are there, the face of somebody far off, or makes a portrait of it."""
-    own, told = _told(clause), _told(raw)
+    added, present = _stems_of(clause), _stems_of(raw)
     if not has_people(raw):
-        return not (_TELLTALES - told).isdisjoint(own)
-    if not (_PERSONS - told).isdisjoint(own):
+        return not (_TELLTALES - present).isdisjoint(added)
+    if not (_PERSONS - present).isdisjoint(added):
         return True
-    framed_animal = not _ANIMALS.isdisjoint(told) and told & _WELCOMING <= _FRAMINGS
-    if framed_animal and not (_HUMAN - told).isdisjoint(own):
+    framed_animal = not _ANIMALS.isdisjoint(present) and present & _WELCOMING <= _FRAMINGS
+    if framed_animal and not (_HUMAN - present).isdisjoint(added):
         return True
-    far_off = _NEAR_BY.isdisjoint(told) and _SCENE.search(raw.lower())
-    if far_off and not (_FEATURES - told).isdisjoint(own):
+    far_off = _NEAR_BY.isdisjoint(present) and _SCENE.search(raw.lower())
+    if far_off and not (_FEATURES - present).isdisjoint(added):
         return True
-    return not _FRAMINGS.isdisjoint(own) and _FRAMED.isdisjoint(told)
+    return not _FRAMINGS.isdisjoint(added) and _FRAMED.isdisjoint(present)
 
 
 def is_outdoors(text: str) -> bool:
     """True when `text` has a sky over it, or something that mostly has and no furniture."""
-    told = _told(text)
-    if not _WITHIN.isdisjoint(told):
+    stems = _stems_of(text)
+    if not _WITHIN.isdisjoint(stems):
         return False
-    if not _OUTDOORS.isdisjoint(told):
+    if not _OUTDOORS.isdisjoint(stems):
         return True
-    return not _OPEN_AIR.isdisjoint(told) and _INDOORS.isdisjoint(told)
+    return not _OPEN_AIR.isdisjoint(stems) and _INDOORS.isdisjoint(stems)
 
 
 def adds_place(clause: str, raw: str) -> bool:
     """True when `clause` brings a landscape, weather or a time of day into `raw`, which is not
     outdoors."""
-    return not _UNDER_A_SKY.isdisjoint(_told(clause)) and not is_outdoors(raw)
+    return not _UNDER_A_SKY.isdisjoint(_stems_of(clause)) and not is_outdoors(raw)
 
 
 def lacks_ground(clause: str, raw: str) -> bool:
     """True when `clause` lets something grow, or be cute or fierce, and nothing in `raw` could."""
-    own, told = _told(clause), _told(raw)
-    return any(not what.isdisjoint(own) and where.isdisjoint(told) for what, where in _NEEDS)
+    added, present = _stems_of(clause), _stems_of(raw)
+    return any(
+        not claims.isdisjoint(added) and grounds.isdisjoint(present) for claims, grounds in _NEEDS
+    )
 
 
 def contradicts(clause: str, texts: Iterable[str]) -> bool:
     """True when `clause` says the opposite of what `texts` say: rain after sunshine, a painting
     after a photo. What `texts` say on both sides is no contradiction."""
-    own = _said(clause)
-    known = frozenset().union(*(_said(text) for text in texts))
+    added = _words_of(clause)
+    known = frozenset().union(*(_words_of(text) for text in texts))
     for sides in _OPPOSITES:
-        for this, other in (sides, sides[::-1]):
-            if own.isdisjoint(this) or not own.isdisjoint(other):
+        for side, other in (sides, sides[::-1]):
+            if added.isdisjoint(side) or not added.isdisjoint(other):
                 continue
-            if known.isdisjoint(this) and not known.isdisjoint(other):
+            if known.isdisjoint(side) and not known.isdisjoint(other):
                 return True
     return False

@@ -58,7 +58,7 @@ def _scan(text: str, quotations: bool = False) -> list[_Word]:
     breaks = [match.start() for match in CLAUSE_END.finditer(text)]
     scopes = sorted(breaks + [match.start() for match in _QUOTE.finditer(text)])
     quotes = [match.span() for match in _QUOTED.finditer(text)] if quotations else []
-    found: list[_Word] = []
+    scanned: list[_Word] = []
     negation: _Word | None = None
     scope = 0
     for match in WORD.finditer(text):
@@ -68,7 +68,7 @@ def _scan(text: str, quotations: bool = False) -> list[_Word]:
         quote = bisect_right(quotes, (start, end)) - 1
         quoted = quote >= 0 and start < quotes[quote][1]
         if scope != (scope := bisect_right(scopes, start)) and negation:
-            found.append(negation)
+            scanned.append(negation)
             negation = None
         if not quoted and (low in NEGATIONS or low.endswith("n't")):
             word = _Word(start, end, low, stem(low), True, False, True, clause)
@@ -79,20 +79,20 @@ def _scan(text: str, quotations: bool = False) -> list[_Word]:
         if re.match(f"[{CJK}]", low):
             for i in range(max(1, end - start - 1)):
                 pair, at = low[i : i + 2], start + i
-                found.append(_Word(at, at + len(pair), pair, pair, True, turned, quoted, clause))
+                scanned.append(_Word(at, at + len(pair), pair, pair, True, turned, quoted, clause))
         else:
             begin = negation.start if turned else start
-            found.append(_Word(begin, end, low, stem(low), counts, turned, quoted, clause))
+            scanned.append(_Word(begin, end, low, stem(low), counts, turned, quoted, clause))
         if counts:
             negation = None
-    return [*found, negation] if negation else found
+    return [*scanned, negation] if negation else scanned
 
 
 def _lost(wanted: list[_Word], rewrite: str) -> list[int]:
     """Indices of the content words of `wanted` that `rewrite` lacks."""
-    said = _scan(rewrite)
-    turned = {word.stem for word in said if word.turned}
-    plain = {word.stem for word in said if not word.turned} | set(_compounds(said))
+    present = _scan(rewrite)
+    turned = {word.stem for word in present if word.turned}
+    plain = {word.stem for word in present if not word.turned} | set(_compounds(present))
     anywhere = plain.union(turned, map(stem, words(rewrite)))
     lost = []
     for i, word in enumerate(wanted):
@@ -105,9 +105,9 @@ def _lost(wanted: list[_Word], rewrite: str) -> list[int]:
     return lost
 
 
-def _compounds(found: list[_Word]) -> Iterator[str]:
+def _compounds(scanned: list[_Word]) -> Iterator[str]:
     """Neighbours in one: "light house" is a lighthouse, "8 k" is 8k."""
-    for a, b in pairwise(found):
+    for a, b in pairwise(scanned):
         if a.counts and b.counts and not (a.turned or b.turned) and a.clause == b.clause:
             yield a.stem + b.stem
 
@@ -159,30 +159,30 @@ def mend(raw: str, rewrite: str) -> str:
     return rewrite if fidelity(raw, rewrite).kept == 1 else whole
 
 
-def _clause(found: list[_Word], i: int) -> tuple[int, int]:
+def _clause(scanned: list[_Word], i: int) -> tuple[int, int]:
     """First and last word of the clause of word `i`."""
     first = last = i
-    while first and found[first - 1].clause == found[i].clause:
+    while first and scanned[first - 1].clause == scanned[i].clause:
         first -= 1
-    while last + 1 < len(found) and found[last + 1].clause == found[i].clause:
+    while last + 1 < len(scanned) and scanned[last + 1].clause == scanned[i].clause:
         last += 1
     return first, last
 
 
-def _phrase(found: list[_Word], i: int, lost: set[int]) -> tuple[int, int]:
+def _phrase(scanned: list[_Word], i: int, lost: set[int]) -> tuple[int, int]:
     """The smallest readable stretch around the lost word `i`, within its clause."""
-    begin, end = _clause(found, i)
-    content = [k for k in range(begin, end + 1) if found[k].counts]
+    begin, end = _clause(scanned, i)
+    content = [k for k in range(begin, end + 1) if scanned[k].counts]
     if 2 * len(lost.intersection(content)) > len(content):
         return begin, end
     first = last = i
-    while first > begin and found[first - 1].counts and not _leads(found[first - 1]):
+    while first > begin and scanned[first - 1].counts and not _leads(scanned[first - 1]):
         first -= 1
-    while last < end and (found[last + 1].counts or _leads(found[last])):
+    while last < end and (scanned[last + 1].counts or _leads(scanned[last])):
         last += 1
-    while last > i and not found[last].counts:  # the clause ended on "of the"
+    while last > i and not scanned[last].counts:  # the clause ended on "of the"
         last -= 1
-    if first > begin and found[first - 1].text in _DETERMINERS and not found[first].turned:
+    if first > begin and scanned[first - 1].text in _DETERMINERS and not scanned[first].turned:
         first -= 1
     return first, last
 
@@ -197,13 +197,13 @@ def _put_back(raw: str, wanted: list[_Word], phrase: tuple[int, int], rewrite: s
     lacking = wanted[phrase[0] : phrase[1] + 1]
     text = _cut(raw, lacking[0].start, lacking[-1].end)
     rewrite = _without(rewrite, {word.stem for word in lacking if not word.turned})
-    said = _scan(rewrite)
-    if not said or lacking[0].clause == wanted[0].clause:
+    present = _scan(rewrite)
+    if not present or lacking[0].clause == wanted[0].clause:
         return f"{text}, {rewrite}" if rewrite else text
     about = {word.stem for word in wanted if word.counts and word.clause == lacking[0].clause}
-    shared = Counter(word.clause for word in said if word.stem in about)
-    clause = shared.most_common(1)[0][0] if shared else said[0].clause
-    at = max(word.end for word in said if word.clause == clause)
+    shared = Counter(word.clause for word in present if word.stem in about)
+    clause = shared.most_common(1)[0][0] if shared else present[0].clause
+    at = max(word.end for word in present if word.clause == clause)
     at += len(re.match(r"[\"”’]*", rewrite[at:]).group())
     return f"{rewrite[:at]}, {text}{rewrite[at:]}"
 

@@ -48,10 +48,10 @@ def weave(pieces: Sequence[Piece], readings: Sequence[str], text: str) -> str:
 def _shares(pieces: Sequence[Piece], words: list[list[str]]) -> list[float]:
     """For each item of `pieces` the share (0-1) of all their words that stand before it."""
     before, count = [], 0
-    for piece, own in zip(pieces, words, strict=True):
+    for piece, spoken in zip(pieces, words, strict=True):
         if piece.kind != "prose":
             before.append(count)
-        count += len(own)
+        count += len(spoken)
     if count:
         return [n / count for n in before]
     # Without a word to go by, text goes behind what describes or comments, before the rest.
@@ -73,7 +73,7 @@ def _places(
         limits.append(limit)
         limit = place[0] if place else limit
     limits.reverse()
-    found: list[Place] = []
+    chosen: list[Place] = []
     low = 0
     for place, share, high in zip(places, shares, limits, strict=True):
         if place is None:
@@ -81,32 +81,32 @@ def _places(
             wish = tokens[nth].start() if nth < len(tokens) else len(text)
             at = _nearest(ends, 0 if share == 0 else wish, low, high)
             place = (at, at)
-        found.append(place)
+        chosen.append(place)
         low = place[1]
-    return found
+    return chosen
 
 
 def _matches(
     words: list[list[str]], items: list[Piece], tokens: list[re.Match], text: str
 ) -> list[Place | None]:
     """Where the words of each item stand in `text`, each match behind the one before."""
-    said = [token.group().lower() for token in tokens]
+    text_words = [token.group().lower() for token in tokens]
     index: dict[str, list[int]] = defaultdict(list)
-    for i, word in enumerate(said):
+    for i, word in enumerate(text_words):
         index[word].append(i)
     places: list[Place | None] = []
     first = 0
-    for item, own in zip(items, words, strict=True):
+    for item, item_words in zip(items, words, strict=True):
         places.append(None)
-        candidates = index.get(own[0], []) if own else []
+        candidates = index.get(item_words[0], []) if item_words else []
         begin = bisect_left(candidates, first)
         for i in candidates[begin : begin + _TRIES]:
-            if said[i : i + len(own)] != own:
+            if text_words[i : i + len(item_words)] != item_words:
                 continue
-            start, end = tokens[i].start(), tokens[i + len(own) - 1].end()
+            start, end = tokens[i].start(), tokens[i + len(item_words) - 1].end()
             if _is_apart(text, start, end, item.kind):
                 places[-1] = (start, end)
-                first = i + len(own)
+                first = i + len(item_words)
                 break
     return places
 

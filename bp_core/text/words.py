@@ -1,4 +1,4 @@
-"""Word tools: tokens, stems, stop words and clauses of a prompt, without any dictionary file."""
+"""Word tools: tokens, stems, stop words and clauses of a prompt."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import lru_cache
 from itertools import pairwise
+
+from .word_lists import read_lines, read_words
 
 # Scripts written without spaces: a run of them is cut into character bigrams to be compared.
 CJK = "\u2e80-\u2fdf\u3005-\u30ff\u31f0-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -28,25 +30,9 @@ def words(text: str) -> list[str]:
     return WORD.findall(unicodedata.normalize("NFKC", text).lower().replace("’", "'"))
 
 
-# Words that a rewrite may drop. Negations, numbers and words of place are not among them.
-_STOPWORDS = """
-a an the this that these those some any each every all both such same own other another
-i me my mine we us our ours you your yours he him his she her hers it its they them their theirs
-myself yourself himself herself itself themselves who whom whose which what when where why how
-there here
-am is are was were be been being do does did doing done have has had having will would shall should
-can could may might must let lets
-and or but so yet if then than because while as though although
-of in on at by to for from with into onto upon about via per through throughout across along toward
-towards during within up down out off away
-very really quite just also too even still only more most much many lot lots rather ever please etc
-it's he's she's that's there's who's what's here's let's i'm you're we're they're i've you've we've
-they've i'd you'd he'd she'd we'd they'd i'll you'll he'll she'll it'll we'll they'll
-"""
-_NEGATIONS = "no not without never neither nor cannot n't"
-STOPWORDS: frozenset[str] = frozenset(_STOPWORDS.split())
+STOPWORDS = read_words("text/stop_words")
 # Words that turn the next content word into its opposite.
-NEGATIONS: frozenset[str] = frozenset(_NEGATIONS.split())
+NEGATIONS = frozenset("no not without never neither nor cannot n't".split())
 
 # The n-th word is the number n.
 _NUMBERS = """
@@ -54,51 +40,6 @@ zero one two three four five six seven eight nine ten eleven twelve thirteen fou
 sixteen seventeen eighteen nineteen twenty
 """
 _ORDINALS = "first 1st second 2nd third 3rd fourth 4th fifth 5th sixth 6th seventh 7th"
-# Adjectives whose comparative and superlative count as the same word.
-_ADJECTIVES = """
-big large small tall short long dark bright old young high low deep wide thick thin heavy light
-strong fast slow great few near close soft hard rich warm cool cold hot tiny happy pretty ugly
-dirty shiny fluffy
-"""
-# base: its irregular forms.
-_IRREGULAR = """
-man: men; woman: women; child: children; person: people; mouse: mice; goose: geese; foot: feet
-tooth: teeth; ox: oxen; leaf: leaves; wolf: wolves; knife: knives; wife: wives; shelf: shelves
-half: halves; loaf: loaves; thief: thieves; elf: elves; dwarf: dwarves; scarf: scarves
-hoof: hooves; calf: calves; cactus: cacti; fungus: fungi; nebula: nebulae; bacterium: bacteria
-ride: rode ridden; run: ran; sit: sat; stand: stood; hold: held; wear: wore worn
-fly: flew flown; eat: ate eaten; drink: drank drunk; swim: swam swum; sing: sang sung
-sleep: slept; make: made; draw: drew drawn; write: wrote written; build: built
-break: broke broken; throw: threw thrown; take: took taken; give: gave given; catch: caught
-fight: fought; keep: kept; fall: fell fallen; grow: grew grown; hide: hid hidden; shine: shone
-tear: tore torn; weave: wove woven; freeze: froze frozen; steal: stole stolen
-drive: drove driven; speak: spoke spoken; choose: chose chosen; go: goes went gone; come: came
-buy: bought; bring: brought; teach: taught; tell: told; sell: sold; spin: spun; stick: stuck
-strike: struck; swing: swung; hang: hung; blow: blew blown; begin: began begun; bite: bit bitten
-rise: risen; shake: shook shaken; forget: forgot forgotten; know: knew known
-burn: burnt; kneel: knelt; dream: dreamt; lose: lost; die: dying; lie: lying; tie: tying
-dye: dyed dyeing; eye: eyed; focus: focused focusing focuses; lens: lenses; canvas: canvases
-iris: irises; gas: gases; bus: buses; quiz: quizzes; bikini: bikinis; kiwi: kiwis; taxi: taxis
-ski: skis; safari: safaris; canoe: canoes; waltz: waltzes; create: creating created
-explore: exploring explored; adore: adoring adored; ignore: ignoring ignored
-restore: restoring restored; prepare: preparing prepared; compare: comparing compared
-declare: declaring declared; invite: inviting invited; excite: exciting excited
-ignite: igniting ignited; unite: uniting united; welcome: welcoming welcomed
-change: changing changed; arrange: arranging arranged; lounge: lounging lounged
-plunge: plunging plunged; exchange: exchanging exchanged; challenge: challenging challenged
-compose: composing composed; complete: completing completed; become: becoming became
-guide: guiding guided; allure: alluring allured; soothe: soothing soothed; tiptoe: tiptoes
-picnic: picnicking picnicked; panic: panicked; dance: danced dancing
-gray: grey; color: colour; colorful: colourful; center: centre; theater: theatre; armor: armour
-jewelry: jewellery; ax: axe axes; good: better best; bad: worse worst
-"""
-# Words that look inflected and are not, or whose singular means something else.
-_FIXED = """
-evening morning ceiling nothing something anything everything during wedding lightning darling
-sibling duckling pudding herring sterling viking hundred sacred naked wicked rugged kindred biped
-infrared embed series species news shorts tights goods means clothes mars lens canvas gas bus iris
-indeed proceed beijing awning earring
-"""
 
 
 def _inflect(adjective: str) -> tuple[str, ...]:
@@ -116,11 +57,11 @@ def _inflect(adjective: str) -> tuple[str, ...]:
 
 def _exceptions() -> dict[str, str]:
     """Every form that the rules of `stem` would get wrong, with its stem."""
-    table = {word: word for word in _FIXED.split()}
-    for line in re.split(r"[;\n]", _IRREGULAR.strip()):
+    table = {word: word for word in read_words("text/uninflected")}
+    for line in read_lines("text/irregular"):
         base, _, forms = line.partition(":")
         table.update(dict.fromkeys(forms.split(), base.strip()))
-    for adjective in _ADJECTIVES.split():
+    for adjective in read_words("text/compared"):
         table.update(dict.fromkeys(_inflect(adjective), adjective))
     table.update((word, str(value)) for value, word in enumerate(_NUMBERS.split()))
     ordinals = iter(_ORDINALS.split())
