@@ -119,7 +119,7 @@ class Routes:
             }
             for result, seed in zip(results, call.seeds, strict=True)
         ]
-        return {"results": answers} if call.several else answers[0]
+        return {"results": answers} if call.is_list else answers[0]
 
     def _score(self, fields: dict) -> Any:
         texts, raw = read_score(fields)

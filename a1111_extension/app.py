@@ -92,14 +92,14 @@ class App:
         name = "" if model == "starter" else model
         with self.engine.use(name, chosen.device, exclusive=exclusive) as rewriter:
             for budget, members in groups.items():
-                found = rewriter.many(
+                rewrites = rewriter.many(
                     [prompts[i] for i in members],
                     seeds=[seeds[i] for i in members],
                     token_budget=budget,
                     on_progress=on_progress,
                     **settings,
                 )
-                results.update(zip(members, found, strict=True))
+                results.update(zip(members, rewrites, strict=True))
         return [results[i] for i in range(len(prompts))], model
 
     def score(self, texts: Sequence[str], raw: Sequence[str]) -> list[dict[str, float | None]]:
@@ -148,8 +148,8 @@ class App:
         """Tokens that the whole prompt may have; a longer one may fill its own last chunk."""
         if not chunks:
             return None
-        own = -(-self.host.count_tokens(prompt) // _CHUNK)
-        return max(chunks, own) * _CHUNK
+        chunks_of_prompt = -(-self.host.count_tokens(prompt) // _CHUNK)
+        return max(chunks, chunks_of_prompt) * _CHUNK
 
     def _triggers(self, prompt: str) -> list[str]:
         try:

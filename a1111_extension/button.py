@@ -77,11 +77,11 @@ class Button:
 
     def click(self, tab: str, prompt: str, values: tuple) -> Iterator[tuple[Any, Any]]:
         """Yield (panel, text for the box): first progress, last the candidates."""
-        found = stream(
+        updates = stream(
             lambda tell: self._rewrite(tab, prompt, values, tell),
             lambda error: (panel.message_panel(tab, self._app.why(error)), ""),
         )
-        for html, text in found:
+        for html, text in updates:
             yield self._gr.update(value=html, visible=True), text
 
     def _click(self, tab: str) -> Callable:
@@ -132,8 +132,8 @@ class Button:
         def show(progress: Any) -> None:
             if progress.step % 8 == 0:
                 texts = progress.texts()[: arguments.candidates]
-                told = (progress.step, progress.total, texts)
-                tell((panel.progress_panel(tab, original, *told), ""))
+                state = (progress.step, progress.total, texts)
+                tell((panel.progress_panel(tab, original, *state), ""))
 
         results, model = self._app.rewrite(
             [original], [seed], arguments, exclusive=False, on_progress=show

@@ -28,7 +28,7 @@ def download_controls(
         )
         start = gr.Button("Download", elem_id=elem_id("download"), size="sm")
         refresh = gr.Button("Refresh models", elem_id=elem_id("refresh"), size="sm")
-    told = gr.HTML("", label="Download progress", elem_id=elem_id("download_progress"))
+    progress = gr.HTML("", label="Download progress", elem_id=elem_id("download_progress"))
 
     def choices() -> Any:
         app.options()  # the folder may have changed
@@ -40,7 +40,7 @@ def download_controls(
         yield gr.update(), choices()
 
     start.click(
-        fn=handler(run, queued), inputs=[wanted], outputs=[told, model], show_progress="hidden"
+        fn=handler(run, queued), inputs=[wanted], outputs=[progress, model], show_progress="hidden"
     )
     refresh.click(fn=choices, inputs=[], outputs=[model], show_progress="hidden")
 

@@ -75,8 +75,8 @@ def _process(app: App, p: Any, arguments: Arguments) -> None:
         hires = getattr(p, "all_hr_prompts", None)
         if hires:
             p.all_hr_prompts = [
-                new if own == old else own
-                for own, old, new in zip(hires, prompts, texts, strict=True)
+                new if text == old else text
+                for text, old, new in zip(hires, prompts, texts, strict=True)
             ]
         if getattr(p, "main_prompt", None) == prompts[0]:
             p.main_prompt = texts[0]

@@ -61,12 +61,12 @@ def read(opts: Any) -> Options:
 
 def lines(text: str) -> tuple[str, ...]:
     """One entry a line; a line of plain words may hold several, parted by commas."""
-    found: list[str] = []
+    entries: list[str] = []
     for line in str(text).splitlines():
         line = line.strip()
         # A regular expression may hold commas of its own.
-        found += [line] if line.startswith("/") else line.split(",")
-    return tuple(dict.fromkeys(entry.strip() for entry in found if entry.strip()))
+        entries += [line] if line.startswith("/") else line.split(",")
+    return tuple(dict.fromkeys(entry.strip() for entry in entries if entry.strip()))
 
 
 def register(shared: Any, gr: Any, models: Callable[[], list[str]]) -> None:
@@ -80,10 +80,10 @@ def register(shared: Any, gr: Any, models: Callable[[], list[str]]) -> None:
     add("model", "starter", "Model", gr.Dropdown, lambda: {"choices": models()})
     add("folder", "", "Folder of further models (empty: models/beautifulprompt)", gr.Textbox)
     add("device", DEVICES[0], "Device", gr.Radio, {"choices": list(DEVICES)})
-    several = {"lines": 3, "placeholder": "one a line; /regular expressions/ too"}
-    add("block", "", "Words that must never be added", gr.Textbox, several)
-    several = {"lines": 3, "placeholder": "one a line; trigger words of LoRAs are kept anyway"}
-    add("keep", "", "Words that must survive", gr.Textbox, several)
+    box = {"lines": 3, "placeholder": "one a line; /regular expressions/ too"}
+    add("block", "", "Words that must never be added", gr.Textbox, box)
+    box = {"lines": 3, "placeholder": "one a line; trigger words of LoRAs are kept anyway"}
+    add("keep", "", "Words that must survive", gr.Textbox, box)
     for name, (kind, particular) in CONTROLS.items():
         more = _MORE.get(name, "")
         add(name, getattr(start, name), LABELS[name] + more, getattr(gr, kind), particular)

@@ -37,23 +37,23 @@ def _words(text: str) -> list[str]:
 
 def facts(candidate: Candidate) -> str:
     """Score, kept words and length of a candidate in one line."""
-    told = []
+    facts = []
     if candidate.score is not None:
-        told.append(f"score {round(candidate.score, 2) + 0.0:+.2f}")  # never "-0.00"
-    told.append(f"keeps {candidate.kept:.0%}")
+        facts.append(f"score {round(candidate.score, 2) + 0.0:+.2f}")  # never "-0.00"
+    facts.append(f"keeps {candidate.kept:.0%}")
     if candidate.lost:
-        told.append(f"lost: {', '.join(candidate.lost)}")
+        facts.append(f"lost: {', '.join(candidate.lost)}")
     chunks = max(1, -(-candidate.tokens // _CHUNK))
-    told.append(f"{candidate.tokens}/{chunks * _CHUNK} tokens")
-    return " · ".join(told)
+    facts.append(f"{candidate.tokens}/{chunks * _CHUNK} tokens")
+    return " · ".join(facts)
 
 
 def candidates_panel(tab: str, result: Result, record: Record) -> str:
     """All candidates of a click, best first; a click on one takes it."""
     cards = "".join(_card(result.prompt, candidate) for candidate in result.candidates)
     note = f'<p class="bp-note">{escape(result.note)}</p>' if result.note else ""
-    told = f"Beautify · {record.model} · {record.mode} · seed {record.seed}"
-    return _frame(tab, record.original, told, note + cards)
+    title = f"Beautify · {record.model} · {record.mode} · seed {record.seed}"
+    return _frame(tab, record.original, title, note + cards)
 
 
 def original_panel(tab: str, record: Record) -> str:

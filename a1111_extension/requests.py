@@ -33,14 +33,14 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Beautify:
-    """A checked request; `several` says that the answer is a list."""
+    """A checked request; `is_list` says that the answer is a list."""
 
     prompts: list[str]
     seeds: list[int]
     arguments: Arguments
     keep: list[str]
     block: list[str]
-    several: bool
+    is_list: bool
 
 
 def read_beautify(fields: Mapping[str, Any], defaults: Arguments) -> Beautify:
@@ -57,9 +57,9 @@ def read_beautify(fields: Mapping[str, Any], defaults: Arguments) -> Beautify:
     _only(fields, known)
     if ("prompt" in fields) == ("prompts" in fields):
         raise InputError("give either 'prompt' or 'prompts'")
-    several = "prompts" in fields
-    prompts = fields["prompts"] if several else [fields["prompt"]]
-    prompts = _texts("prompts" if several else "prompt", prompts, MOST_PROMPTS, MOST_CHARACTERS)
+    is_list = "prompts" in fields
+    prompts = fields["prompts"] if is_list else [fields["prompt"]]
+    prompts = _texts("prompts" if is_list else "prompt", prompts, MOST_PROMPTS, MOST_CHARACTERS)
     seed = fields.get("seed", -1)
     if isinstance(seed, bool) or not isinstance(seed, int) or not -1 <= seed <= _LARGEST_SEED:
         raise InputError(f"seed is {seed!r}: use a whole number from 0 to {_LARGEST_SEED}")
@@ -76,7 +76,7 @@ def read_beautify(fields: Mapping[str, Any], defaults: Arguments) -> Beautify:
         arguments,
         _texts("keep", fields.get("keep", []), _MOST_WORDS, MOST_CHARACTERS, empty=True),
         _texts("block", fields.get("block", []), _MOST_WORDS, MOST_CHARACTERS, empty=True),
-        several,
+        is_list,
     )
 
 
@@ -97,8 +97,8 @@ def read_score(fields: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 def allowed(candidate: Candidate) -> dict[str, Any]:
     """A candidate as the answer tells it."""
     names = ("text", "score", "aesthetic", "kept", "lost", "added", "tokens")
-    told = {name: getattr(candidate, name) for name in names}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in told.items()}
+    fields = {name: getattr(candidate, name) for name in names}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
 
 def _only(fields: Mapping[str, Any], known: set[str]) -> None:

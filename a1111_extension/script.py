@@ -86,10 +86,10 @@ class BeautifulPromptScript(scripts.Script):
     def _paste(self, is_img2img: bool, when: Any) -> None:
         """What an infotext sets: off, for its prompt is the rewritten one; and the way back."""
         tab = "img2img" if is_img2img else "txt2img"
-        self.infotext_fields = [(when, lambda found: "Off" if ORIGINAL in found else None)]
+        self.infotext_fields = [(when, lambda fields: "Off" if ORIGINAL in fields else None)]
         row = _button().rows[tab]
         if row.panel is not None:
-            back = (row.panel, lambda found: _button().pasted(tab, found))
+            back = (row.panel, lambda fields: _button().pasted(tab, fields))
             self.infotext_fields.append(back)
         self.paste_field_names = []
 

@@ -38,15 +38,15 @@ def stream(
     Thread(target=run, daemon=True).start()
     while True:
         try:
-            told = queue.get(timeout=_REFRESH)
+            update = queue.get(timeout=_REFRESH)
         except Empty:
             continue
-        while not isinstance(told, Last) and not queue.empty():
-            told = queue.get()
-        if isinstance(told, Last):
-            yield told.value
+        while not isinstance(update, Last) and not queue.empty():
+            update = queue.get()
+        if isinstance(update, Last):
+            yield update.value
             return
-        yield told
+        yield update
 
 
 def handler(generator: Callable[..., Iterator[T]], queued: bool) -> Callable:

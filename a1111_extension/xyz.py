@@ -13,13 +13,13 @@ _PREFIX = "[Beautify] "
 
 def add_axes(scripts_data: Sequence[Any], models: Callable[[], list[str]]) -> bool:
     """Add the axes where the host has the X/Y/Z script, once; tells whether it has it."""
-    found = False
+    has_axes = False
     for data in scripts_data:
         module = getattr(data, "module", None)
         options = getattr(module, "axis_options", None)
         if options is None or not hasattr(module, "AxisOption"):
             continue
-        found = True
+        has_axes = True
         if any(option.label.startswith(_PREFIX) for option in options):
             continue
         axis = module.AxisOption
@@ -30,7 +30,7 @@ def add_axes(scripts_data: Sequence[Any], models: Callable[[], list[str]]) -> bo
             axis(f"{_PREFIX}Candidates", int, _apply("candidates")),
             axis(f"{_PREFIX}Seed", int, _apply("seed")),
         ]
-    return found
+    return has_axes
 
 
 def _apply(name: str) -> Callable[[Any, Any, Any], None]:

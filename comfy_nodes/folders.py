@@ -57,8 +57,8 @@ def find_rewriter(name: str) -> Path | None:
         return BUNDLED
     if name in KNOWN_MODELS:
         local = _local("rewriter")
-        found = [local[n] for n in (_folder_name(name), name.rpartition("/")[2]) if n in local]
-        return found[0] if found else _elsewhere(name)
+        matches = [local[n] for n in (_folder_name(name), name.rpartition("/")[2]) if n in local]
+        return matches[0] if matches else _elsewhere(name)
     return _chosen(name, "rewriter")
 
 
@@ -91,13 +91,13 @@ def roots() -> list[Path]:
 
 def _local(kind: str) -> dict[str, Path]:
     """Folders of a kind by name. Reads no weights: the list is made whenever the page asks."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for root in roots():
         for config in sorted(root.glob("*/config.json")):
             folder = config.parent
             if _kind(folder) == kind:
-                found.setdefault(folder.name, folder)
-    return found
+                folders.setdefault(folder.name, folder)
+    return folders
 
 
 def _kind(folder: Path) -> str:

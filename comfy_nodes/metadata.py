@@ -56,19 +56,19 @@ def _remember(signature: str, entries: list[dict]) -> None:
 
 def _signature(graph: dict, node_id: str) -> str:
     """Everything in a graph that a node's output depends on, as text; "" for an unknown node."""
-    found: dict[str, list] = {}
+    nodes: dict[str, list] = {}
     pending = [str(node_id)]
     while pending:
         name = pending.pop()
-        if name in found or name not in graph:
+        if name in nodes or name not in graph:
             continue
         inputs = graph[name].get("inputs") or {}
-        found[name] = [
+        nodes[name] = [
             graph[name].get("class_type"),
             sorted((key, _plain(value)) for key, value in inputs.items()),
         ]
         pending += [str(v[0]) for v in inputs.values() if isinstance(v, list) and v]
-    return json.dumps(found, sort_keys=True) if found else ""
+    return json.dumps(nodes, sort_keys=True) if nodes else ""
 
 
 def _plain(value) -> str:

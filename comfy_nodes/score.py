@@ -72,17 +72,17 @@ class ScorePrompt(io.ComfyNode):
         from ..bp_core.text.prompt import parse
 
         prose = [parse(prompt).prose for prompt in (text, rewrite if rewrite.strip() else text)]
-        own, new = _judge(rewriter, reward_model).ready(2).score(prose, raw=[prose[0]] * 2)
-        found = fidelity(*prose)
-        gain = new.total - own.total
+        before, after = _judge(rewriter, reward_model).ready(2).score(prose, raw=[prose[0]] * 2)
+        loss = fidelity(*prose)
+        gain = after.total - before.total
         lines = [
-            f"score {new.total:+.2f} (gain {gain:+.2f})",
-            f"aesthetic {new.aesthetic:+.2f}",
-            f"kept {found.kept:.0%}" + (f", lost: {', '.join(found.lost)}" if found.lost else ""),
+            f"score {after.total:+.2f} (gain {gain:+.2f})",
+            f"aesthetic {after.aesthetic:+.2f}",
+            f"kept {loss.kept:.0%}" + (f", lost: {', '.join(loss.lost)}" if loss.lost else ""),
         ]
         report = "\n".join(lines)
         return io.NodeOutput(
-            new.total, gain, new.aesthetic, found.kept, report, ui={"text": [report]}
+            after.total, gain, after.aesthetic, loss.kept, report, ui={"text": [report]}
         )
 
 
