@@ -17,13 +17,13 @@ DEFAULTS = Arguments(when="Off", candidates=6)
 
 def test_one_prompt():
     call = read_beautify({"prompt": "a cat", "seed": 7, "n": 2, "keep": ["cat"]}, DEFAULTS)
-    assert (call.prompts, call.seeds, call.keep, call.several) == (["a cat"], [7], ["cat"], False)
+    assert (call.prompts, call.seeds, call.keep, call.is_list) == (["a cat"], [7], ["cat"], False)
     assert (call.arguments.when, call.arguments.candidates) == ("Always", 2)
 
 
 def test_several_prompts_and_defaults():
     call = read_beautify({"prompts": ["a", "b"], "auto": True}, DEFAULTS)
-    assert call.several and len(call.seeds) == 2 and call.seeds[0] >= 0
+    assert call.is_list and len(call.seeds) == 2 and call.seeds[0] >= 0
     assert (call.arguments.when, call.arguments.candidates) == ("Auto", 6)
 
 
