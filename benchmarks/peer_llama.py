@@ -30,7 +30,7 @@ _BLOOM = {
     "mlp.dense_h_to_4h": "ffn_up",
     "mlp.dense_4h_to_h": "ffn_down",
 }
-_LLAMA = {theirs: mine for mine, theirs in gguf_file._LLAMA.items()}
+_LLAMA = {theirs: mine for mine, theirs in gguf_file.LLAMA_NAMES.items()}
 
 
 def write_gguf(path: Path, network: Transformer) -> None:

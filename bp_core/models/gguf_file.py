@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _KINDS = "llama", "qwen2", "qwen3", "smollm3", "gpt2"
 # Their names of a Llama's modules, and ours as a Hugging Face checkpoint has them.
-_LLAMA = {
+LLAMA_NAMES = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -163,7 +163,9 @@ class GGUF:
         """(name, tensor) one at a time, as a Hugging Face checkpoint has them; packed weights come
         in float32."""
         kind = self.fields["model_type"]
-        table, layers = (_GPT2, "transformer.h") if kind == "gpt2" else (_LLAMA, "model.layers")
+        table, layers = LLAMA_NAMES, "model.layers"
+        if kind == "gpt2":
+            table, layers = _GPT2, "transformer.h"
         for tensor in self._reader.tensors:
             owner, _, leaf = tensor.name.rpartition(".")
             if owner == "rope_freqs":

@@ -127,7 +127,7 @@ def load(
     kind, template = about(folder)
     if kind != "rewriter":
         raise ModelError(f"{folder} is a {kind} model: choose a rewriter")
-    fields, _ = _opened(folder)
+    fields, _ = opened(folder)
     tokenizer = _tokenizer(folder)
     try:
         families.from_hf(fields)
@@ -184,7 +184,7 @@ def _network(
 
         return CudaNetwork(network)
     path = _packed(folder)
-    if path is not None and engine.best_kind(families.from_hf(_opened(folder)[0])) is not None:
+    if path is not None and engine.best_kind(families.from_hf(opened(folder)[0])) is not None:
         return _unpacked(folder, path, lasting)
     network, _ = load_network(folder, device, "as stored")
     kind = dtype or engine.best_kind(network.config)
@@ -260,7 +260,7 @@ def load_network(
             network is none that our decoder builds.
     """
     device, beside = torch.device(device), {}
-    fields, read = _opened(folder)
+    fields, read = opened(folder)
 
     def trunk() -> Iterator[tuple[str, Tensor]]:
         kind = None
@@ -284,7 +284,7 @@ def load_network(
     return network, beside
 
 
-def _opened(model: Path) -> tuple[dict[str, Any], Callable[[], Iterator[tuple[str, Tensor]]]]:
+def opened(model: Path) -> tuple[dict[str, Any], Callable[[], Iterator[tuple[str, Tensor]]]]:
     """A model's config.json, and what reads its tensors."""
     if (path := gguf_file.file_of(model)) is not None:
         file = gguf_file.GGUF(path)

@@ -41,7 +41,7 @@ def write(folder, network, kind="F32", architecture="llama", freqs=None):
     writer.add_token_types([3 if i < 3 else 1 for i in range(len(words))])
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in stated["merges"]])
     writer.add_eos_token_id(0)
-    names = {theirs: mine for mine, theirs in gguf_file._LLAMA.items()}
+    names = {theirs: mine for mine, theirs in gguf_file.LLAMA_NAMES.items()}
     if freqs is not None:
         writer.add_tensor("rope_freqs.weight", freqs)
     for name, tensor in network.tensors():

@@ -381,3 +381,23 @@ def test_unknown_dtype(model_folder):
 def test_a_device_that_is_not_here(model_folder, device):
     with pytest.raises(ModelError, match=f"no device '{device}' here .*: choose another"):
         load(model_folder, device=device)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_rewriter_of_another_family(folders, kind):
+    from bp_core import Rewriter
+
+    folder = folders(kind)
+    result = Rewriter.load(folder, reward=None)("a red cat", n=2, seed=1, max_new_tokens=8)
+    assert result.prompt == "a red cat"
+    again = Rewriter.load(folder, dtype="float32", reward=None)
+    assert again("a red cat", n=2, seed=1, max_new_tokens=8).text == result.text
+
+
+def test_what_we_do_not_build_runs_through_transformers_and_says_so(folders, caplog):
+    pytest.importorskip("transformers")
+    caplog.set_level("INFO")
+    folder = folders("mistral")
+    change_json(folder / "config.json", sliding_window=4)
+    assert type(load(folder).network).__name__ == "HFNetwork"
+    assert "sliding windows" in caplog.text
