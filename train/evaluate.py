@@ -38,7 +38,6 @@ from train.data.pairs import read_pairs
 from train.data.pools import read_evaluation_sets
 from train.report.evaluation import Run, table, write_report
 from train.report.metrics import FIXED_TAIL, measure
-from train.report.ngram import KneserNey
 from train.report.page import write_whole
 from train.rewards.ranking import interval
 from train.rl.rollouts import read_prompts
@@ -47,35 +46,27 @@ _SAMPLES = 100
 
 
 def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
-    """Held-out perplexity a token of the model, and of a trigram on the same tokens."""
+    """Perplexity a token of the model on held-out pairs."""
     import torch
 
     model = rewriter.model
 
-    def encode(row: dict[str, str]) -> dict[str, list[int]]:
-        prompt = model.encode(row["raw_prompt"], row["mode"])
-        text = model.template.lead + row["prompt"]
-        target = [*model.tokenizer.encode(text, add_special_tokens=False).ids, model.eos_id]
-        return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + target}
-
-    sets = {
-        name: [encode(r) for r in read_pairs(pairs / f"{name}.parquet") if r["mode"] != "text"]
-        for name in ("train", "validation")
-    }
     loss, count = 0.0, 0
     with torch.inference_mode():
-        for example in sets["validation"]:
-            ids = torch.tensor([example["input_ids"]])
-            logits = model.network.logits(model.network.hidden(ids))[0, :-1].float()
-            labels = torch.tensor(example["labels"])[1:]
+        for row in read_pairs(pairs / "validation.parquet"):
+            if row["mode"] == "text":
+                continue
+            prompt = model.encode(
+                row["raw_prompt"], row["mode"], dialect=row.get("dialect") or "tags"
+            )
+            text = model.template.lead + row["prompt"]
+            target = [*model.tokenizer.encode(text, add_special_tokens=False).ids, model.eos_id]
+            hidden = model.network.hidden(torch.tensor([prompt + target]))[0]
+            logits = model.network.logits(hidden[len(prompt) - 1 : -1]).float()
+            labels = torch.tensor(target)
             loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-            count += int((labels != -100).sum())
-    trigram = KneserNey((e["input_ids"] for e in sets["train"]), model.network.vocab_size)
-    return {
-        "model": math.exp(loss / count),
-        "trigram": trigram.perplexity(sets["validation"]),
-        "tokens": count,
-    }
+            count += len(target)
+    return {"model": math.exp(loss / count), "tokens": count}
 
 
 def kept_unguarded(
