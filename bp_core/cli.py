@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .errors import BeautifulPromptError, InputError
 from .models import STARTER
-from .settings import ACCEPT, MODES
+from .settings import ACCEPT, DIALECTS, MODES
 
 _FEW = 4  # prompts, for which a process does not load what only pays later
 
@@ -63,8 +63,13 @@ def _end(code: int, message: str) -> None:
     sys.exit(code)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        _end(2, f"{message}; {self.prog} --help tells what there is")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bp", description="Turns a short prompt into one that makes a beautiful image."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -74,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     beautify.add_argument("prompt", nargs="?", help="the prompt; - reads it from standard input")
     beautify.add_argument("--file", help="a prompt a line; - is standard input")
     beautify.add_argument("--mode", choices=MODES, help="keep your text and write on, or reword it")
+    beautify.add_argument(
+        "--dialect",
+        choices=DIALECTS,
+        help="add phrases (for SD, SDXL), sentences (Flux and its kin) or Danbooru tags (anime); "
+        "auto: what your prompt is (auto)",
+    )
     for name, (kind, text) in _NUMBERS.items():
         beautify.add_argument(f"--{name}", type=kind, help=text)
     beautify.add_argument("--keep", action="append", metavar="PHRASE", help="must survive; repeat")
@@ -137,11 +148,15 @@ def _load(args: argparse.Namespace, lasting: bool = True):
 
 def _beautify(args: argparse.Namespace) -> None:
     prompts = _prompts(args)
-    names = [*(n.replace("-", "_") for n in _NUMBERS), "mode", "keep", "block", "style", "accept"]
+    words = ["mode", "dialect", "keep", "block", "style", "accept"]
+    names = [*(n.replace("-", "_") for n in _NUMBERS), *words]
     settings = {n: value for n in names if (value := getattr(args, n)) is not None}
     if args.all and args.json:
         raise InputError("--all and --json: choose one, JSON has every candidate")
-    for result in _load(args, lasting=len(prompts) > _FEW).many(prompts, **settings):
+    results = _load(args, lasting=len(prompts) > _FEW).many(prompts, **settings)
+    if args.dialect not in (None, "auto", results[0].dialect):
+        print(f"bp: this model adds {results[0].dialect} only", file=sys.stderr)
+    for result in results:
         if result.note and result.prompt.strip():
             print(f"bp: {result.note}: {_shortened(result.prompt)}", file=sys.stderr)
         if args.json:

@@ -18,6 +18,7 @@ from .draft import Draft, Drafter, sampling_params, write
 from .errors import InputError
 from .models import STARTER
 from .settings import Settings
+from .text.dialect import TAGS
 
 if TYPE_CHECKING:
     from .models.load import Model
@@ -62,13 +63,15 @@ class Candidate:
 class Result:
     """What became of one prompt: `text` is the one to use, `candidates` come best first.
 
-    `note` says in one line why `text` is the artist's own prompt, when it is.
+    `note` says in one line why `text` is the artist's own prompt, when it is; `dialect` is what
+    the model was asked to add: "tags", "prose" or "booru".
     """
 
     prompt: str
     text: str
     candidates: tuple[Candidate, ...]
     note: str = ""
+    dialect: str = TAGS
 
 
 @dataclass(frozen=True)
@@ -246,8 +249,9 @@ class Rewriter:
     def _finish(self, drafter: Drafter, drafts: dict[int, Draft]) -> Result:
         """Rank the drafts of one prompt and choose the text to use."""
         settings, prompt = drafter.settings, drafter.prompt
+        dialect = settings.dialect if self.model.template.dialects else TAGS
         if not drafts:
-            return Result(prompt, prompt, (), drafter.obstacle)
+            return Result(prompt, prompt, (), drafter.obstacle, dialect)
         candidates = [
             Candidate(
                 draft.text,
@@ -262,7 +266,7 @@ class Rewriter:
         ]
         if self.reward is None and self.preference is None:
             candidates.sort(key=lambda c: (-c.kept, -c.logprob))
-            return Result(prompt, candidates[0].text, tuple(candidates))
+            return Result(prompt, candidates[0].text, tuple(candidates), dialect=dialect)
         proses = [drafts[candidate.index].prose for candidate in candidates]
         scores = self._scores(drafter, proses)
         candidates = [
@@ -272,8 +276,8 @@ class Rewriter:
         best, *_ = candidates = sorted(candidates, key=lambda c: -c.score)
         if settings.accept == "auto" and best.score < settings.margin:
             note = "the prompt is good as it is: no rewrite scores clearly higher"
-            return Result(prompt, prompt, tuple(candidates), note)
-        return Result(prompt, best.text, tuple(candidates))
+            return Result(prompt, prompt, tuple(candidates), note, dialect)
+        return Result(prompt, best.text, tuple(candidates), dialect=dialect)
 
     def _scores(self, drafter: Drafter, proses: list[str]) -> list[tuple[float, float | None]]:
         """Score and, from a reward, its aesthetic part, of each rewrite of one prompt."""

@@ -60,6 +60,22 @@ def test_json_lines_carry_every_candidate(bp, tmp_path):
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["prompt"] for row in rows] == ["a fox", "the sea"]
     assert {"text", "kept", "lost", "added", "tokens", "score"} <= set(rows[0]["candidates"][0])
+    assert rows[0]["dialect"] == "tags"
+
+
+def test_a_dialect_reaches_a_model_that_was_taught_several(bp, model_folder):
+    code, _, err = bp("beautify", "a fox", "--dialect", "booru")
+    assert (code, err) == (0, "bp: this model adds tags only\n")
+    (model_folder / "beautifulprompt.json").write_text(
+        json.dumps({"kind": "rewriter", "template": {"name": "dialects"}})
+    )
+    for prompt, dialect, told in (
+        ("a fox", "booru", "booru"),
+        ("a fox", "auto", "tags"),
+        ("The fox is asleep in the snow.", "auto", "prose"),
+    ):
+        _, out, err = bp("beautify", prompt, "--dialect", dialect, "--json")
+        assert (json.loads(out)["dialect"], err.count("only")) == (told, 0)
 
 
 def test_standard_input(bp):
@@ -84,6 +100,7 @@ def test_only_syntax_comes_back_with_a_note(bp):
         ("beautify", "a fox", "--file", "x.txt"),
         ("beautify", "a fox", "--block", "/(/"),
         ("beautify", "a fox", "--all", "--json"),
+        ("beautify", "a fox", "--dialect", "poems"),
         ("score", ""),
         ("score", "a fox", "--image", "x.png"),
         ("score", "a fox", "--image", __file__, "--aesthetic", "x.pth"),
