@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..bp_core.settings import ACCEPT, MODES, MOST_CANDIDATES, Settings
+from ..bp_core.settings import ACCEPT, DIALECTS, MODES, MOST_CANDIDATES, Settings
+from ..bp_core.text.image_model import dialect_for
 from ..bp_core.text.prompt import parse
 from . import metadata
 from .checks import verdict
+from .image_model import image_model
 from .live import Live
 from .load import REWRITER
 from .memory import ManagedRewriter, starter
-from .plain import clip_tokens, phrases, report
+from .plain import clip_tokens, dialect_told, phrases, report
 
 _MOST_SEED = 0xFFFFFFFFFFFFFFFF
 
@@ -100,7 +102,15 @@ class BeautifyPrompt(io.ComfyNode):
                 ),
                 io.Clip.Input(
                     "clip", optional=True,
-                    tooltip="The image model's CLIP, to count token_budget with.",
+                    tooltip="The image model's text encoder: tells which dialect to write, and "
+                    "counts token_budget.",
+                ),
+                io.Combo.Input(
+                    "dialect", options=list(DIALECTS), default=usual.dialect, optional=True,
+                    tooltip="What is added. tags: phrases, for SD and SDXL. prose: sentences, for "
+                    "Flux, SD3, Qwen-Image, Wan and other models with a language model as text "
+                    "encoder. booru: Danbooru tags, for anime models. auto: what suits the clip "
+                    "that is connected, else what your prompt is.",
                 ),
             ],
             outputs=[
@@ -143,15 +153,19 @@ class BeautifyPrompt(io.ComfyNode):
         repetition_penalty: float,
         rewriter: ManagedRewriter | None = None,
         clip=None,
+        dialect: str = "auto",
     ) -> io.NodeOutput:
         from comfy_execution.utils import get_executing_context
 
         managed = rewriter or starter()
+        model = image_model(clip, cls.hidden.prompt, cls.hidden.unique_id)
+        wanted = dialect_for(text, model) if dialect == "auto" else dialect
         live = Live(cls.hidden.unique_id, parse(text).expand if mode == "expand" else str)
         result = managed.ready(candidates, length)(
             text,
             on_progress=live,
             mode=mode,
+            dialect=wanted,
             n=candidates,
             seed=seed,
             max_new_tokens=length,
@@ -171,14 +185,15 @@ class BeautifyPrompt(io.ComfyNode):
         texts = [candidate.text for candidate in result.candidates] or [result.text]
         scores = [candidate.score or 0.0 for candidate in result.candidates] or [0.0]
         entry = {"text": text, "prompt": result.text, "candidates": texts, "scores": scores}
-        entry |= {"mode": mode, "seed": seed, "model": managed.name}
+        entry |= {"mode": mode, "seed": seed, "model": managed.name, "dialect": result.dialect}
         context = get_executing_context()
         metadata.record(cls.hidden, context.list_index if context else None, entry)
-        shown = {"before": text, "after": result.text, "note": result.note}
+        told = dialect_told(result.dialect, wanted, model if dialect == "auto" else None)
+        shown = {"before": text, "after": result.text, "note": result.note, "dialect": told}
         return io.NodeOutput(
             result.text,
             texts,
             scores,
-            report(result),
+            f"dialect: {told}\n{report(result)}",
             ui={"text": [result.text], "beautifulprompt": [shown]},
         )

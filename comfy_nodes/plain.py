@@ -14,13 +14,30 @@ def phrases(text: str) -> list[str]:
 
 
 def clip_tokens(clip, text: str) -> int:
-    """Tokens of a prompt as the image model's text encoder counts them, without begin, end and
-    padding; of the encoder that counts most, where there are several."""
-    encoders = clip.tokenize(text, return_word_ids=True).values()
+    """Tokens of a prompt as the image model's text encoder counts them, without begin, end,
+    padding and chat template; of the encoder that counts most, where there are several."""
+    encoders, empty = _counts(clip, text), _counts(clip, "")
+    return max((count - empty.get(name, 0) for name, count in encoders.items()), default=0)
+
+
+def _counts(clip, text: str) -> dict[str, int]:
     # ComfyUI numbers words from 1; what belongs to no word has number 0.
-    return max(
-        (sum(token[2] != 0 for row in rows for token in row) for rows in encoders), default=0
-    )
+    return {
+        name: sum(token[2] != 0 for row in rows for token in row)
+        for name, rows in clip.tokenize(text, return_word_ids=True).items()
+    }
+
+
+def dialect_told(written: str, wanted: str, model=None) -> str:
+    """The dialect that was written, and why, as "prose (clip_l, t5xxl)".
+
+    Args:
+        model: the `ImageModel` that it was chosen for, if for one.
+    """
+    if wanted not in ("auto", written):
+        return f"{written} (this language model writes no {wanted})"
+    why = model.reason if model and model.dialect == wanted else ""
+    return f"{written} ({why})" if why else written
 
 
 def report(result) -> str:

@@ -17,6 +17,7 @@ const CHINESE = {
   "Run the graph to see the scores here.": "运行后在此显示得分。",
   "In the queue": "已加入队列",
   "It is next, after what runs now.": "当前任务完成后即开始。",
+  "dialect": "写法",
   "Nothing to add": "没有可添加的内容",
   "The text is as it was.": "文本保持不变。",
   // What the library says of a prompt that it left alone.
@@ -113,12 +114,16 @@ function showLines(box, texts) {
 }
 
 function showChanges(box, results) {
-  for (const { before, after, note } of results.slice(0, MOST_SHOWN)) {
+  for (const { before, after, note, dialect } of results.slice(0, MOST_SHOWN)) {
     const line = document.createElement("p");
     line.style.margin = "0 0 6px";
     for (const { kind, text } of changes(before, after)) line.append(marked(kind, text));
     const remark = Object.assign(document.createElement("em"), { textContent: say(note) });
     if (note) line.append("\n", remark);
+    const kind = Object.assign(document.createElement("small"), { textContent: dialect });
+    kind.style.opacity = "0.6";
+    kind.title = say("dialect");
+    line.append("\n", kind);
     box.append(line);
   }
   if (results.length > MOST_SHOWN) box.append(`… ${results.length - MOST_SHOWN} more`);
@@ -214,7 +219,8 @@ async function beautify(text, widgets) {
 // The node's widgets as a new node has them.
 async function defaults() {
   const definition = (await (await api.fetchApi(`/object_info/${BEAUTIFY}`)).json())[BEAUTIFY];
-  const widgets = Object.entries(definition.input.required);
+  const inputs = Object.entries({ ...definition.input.required, ...definition.input.optional });
+  const widgets = inputs.filter(([, [, options]]) => options?.default !== undefined);
   return Object.fromEntries(widgets.map(([name, [, options]]) => [name, options.default]));
 }
 

@@ -21,7 +21,7 @@ from tests.comfy_nodes.fakehost import ROOT, Interrupt, part
 SETTINGS = {
     "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
     "keep": "", "block": "", "accept": "always", "temperature": 1.0, "top_k": 50, "top_p": 0.95,
-    "repetition_penalty": 1.1,
+    "repetition_penalty": 1.1, "dialect": "auto",
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def beautify(pack, host, model_folder):
     rewriter = part("memory").load(model_folder, reward=None)
     node = pack.nodes["BeautifyPrompt"]
 
-    def run(text="a cat", pnginfo=None, **changes):
+    def run(text="a cat", pnginfo=None, rewriter=rewriter, **changes):
         settings = {**SETTINGS, **changes}
         graph = {"5": {"class_type": "BeautifulPromptBeautify", "inputs": {"text": text}}}
         graph["5"]["inputs"].update({k: v for k, v in settings.items() if k != "clip"})
@@ -189,9 +189,79 @@ def test_the_connected_clip_counts_the_budget(beautify):
             row = [(1, 1.0, 0), *words]
             return {"l": [row + [(0, 1.0, 0)] * (77 - len(row))], "g": [row[:1]]}
 
+        cond_stage_model = None  # no more is known of it
+
     assert clip_tokens(Clip(), "a cat there") == 3
     best = beautify("a cat", clip=Clip(), token_budget=4, length=40).args[0]
     assert len(best.split()) <= 4
+
+
+def test_a_chat_template_does_not_count(beautify):
+    class Clip:
+        def tokenize(self, text, return_word_ids=False):
+            return {"qwen25_7b": [[(9, 1.0, i + 1) for i in range(39 + len(text.split()))]]}
+
+    assert clip_tokens(Clip(), "a cat there") == 3
+
+
+def encoder(kind: str, *names: str):
+    """A CLIP object as ComfyUI builds it: a class of `kind` with encoders of these names."""
+    stage = type(kind, (torch.nn.Module,), {})()
+    for name in names:
+        setattr(stage, name, torch.nn.Module())
+        getattr(stage, name).transformer = torch.nn.Identity()
+    stage.projection = torch.nn.Identity()
+    return SimpleNamespace(cond_stage_model=stage, tokenize=lambda text, **_: {})
+
+
+def test_the_image_models_encoders_and_checkpoint_are_found(pack):
+    found = part("image_model").image_model
+    flux = found(encoder("FluxClipModel_", "clip_l", "t5xxl"), {}, "5")
+    assert (flux.encoders, flux.kind, flux.dialect) == (
+        ("clip_l", "t5xxl"), "FluxClipModel_", "prose",
+    )  # fmt: skip
+    graph = {
+        "5": {"inputs": {"text": "a cat", "clip": ["3", 1], "rewriter": ["9", 0]}},
+        "3": {"inputs": {"lora_name": "flux.safetensors", "model": ["1", 0], "clip": ["1", 1]}},
+        "1": {"inputs": {"ckpt_name": "xl/ponyDiffusionV6XL.safetensors"}},
+        "9": {"inputs": {"ckpt_name": "another.safetensors"}},
+    }
+    pony = found(encoder("SDXLClipModel", "clip_l", "clip_g"), graph, "5")
+    assert (pony.names, pony.dialect) == (("xl/ponyDiffusionV6XL.safetensors",), "booru")
+    graph["1"]["inputs"]["clip"] = ["3", 0]  # a circle is ComfyUI's to refuse
+    assert found(encoder("SDXLClipModel", "clip_l", "clip_g"), graph, "5") == pony
+    assert found(None, graph, "5") is None
+    assert found(SimpleNamespace(), None, "5").dialect is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "clip", "text", "told"),
+    [
+        ("auto", None, "a cat", "tags"),
+        ("auto", None, "1girl, solo, hat", "booru"),
+        ("auto", encoder("FluxClipModel_", "clip_l", "t5xxl"), "a cat", "prose (clip_l, t5xxl)"),
+        ("auto", encoder("SD1ClipModel", "clip_l"), "The cat is asleep here.", "tags (clip_l)"),
+        ("auto", encoder("SD1ClipModel", "clip_l"), "1girl, solo, hat", "booru"),
+        ("booru", encoder("FluxClipModel_", "clip_l", "t5xxl"), "a cat", "booru"),
+    ],
+)
+def test_the_dialect_suits_the_image_model_and_is_told(
+    beautify, model_folder, dialect, clip, text, told
+):
+    about = {"kind": "rewriter", "template": {"name": "dialects"}}
+    (model_folder / "beautifulprompt.json").write_text(json.dumps(about))
+    rewriter = part("memory").load(model_folder, reward=None)
+    saved = {}
+    out = beautify(text, saved, dialect=dialect, clip=clip, rewriter=rewriter)
+    assert out.args[3].startswith(f"dialect: {told}\n")
+    assert out.ui["beautifulprompt"][0]["dialect"] == told
+    assert saved["beautifulprompt"]["5"][0]["dialect"] == told.split()[0]
+
+
+def test_a_language_model_of_one_dialect_says_so(beautify):
+    out = beautify(dialect="prose")
+    assert out.ui["beautifulprompt"][0]["dialect"] == "tags (this language model writes no prose)"
+    assert out.args[0] == beautify().args[0]
 
 
 @pytest.mark.parametrize(
