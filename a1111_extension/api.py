@@ -113,6 +113,7 @@ class Routes:
                 "prompt": result.prompt,
                 "text": result.text,
                 "note": result.note,
+                "dialect": result.dialect,
                 "model": model,
                 "seed": seed,
                 "candidates": [allowed(candidate) for candidate in result.candidates],

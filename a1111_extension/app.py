@@ -10,6 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from bp_core.errors import BeautifulPromptError, Cancelled, ModelError
+from bp_core.text.dialect import PROSE
+from bp_core.text.image_model import dialect_for
 
 from . import options
 from .arguments import Arguments
@@ -85,16 +87,21 @@ class App:
             "block": [*chosen.block, *block],
             "count_tokens": self.host.count_tokens,
         }
-        groups: dict[int | None, list[int]] = defaultdict(list)
+        image_model = self.host.image_model()
+        groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
         for i, prompt in enumerate(prompts):
-            groups[self._budget(prompt, arguments.chunks)].append(i)
+            dialect = arguments.dialect
+            if dialect == "auto":
+                dialect = dialect_for(prompt, image_model)
+            groups[dialect, self._budget(prompt, arguments.chunks, dialect)].append(i)
         results: dict[int, Result] = {}
         name = "" if model == "starter" else model
         with self.engine.use(name, chosen.device, exclusive=exclusive) as rewriter:
-            for budget, members in groups.items():
+            for (dialect, budget), members in groups.items():
                 rewrites = rewriter.many(
                     [prompts[i] for i in members],
                     seeds=[seeds[i] for i in members],
+                    dialect=dialect,
                     token_budget=budget,
                     on_progress=on_progress,
                     **settings,
@@ -132,7 +139,7 @@ class App:
 
     def remember(self, result: Result, model: str, mode: str, seed: int, original: str) -> Record:
         """Record every text that a click may put into the prompt box."""
-        record = Record(original, model, mode, seed)
+        record = Record(original, model, mode, seed, result.dialect)
         for candidate in result.candidates:
             self.records.put(candidate.text, record)
         return record
@@ -144,9 +151,12 @@ class App:
         self.host.report("Beautify failed")
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
-    def _budget(self, prompt: str, chunks: int) -> int | None:
-        """Tokens that the whole prompt may have; a longer one may fill its own last chunk."""
-        if not chunks:
+    def _budget(self, prompt: str, chunks: int, dialect: str) -> int | None:
+        """Tokens that the whole prompt may have; a longer one may fill its own last chunk.
+
+        The usual one chunk is CLIP's limit; encoders that read sentences have more room.
+        """
+        if not chunks or (dialect == PROSE and chunks == 1):
             return None
         chunks_of_prompt = -(-self.host.count_tokens(prompt) // _CHUNK)
         return max(chunks, chunks_of_prompt) * _CHUNK

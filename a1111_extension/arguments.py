@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bp_core.errors import InputError
+from bp_core.settings import DIALECTS
 
 WHEN = ("Off", "Auto", "Always")
 MODES = ("expand", "rewrite")
@@ -25,7 +26,10 @@ LABELS = {
     "order": "Beautify order",
     "style": "Beautify style",
     "chunks": "Longest prompt in chunks of 75 tokens",
+    "dialect": "Beautify dialect",
 }
+
+_CHOICES = {"when": WHEN, "mode": MODES, "order": ORDER, "dialect": DIALECTS}
 
 #: Kind of control, and what is particular to it: on the accordion and on the settings page alike.
 CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,6 +40,7 @@ CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {
     "order": ("Radio", {"choices": list(ORDER)}),
     "style": ("Textbox", {"placeholder": "for example: watercolor"}),
     "chunks": ("Slider", {"minimum": 0, "maximum": MOST_CHUNKS, "step": 1}),
+    "dialect": ("Radio", {"choices": list(DIALECTS)}),
 }
 
 
@@ -52,7 +57,9 @@ class Arguments:
         each: every image of a batch its own rewrite, or one for all.
         order: after wildcards and styles, or before them.
         style: free text that leads what is added.
-        chunks: longest whole prompt, in CLIP's chunks of 75 tokens; 0 for no limit.
+        chunks: longest whole prompt, in CLIP's chunks of 75 tokens; 0 for no limit. One chunk is
+            none for sentences: their image models read more.
+        dialect: what is added: "tags", "prose", "booru", or "auto", what suits the checkpoint.
 
     Raises:
         InputError: a value of the wrong kind or out of range.
@@ -67,9 +74,10 @@ class Arguments:
     order: str = ORDER[0]
     style: str = ""
     chunks: int = 1
+    dialect: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("when", WHEN), ("mode", MODES), ("order", ORDER)):
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(
                     f"{LABELS[name]} is {getattr(self, name)!r}: use one of {', '.join(allowed)}"
@@ -134,8 +142,7 @@ def _cast(name: str, value: Any, kind: type) -> Any:
 
 def _choice(name: str, text: str) -> str:
     """The allowed value that `text` means, whatever its case; other text as it is."""
-    allowed = {"when": WHEN, "mode": MODES, "order": ORDER}.get(name, ())
-    return next((a for a in allowed if a.lower() == text.strip().lower()), text)
+    return next((a for a in _CHOICES.get(name, ()) if a.lower() == text.strip().lower()), text)
 
 
 _KINDS = {str: "text", int: "whole number", bool: "true or false"}

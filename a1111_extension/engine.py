@@ -157,8 +157,8 @@ class Engine:
 
 def weights_size(model: str) -> int:
     """Bytes of a model's weight files; raises ModelError when it is missing or damaged."""
-    from bp_core.models.checkpoint import weight_files
     from bp_core.models import STARTER
+    from bp_core.models.checkpoint import weight_files
     from bp_core.models.folder import find
 
     return sum(Path(file).stat().st_size for file in weight_files(find(model or STARTER)))
@@ -192,10 +192,6 @@ def _move(network: Any, device: torch.device | str) -> None:
 
 
 def _sound(rewriter: Rewriter) -> bool:
-    import torch
-
     network = rewriter.model.network
     modules = getattr(network, "model", network)
-    if any(tensor.is_meta for tensor in [*modules.parameters(), *modules.buffers()]):
-        return False
-    return True
+    return not any(tensor.is_meta for tensor in [*modules.parameters(), *modules.buffers()])

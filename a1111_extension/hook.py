@@ -105,7 +105,7 @@ def rewritten(
         BeautifulPromptError: nothing was rewritten.
     """
     chosen = app.options()
-    setup = (arguments, chosen)
+    setup = (arguments, chosen, app.host.image_model())
     pairs = list(zip(prompts, seeds, strict=True))
     texts: dict[tuple[str, int], str] = {}
     for pair in dict.fromkeys(pairs):
@@ -126,7 +126,8 @@ def rewritten(
         for pair, result in zip(missing, results, strict=True):
             texts[pair] = result.text
             if result.text != result.prompt:
-                app.records.put(result.text, Record(pair[0], model, arguments.mode, pair[1]))
+                record = Record(pair[0], model, arguments.mode, pair[1], result.dialect)
+                app.records.put(result.text, record)
             note = _note(result, arguments)
             app.done.put((pair, setup), (result.text, note))
             _tell(p, note)

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bp_core.text.image_model import ImageModel, naming
+
 if TYPE_CHECKING:
     import torch
 
@@ -103,6 +105,21 @@ class WebUI:
             return len(_ROUGH_TOKEN.findall(re.sub(r"<[^>]*:[^>]*>", "", prompt)))
         return count
 
+    def image_model(self) -> ImageModel:
+        """What is known of the checkpoint that is loaded, or of the one that is to be.
+
+        Never makes the host load one: Forge does so only when a picture is asked for.
+        """
+        model = getattr(getattr(_models(), "model_data", None), "sd_model", None)
+        about = getattr(model, "sd_checkpoint_info", None)
+        loaded = str(getattr(about, "name", None) or "")
+        selected = str(getattr(self.options(), "sd_model_checkpoint", None) or loaded)
+        if not loaded or _stem(loaded) != _stem(selected):
+            return ImageModel((), "", (selected,) if selected else ())
+        metadata = getattr(about, "metadata", None)
+        names = naming(metadata) if isinstance(metadata, dict) else ()
+        return ImageModel(_encoders(model), type(model).__name__, (loaded, *names))
+
     def trigger_words(self, prompt: str) -> list[str]:
         """Activation texts of the LoRAs that `prompt` names, from the files beside them."""
         networks = _module("networks")
@@ -132,6 +149,34 @@ def _module(name: str) -> Any:
         return import_module(name)
     except ImportError:
         return None
+
+
+def _models() -> Any:
+    """The module that holds the loaded checkpoint."""
+    module = _module("modules.sd_models")
+    return module if hasattr(module, "model_data") else _module("modules.modeldata")
+
+
+def _stem(name: str) -> str:
+    """A checkpoint's file name without folder, ending and hash: hosts mix these forms."""
+    name = re.sub(r" \[[0-9a-f]+\]$", "", name)
+    name = re.split(r"[/\\]", name)[-1]
+    return re.sub(r"\.(safetensors|ckpt|pt|gguf|sft)$", "", name, flags=re.IGNORECASE).lower()
+
+
+def _encoders(model: Any) -> tuple[str, ...]:
+    """Names or classes of a loaded checkpoint's text encoders."""
+    clip = getattr(getattr(model, "forge_objects", None), "clip", None)
+    stage = getattr(clip, "cond_stage_model", None)  # Forge, Forge Neo, reForge
+    if stage is not None:
+        return tuple(name for name, _ in stage.named_children())
+    parts = (getattr(model, f"text_encoder{i}", None) for i in ("", "_2", "_3"))  # SD.Next
+    found = tuple(type(part).__name__ for part in parts if part is not None)
+    if found:
+        return found
+    # AUTOMATIC1111 knows two kinds: CLIP alone, and SD 3, which its class tells.
+    clip_alone = any(getattr(model, f"is_{kind}", False) for kind in ("sd1", "sd2", "sdxl"))
+    return ("clip",) if clip_alone else ()
 
 
 def _counter() -> Any:

@@ -52,7 +52,9 @@ def candidates_panel(tab: str, result: Result, record: Record) -> str:
     """All candidates of a click, best first; a click on one takes it."""
     cards = "".join(_card(result.prompt, candidate) for candidate in result.candidates)
     note = f'<p class="bp-note">{escape(result.note)}</p>' if result.note else ""
-    title = f"Beautify · {record.model} · {record.mode} · seed {record.seed}"
+    title = " · ".join(
+        ("Beautify", record.model, record.mode, result.dialect, f"seed {record.seed}")
+    )
     return _frame(tab, record.original, title, note + cards)
 
 

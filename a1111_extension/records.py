@@ -49,6 +49,7 @@ class Record:
     model: str
     mode: str
     seed: int
+    dialect: str = ""
 
 
 #: Infotext key → field of a record.
@@ -57,6 +58,7 @@ _FIELDS = {
     "Beautify model": "model",
     "Beautify mode": "mode",
     "Beautify seed": "seed",
+    "Beautify dialect": "dialect",
 }
 #: A job's own record, for prompts that other extensions changed after us.
 JOB_RECORD = "_beautify_record"
@@ -68,7 +70,8 @@ def infotext(records: Recent[Record]) -> dict[str, Callable[..., Any]]:
     def entry(field: str) -> Callable[..., Any]:
         def value(prompt_text: str = "", p: Any = None, **_: Any) -> Any:
             record = records.get(prompt_text) or getattr(p, JOB_RECORD, None)
-            return None if record is None else getattr(record, field)
+            told = None if record is None else getattr(record, field)
+            return None if told == "" else told
 
         return value
 
@@ -84,5 +87,7 @@ def pasted(parameters: Mapping[str, Any]) -> Record | None:
         seed = int(parameters.get("Beautify seed", -1))
     except (TypeError, ValueError):
         seed = -1
-    model = str(parameters.get("Beautify model", ""))
-    return Record(original, model, str(parameters.get("Beautify mode", "")), seed)
+    model, mode, dialect = (
+        str(parameters.get(f"Beautify {field}", "")) for field in ("model", "mode", "dialect")
+    )
+    return Record(original, model, mode, seed, dialect)

@@ -68,8 +68,9 @@ class BeautifulPromptScript(scripts.Script):
                 each, order = control("each"), control("order")
             with gr.Row():
                 style, chunks = control("style"), control("chunks")
+            dialect = control("dialect")
             download_controls(app, self.elem_id, model, resident_names, _queued())
-        controls = [when, mode, model, candidates, seed, each, order, style, chunks]
+        controls = [when, mode, model, candidates, seed, each, order, style, chunks, dialect]
         self._paste(is_img2img, when)
         _button().connect("img2img" if is_img2img else "txt2img", controls)
         return controls

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bp_core.settings import DIALECTS
+
 from .arguments import MODES, WHEN
 from .hook import OVERRIDES
 
@@ -29,6 +31,7 @@ def add_axes(scripts_data: Sequence[Any], models: Callable[[], list[str]]) -> bo
             axis(f"{_PREFIX}Model", str, _apply("model"), choices=models, cost=0.5),
             axis(f"{_PREFIX}Candidates", int, _apply("candidates")),
             axis(f"{_PREFIX}Seed", int, _apply("seed")),
+            axis(f"{_PREFIX}Dialect", str, _apply("dialect"), choices=lambda: list(DIALECTS)),
         ]
     return has_axes
 

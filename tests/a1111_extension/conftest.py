@@ -12,6 +12,7 @@ from a1111_extension import app as app_module
 from a1111_extension import engine as engine_module
 from a1111_extension.app import App
 from bp_core.rewriter import Candidate, Progress, Result
+from bp_core.text.image_model import ImageModel
 
 
 class Host:
@@ -22,6 +23,7 @@ class Host:
         self.cmd = SimpleNamespace(beautifulprompt_dir=str(folder))
         self.busy = self.stop = self.held = False
         self.reported, self.said, self.triggers = [], [], []
+        self.model = ImageModel()
 
     @contextmanager
     def quiet(self, wait):
@@ -58,6 +60,9 @@ class Host:
     def count_tokens(self, prompt):
         return len(prompt.split())
 
+    def image_model(self):
+        return self.model
+
     def trigger_words(self, prompt):
         return self.triggers
 
@@ -84,9 +89,11 @@ class Writer:
             raise self.error
         if on_progress:
             on_progress(Progress(8, 40, lambda: ["so far"]))
-        return [self._result(p, s, settings["n"]) for p, s in zip(prompts, seeds, strict=True)]
+        dialect = settings["dialect"].replace("auto", "tags")
+        pairs = zip(prompts, seeds, strict=True)
+        return [self._result(p, s, settings["n"], dialect) for p, s in pairs]
 
-    def _result(self, prompt, seed, n):
+    def _result(self, prompt, seed, n, dialect):
         if self.note:
             return Result(prompt, prompt, (), self.note)
         texts = [f"{prompt}, tail {seed} {i}" for i in range(n)]
@@ -94,7 +101,7 @@ class Writer:
             Candidate(text, i, (text.rpartition(", ")[2],), 1.0, (), 12, -1.0, 0.5 - i, 0.1)
             for i, text in enumerate(texts)
         ]
-        return Result(prompt, texts[0], tuple(candidates))
+        return Result(prompt, texts[0], tuple(candidates), dialect=dialect)
 
 
 @pytest.fixture

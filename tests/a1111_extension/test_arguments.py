@@ -54,7 +54,8 @@ def test_order():
         ([{"each": "perhaps"}], "true or false"),
         ([{"style": 3}], "text"),
         ([{"colour": "red"}], "no argument 'colour'"),
-        (["Off"] * 12, "there are 9"),
+        (["Off"] * 12, "there are 10"),
+        ([{"dialect": "poems"}], "auto, tags, prose, booru"),
     ],
 )
 def test_errors_name_what_is_allowed(values, told):
@@ -67,7 +68,7 @@ _anything = (
 )
 
 
-@given(st.lists(_anything, max_size=9))
+@given(st.lists(_anything, max_size=10))
 def test_any_values_parse_or_raise_an_input_error(values):
     try:
         Arguments.parse(values, DEFAULTS)

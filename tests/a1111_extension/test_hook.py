@@ -9,6 +9,7 @@ import pytest
 from a1111_extension import hook
 from a1111_extension.arguments import ORDER
 from bp_core.errors import ModelError
+from bp_core.text.image_model import ImageModel
 
 
 def fixed(seed):
@@ -63,6 +64,7 @@ def test_infotext_tells_of_each_image(app, job):
         "Beautify model": "starter",
         "Beautify mode": "expand",
         "Beautify seed": 101,
+        "Beautify dialect": "tags",
     }
 
 
@@ -167,6 +169,46 @@ def test_settings_reach_the_rewriter(app, job, host, writer):
     assert settings["block"] == ["gore", "blood", "/by \\w+/"]
     assert settings["keep"] == ["mychar", "xyz style"]
     assert settings["token_budget"] == 150, "a longer prompt may fill its last chunk"
+
+
+FLUX = ImageModel(("clip_l", "t5xxl"), "Flux", ("flux1-dev.safetensors",))
+PONY = ImageModel(("clip_l", "clip_g"), "StableDiffusionXL", ("ponyXL.safetensors",))
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "dialect", "budget"),
+    [
+        (ImageModel(), {}, "auto", 75),
+        (FLUX, {}, "prose", None),
+        (FLUX, {"chunks": 2}, "prose", 150),
+        (FLUX, {"dialect": "tags"}, "tags", 75),
+        (PONY, {}, "booru", 75),
+        (PONY, {"dialect": "prose", "chunks": 0}, "prose", None),
+    ],
+)
+def test_the_dialect_is_the_checkpoints_unless_chosen(
+    app, job, host, writer, model, arguments, dialect, budget
+):
+    host.model = model
+    p = job()
+    hook.process(app, p, [{"when": "Always", **arguments}])
+    settings = writer.calls[0][2]
+    assert (settings["dialect"], settings["token_budget"]) == (dialect, budget)
+    assert p.infotext(0)["Beautify dialect"] == dialect.replace("auto", "tags")
+
+
+def test_another_checkpoint_gets_another_rewrite(app, job, host, writer):
+    for model in (FLUX, PONY, FLUX):
+        host.model = model
+        hook.process(app, job(), ["Always"])
+    assert [settings["dialect"] for _, _, settings in writer.calls] == ["prose", "booru"]
+
+
+def test_an_axis_sets_the_dialect(app, job, writer):
+    p = job()
+    setattr(p, hook.OVERRIDES, {"dialect": "Booru"})
+    hook.process(app, p, ["Always"])
+    assert writer.calls[0][2]["dialect"] == "booru"
 
 
 def test_empty_prompts_are_left_alone(app, job, writer):

@@ -1,12 +1,13 @@
-"""What the host knows of the LoRAs that a prompt names."""
+"""What the host knows of the LoRAs that a prompt names, and of its checkpoint."""
 
 from __future__ import annotations
 
 import json
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 from a1111_extension.host import WebUI
 
@@ -39,3 +40,83 @@ def test_trigger_words_of_active_loras_by_file_name_and_by_alias(loras):
 def test_a_lora_without_an_activation_text_has_no_trigger_words(loras, about):
     loras("tiny", "tiny", about)
     assert WebUI().trigger_words("<lora:tiny:1>") == []
+
+
+def _forge(kind, *encoders):
+    stage = torch.nn.Module()
+    for name in encoders:
+        stage.add_module(name, torch.nn.Identity())
+    clip = SimpleNamespace(cond_stage_model=stage)
+    return type(kind, (), {"forge_objects": SimpleNamespace(clip=clip)})()
+
+
+def _pipeline(kind, *encoders):
+    names = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    return type(kind, (), {n: type(e, (), {})() for n, e in zip(names, encoders)})()
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Function that makes the host hold a model: object, its file, the one selected, metadata."""
+    modules = {
+        name: ModuleType(name) for name in ("modules", "modules.shared", "modules.sd_models")
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    modules["modules"].shared = modules["modules.shared"]
+
+    def load(model, name="", selected=None, metadata=None):
+        if name:
+            model.sd_checkpoint_info = SimpleNamespace(name=name, metadata=metadata or {})
+        modules["modules.sd_models"].model_data = SimpleNamespace(sd_model=model)
+        chosen = name if selected is None else selected
+        modules["modules.shared"].opts = SimpleNamespace(sd_model_checkpoint=chosen)
+        return WebUI().image_model()
+
+    return load
+
+
+_CLIPS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "dialect"),
+    [
+        (_forge("Flux", "clip_l", "t5xxl"), "mine.safetensors", "prose"),
+        (_forge("Chroma", "t5xxl"), "mine.gguf", "prose"),
+        (_forge("QwenImage", "qwen25_7b"), "mine.safetensors", "prose"),
+        (_forge("ZImage", "qwen3"), "mine.safetensors", "prose"),
+        (_forge("Anima", "qwen3_06b"), "mine.safetensors", "booru"),
+        (_forge("StableDiffusion", "clip_l"), "mine.safetensors", "tags"),
+        (_forge("StableDiffusionXL", "clip_l", "clip_g"), "xl/NoobAI-v1.safetensors", "booru"),
+        (_pipeline("StableDiffusion3Pipeline", *_CLIPS, "T5EncoderModel"), "sd3", "prose"),
+        (_pipeline("ZImagePipeline", "Qwen3Model"), "Tongyi-MAI/turbo", "prose"),
+        (_pipeline("StableDiffusionXLPipeline", *_CLIPS), "animagine-xl", "booru"),
+        (_pipeline("StableDiffusionXLPipeline", *_CLIPS), "juggernaut", "tags"),
+        (type("SD3Inferencer", (), {"is_sd3": True})(), "mine.safetensors", "prose"),
+        (type("LatentDiffusion", (), {"is_sd1": True})(), "mine.ckpt", "tags"),
+        (type("DiffusionEngine", (), {"is_sdxl": True})(), "Pony.safetensors", "booru"),
+    ],
+)
+def test_the_loaded_checkpoint_tells_its_dialect(loaded, model, name, dialect):
+    assert loaded(model, name).dialect == dialect
+
+
+def test_metadata_names_what_a_checkpoint_was_made_from(loaded):
+    model = _forge("StableDiffusionXL", "clip_l", "clip_g")
+    found = loaded(model, "mine.safetensors", metadata={"modelspec.title": "Illustrious XL"})
+    assert found.dialect == "booru"
+
+
+def test_a_checkpoint_that_is_selected_but_not_loaded_goes_by_its_name(loaded):
+    xl = _forge("StableDiffusionXL", "clip_l", "clip_g")
+    assert loaded(xl, "xl.safetensors", "sub/flux1-dev.safetensors [0a1b2c3d4e]").dialect == "prose"
+    assert loaded(object(), selected="flux1-dev.safetensors").dialect == "prose"
+    assert loaded(None, selected="unknown.safetensors").dialect is None
+    assert loaded(None, selected="").dialect is None
+
+
+def test_hosts_write_one_checkpoints_name_in_several_ways(loaded):
+    model = _forge("StableDiffusionXL", "clip_l", "clip_g")
+    for selected in ("sub/mine.safetensors [0a1b2c3d4e]", "sub\\mine.safetensors", "mine"):
+        assert loaded(model, "sub/mine.safetensors", selected).dialect == "tags"

@@ -48,7 +48,7 @@ def test_every_setting_that_is_offered_is_read():
     )
     gr = SimpleNamespace(Dropdown=0, Textbox=0, Radio=0, Slider=0, Checkbox=0)
     register(shared, gr, list)
-    assert len(offered) == 12
+    assert len(offered) == 13
     assert read(SimpleNamespace(**dict(offered))) == Options(model="starter")
 
 
@@ -62,7 +62,7 @@ def test_axes_are_added_once():
     for _ in range(2):
         assert add_axes(data, list)
     assert [o.label for o in module.axis_options[1:]] == [
-        f"[Beautify] {name}" for name in ("When", "Mode", "Model", "Candidates", "Seed")
+        f"[Beautify] {name}" for name in ("When", "Mode", "Model", "Candidates", "Seed", "Dialect")
     ]
 
 

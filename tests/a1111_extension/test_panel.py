@@ -51,7 +51,7 @@ def test_candidates_carry_their_text():
     assert html.unescape(found) == text
     assert "<b>" not in shown
     assert 'data-original="a cat"' in shown
-    assert "starter · expand · seed 7" in shown
+    assert "starter · expand · tags · seed 7" in shown
 
 
 def test_messages_offer_nothing_to_restore():

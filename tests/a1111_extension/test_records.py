@@ -14,6 +14,7 @@ def test_infotext_depends_on_the_prompt():
     records.put("a cat, soft light", RECORD)
     values = infotext(records)
     told = {key: value(prompt_text="a cat, soft light") for key, value in values.items()}
+    assert told.pop("Beautify dialect") is None, "a picture of before tells none"
     assert told == {
         "Beautify original": "a cat",
         "Beautify model": "starter",
@@ -31,6 +32,8 @@ def test_a_jobs_own_record_stands_in_for_changed_prompts():
 def test_pasted_reads_back_what_was_told():
     told = {"Beautify original": "a cat", "Beautify seed": "7", "Beautify mode": "expand"}
     assert pasted({**told, "Beautify model": "starter"}) == RECORD
+    spoken = pasted({**told, "Beautify model": "starter", "Beautify dialect": "prose"})
+    assert spoken == Record("a cat", "starter", "expand", 7, "prose")
     assert pasted({"Prompt": "a cat"}) is None
     assert pasted({**told, "Beautify seed": "x"}).seed == -1
 

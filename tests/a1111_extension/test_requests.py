@@ -19,6 +19,7 @@ def test_one_prompt():
     call = read_beautify({"prompt": "a cat", "seed": 7, "n": 2, "keep": ["cat"]}, DEFAULTS)
     assert (call.prompts, call.seeds, call.keep, call.is_list) == (["a cat"], [7], ["cat"], False)
     assert (call.arguments.when, call.arguments.candidates) == ("Always", 2)
+    assert read_beautify({"prompt": "a", "dialect": "Prose"}, DEFAULTS).arguments.dialect == "prose"
 
 
 def test_several_prompts_and_defaults():
@@ -37,6 +38,8 @@ def test_several_prompts_and_defaults():
         {"prompts": ["a"] * (MOST_PROMPTS + 1)},
         {"prompt": "a" * 9000},
         {"prompt": "a", "n": 0},
+        {"prompt": "a", "dialect": "poems"},
+        {"prompt": "a", "dialect": 3},
         {"prompt": "a", "seed": True},
         {"prompt": "a", "seed": 2**70},
         {"prompt": "a", "seed": -2},
@@ -85,6 +88,7 @@ def test_routes(app):
     body = client.post(f"{PREFIX}/beautify", json={"prompt": "a cat", "seed": 7}, **login).json()
     assert body["text"] == "a cat, tail 7 0" and len(body["candidates"]) == 4
     assert body["candidates"][0]["added"] == ["tail 7 0"]
+    assert body["dialect"] == "tags"
     scores = client.post(f"{PREFIX}/score", json={"texts": ["a"]}, **login).json()
     assert scores == {"scores": [{"total": 1.0, "aesthetic": 2.0}]}
     assert client.post(f"{PREFIX}/beautify", json={"prompt": "a"}).status_code == 401
