@@ -171,9 +171,9 @@ def _encoders(model: Any) -> tuple[str, ...]:
     if stage is not None:
         return tuple(name for name, _ in stage.named_children())
     parts = (getattr(model, f"text_encoder{i}", None) for i in ("", "_2", "_3"))  # SD.Next
-    found = tuple(type(part).__name__ for part in parts if part is not None)
-    if found:
-        return found
+    classes = tuple(type(part).__name__ for part in parts if part is not None)
+    if classes:
+        return classes
     # AUTOMATIC1111 knows two kinds: CLIP alone, and SD 3, which its class tells.
     clip_alone = any(getattr(model, f"is_{kind}", False) for kind in ("sd1", "sd2", "sdxl"))
     return ("clip",) if clip_alone else ()

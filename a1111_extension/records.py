@@ -70,8 +70,8 @@ def infotext(records: Recent[Record]) -> dict[str, Callable[..., Any]]:
     def entry(field: str) -> Callable[..., Any]:
         def value(prompt_text: str = "", p: Any = None, **_: Any) -> Any:
             record = records.get(prompt_text) or getattr(p, JOB_RECORD, None)
-            told = None if record is None else getattr(record, field)
-            return None if told == "" else told
+            content = None if record is None else getattr(record, field)
+            return None if content == "" else content
 
         return value
 

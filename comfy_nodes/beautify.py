@@ -13,7 +13,7 @@ from .image_model import image_model
 from .live import Live
 from .load import REWRITER
 from .memory import ManagedRewriter, starter
-from .plain import clip_tokens, dialect_told, phrases, report
+from .plain import clip_tokens, dialect_line, phrases, report
 
 _MOST_SEED = 0xFFFFFFFFFFFFFFFF
 
@@ -188,12 +188,12 @@ class BeautifyPrompt(io.ComfyNode):
         entry |= {"mode": mode, "seed": seed, "model": managed.name, "dialect": result.dialect}
         context = get_executing_context()
         metadata.record(cls.hidden, context.list_index if context else None, entry)
-        told = dialect_told(result.dialect, wanted, model if dialect == "auto" else None)
-        shown = {"before": text, "after": result.text, "note": result.note, "dialect": told}
+        line = dialect_line(result.dialect, wanted, model if dialect == "auto" else None)
+        shown = {"before": text, "after": result.text, "note": result.note, "dialect": line}
         return io.NodeOutput(
             result.text,
             texts,
             scores,
-            f"dialect: {told}\n{report(result)}",
+            f"dialect: {line}\n{report(result)}",
             ui={"text": [result.text], "beautifulprompt": [shown]},
         )

@@ -28,7 +28,7 @@ def _counts(clip, text: str) -> dict[str, int]:
     }
 
 
-def dialect_told(written: str, wanted: str, model=None) -> str:
+def dialect_line(written: str, wanted: str, model=None) -> str:
     """The dialect that was written, and why, as "prose (clip_l, t5xxl)".
 
     Args:
