@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from bp_core.errors import InputError
+from bp_core.models.gguf_file import GGUF
 from bp_core.models.template import Template
 from train.data.vocabulary import save
 from train.models.weights import write_about, write_weights
@@ -13,15 +14,16 @@ from train.models.weights import write_about, write_weights
 
 def load_base(base: str):
     """(model in float32, tokenizer) of a hub id, a folder, one that was written here, or a GGUF
-    file; raises InputError for a GGUF file that cannot be read."""
+    file; raises InputError or ModelError for a file that cannot be read."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
     if base.endswith(".gguf"):
-        return _load_gguf(Path(base))
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
-    if not (Path(base) / "beautifulprompt.json").is_file():
-        return model, AutoTokenizer.from_pretrained(base)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(Path(base) / "tokenizer.json"))
+        model, tokenizer = _load_gguf(Path(base))
+    else:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
+        if not (Path(base) / "beautifulprompt.json").is_file():
+            return model, AutoTokenizer.from_pretrained(base)
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(Path(base) / "tokenizer.json"))
     end, pad = model.config.eos_token_id, model.config.pad_token_id
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     # A pad token of its own only where the embeddings have a row for it.
@@ -30,17 +32,18 @@ def load_base(base: str):
 
 
 def _load_gguf(path: Path):
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
     if not path.is_file():
         raise InputError(f"no file {path}: give a GGUF file, a model folder or a hub id")
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype="float32"
-        )
-        return model, AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    except ImportError as error:
-        raise InputError(f'{path.name} needs the gguf package: pip install "gguf>=0.10"') from error
+    file = GGUF(path)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**file.fields), dtype="float32")
+    missing, unknown = model.load_state_dict(dict(file.tensors()), strict=False)
+    if unknown or set(missing) - {"lm_head.weight"}:  # which is tied
+        raise InputError(f"{path} is not the {file.fields['model_type']} that it says: download it")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=file.tokenizer())
+    tokenizer.bos_token = tokenizer.convert_ids_to_tokens(model.config.bos_token_id)
+    return model, tokenizer
 
 
 def write_folder(model, tokenizer, template: Template, folder: Path, dtype: str) -> None:
