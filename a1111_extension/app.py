@@ -81,7 +81,7 @@ class App:
         settings = {
             "mode": arguments.mode,
             "n": arguments.candidates,
-            "style": arguments.style,
+            "style": arguments.lead,
             "accept": "auto" if arguments.when == "Auto" else "always",
             "keep": [*chosen.keep, *triggers, *keep],
             "block": [*chosen.block, *block],

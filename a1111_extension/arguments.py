@@ -8,6 +8,7 @@ from typing import Any
 
 from bp_core.errors import InputError
 from bp_core.settings import DIALECTS
+from bp_core.text.styles import NONE, leading
 
 WHEN = ("Off", "Auto", "Always")
 MODES = ("expand", "rewrite")
@@ -27,6 +28,7 @@ LABELS = {
     "style": "Beautify style",
     "chunks": "Longest prompt in chunks of 75 tokens",
     "dialect": "Beautify dialect",
+    "preset": "Beautify style by name",
 }
 
 _CHOICES = {"when": WHEN, "mode": MODES, "order": ORDER, "dialect": DIALECTS}
@@ -60,6 +62,7 @@ class Arguments:
         chunks: longest whole prompt, in CLIP's chunks of 75 tokens; 0 for no limit. One chunk is
             none for sentences: their image models read more.
         dialect: what is added: "tags", "prose", "booru", or "auto", what suits the checkpoint.
+        preset: name of a style, put before `style`; "none" for none.
 
     Raises:
         InputError: a value of the wrong kind or out of range.
@@ -75,6 +78,7 @@ class Arguments:
     style: str = ""
     chunks: int = 1
     dialect: str = "auto"
+    preset: str = NONE
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -114,6 +118,11 @@ class Arguments:
             defaults,
             **{n: _cast(n, v, kinds[n]) for n, v in given.items() if v is not None},
         )
+
+    @property
+    def lead(self) -> str:
+        """What leads an addition; raises InputError for a style that there is not."""
+        return leading(self.preset, self.style)
 
     @property
     def before(self) -> bool:

@@ -29,6 +29,7 @@ _NAMES = {
     "style": "style",
     "chunks": "chunks",
     "dialect": "dialect",
+    "preset": "preset",
 }
 
 
@@ -48,8 +49,8 @@ def read_beautify(fields: Mapping[str, Any], defaults: Arguments) -> Beautify:
     """Check a request for rewriting.
 
     Fields: `prompt` (text) or `prompts` (1 to 16); `n` (candidates, 1 to 16); `seed` (whole number;
-    a random one without it); `mode`; `model`; `style`; `chunks`; `dialect`; `auto` (true leaves
-    good prompts alone); `keep` and `block` (lists of words).
+    a random one without it); `mode`; `model`; `style`; `chunks`; `dialect`; `preset`; `auto`
+    (true leaves good prompts alone); `keep` and `block` (lists of words).
 
     Raises:
         InputError: a field unknown, missing, of the wrong kind or over a limit.

@@ -11,6 +11,8 @@ from modules import script_callbacks, scripts, shared
 from modules.processing import get_fixed_seed
 from modules.ui_components import ToolButton
 
+from bp_core.text.styles import NONE, styles
+
 from . import hook, options, xyz
 from .app import get_app
 from .arguments import CONTROLS, LABELS
@@ -68,9 +70,28 @@ class BeautifulPromptScript(scripts.Script):
                 each, order = control("each"), control("order")
             with gr.Row():
                 style, chunks = control("style"), control("chunks")
-            dialect = control("dialect")
+            with gr.Row():
+                dialect = control("dialect")
+                preset = gr.Dropdown(
+                    [NONE, *styles()],
+                    value=NONE,
+                    label=LABELS["preset"],
+                    elem_id=self.elem_id("preset"),
+                )
             download_controls(app, self.elem_id, model, resident_names, _queued())
-        controls = [when, mode, model, candidates, seed, each, order, style, chunks, dialect]
+        controls = [
+            when,
+            mode,
+            model,
+            candidates,
+            seed,
+            each,
+            order,
+            style,
+            chunks,
+            dialect,
+            preset,
+        ]
         self._paste(is_img2img, when)
         _button().connect("img2img" if is_img2img else "txt2img", controls)
         return controls

@@ -7,6 +7,7 @@ from comfy_api.v0_0_2 import io
 from ..bp_core.settings import ACCEPT, DIALECTS, MODES, MOST_CANDIDATES, Settings
 from ..bp_core.text.image_model import dialect_for
 from ..bp_core.text.prompt import parse
+from ..bp_core.text.styles import NONE, leading, styles
 from . import metadata
 from .checks import verdict
 from .image_model import image_model
@@ -112,6 +113,11 @@ class BeautifyPrompt(io.ComfyNode):
                     "encoder. booru: Danbooru tags, for anime models. auto: what suits the clip "
                     "that is connected, else what your prompt is.",
                 ),
+                io.Combo.Input(
+                    "style_preset", options=[NONE, *styles()], default=NONE, optional=True,
+                    tooltip="A style by name, before your own. The names and their texts are lines "
+                    "of bp_core/text/lists/styles.txt, which you may edit.",
+                ),
             ],
             outputs=[
                 io.String.Output("prompt", tooltip="The best prompt."),
@@ -154,6 +160,7 @@ class BeautifyPrompt(io.ComfyNode):
         rewriter: ManagedRewriter | None = None,
         clip=None,
         dialect: str = "auto",
+        style_preset: str = NONE,
     ) -> io.NodeOutput:
         from comfy_execution.utils import get_executing_context
 
@@ -171,7 +178,7 @@ class BeautifyPrompt(io.ComfyNode):
             max_new_tokens=length,
             token_budget=token_budget or None,
             count_tokens=None if clip is None else lambda prompt: clip_tokens(clip, prompt),
-            style=style,
+            style=leading(style_preset, style),
             keep=phrases(keep),
             block=phrases(block),
             accept=accept,

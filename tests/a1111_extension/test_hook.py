@@ -204,6 +204,14 @@ def test_another_checkpoint_gets_another_rewrite(app, job, host, writer):
     assert [settings["dialect"] for _, _, settings in writer.calls] == ["prose", "booru"]
 
 
+def test_a_style_by_name_leads_and_an_unknown_one_leaves_the_prompt(app, job, writer):
+    hook.process(app, job(), [{"when": "Always", "preset": "ink", "style": "blue"}])
+    assert writer.calls[0][2]["style"] == "ink drawing, fine lines, blue"
+    p = job(prompt="a dog")
+    hook.process(app, p, [{"when": "Always", "preset": "gone"}])
+    assert p.all_prompts == ["a dog"] and "no style 'gone'" in p.comments[0]
+
+
 def test_an_axis_sets_the_dialect(app, job, writer):
     p = job()
     setattr(p, hook.OVERRIDES, {"dialect": "Booru"})

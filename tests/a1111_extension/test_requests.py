@@ -19,6 +19,8 @@ def test_one_prompt():
     call = read_beautify({"prompt": "a cat", "seed": 7, "n": 2, "keep": ["cat"]}, DEFAULTS)
     assert (call.prompts, call.seeds, call.keep, call.is_list) == (["a cat"], [7], ["cat"], False)
     assert (call.arguments.when, call.arguments.candidates) == ("Always", 2)
+    named = read_beautify({"prompt": "a", "preset": "ink", "style": "blue"}, DEFAULTS).arguments
+    assert named.lead == "ink drawing, fine lines, blue"
     assert read_beautify({"prompt": "a", "dialect": "Prose"}, DEFAULTS).arguments.dialect == "prose"
 
 

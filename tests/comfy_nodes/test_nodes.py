@@ -22,6 +22,7 @@ SETTINGS = {
     "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
     "keep": "", "block": "", "accept": "always", "temperature": 1.0, "top_k": 50, "top_p": 0.95,
     "repetition_penalty": 1.1, "dialect": "auto",
+    "style_preset": "none",
 }  # fmt: skip
 
 
@@ -262,6 +263,11 @@ def test_a_language_model_of_one_dialect_says_so(beautify):
     out = beautify(dialect="prose")
     assert out.ui["beautifulprompt"][0]["dialect"] == "tags (this language model writes no prose)"
     assert out.args[0] == beautify().args[0]
+
+
+def test_a_style_by_name_leads_the_addition(beautify):
+    best = beautify(style_preset="watercolor", style="blue").args[0]
+    assert best.startswith("a cat, watercolor, soft washes, blue")
 
 
 @pytest.mark.parametrize(
