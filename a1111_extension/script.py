@@ -79,19 +79,8 @@ class BeautifulPromptScript(scripts.Script):
                     elem_id=self.elem_id("preset"),
                 )
             download_controls(app, self.elem_id, model, resident_names, _queued())
-        controls = [
-            when,
-            mode,
-            model,
-            candidates,
-            seed,
-            each,
-            order,
-            style,
-            chunks,
-            dialect,
-            preset,
-        ]
+        controls = [when, mode, model, candidates, seed, each, order, style, chunks]
+        controls += [dialect, preset]
         self._paste(is_img2img, when)
         _button().connect("img2img" if is_img2img else "txt2img", controls)
         return controls
