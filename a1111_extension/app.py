@@ -10,8 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from bp_core.errors import BeautifulPromptError, Cancelled, ModelError
-from bp_core.text.dialect import PROSE
-from bp_core.text.image_model import dialect_for
+from bp_core.text.image_model import CHUNK, dialect_for, room
 
 from . import options
 from .arguments import Arguments
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from bp_core import Result
     from bp_core.rewriter import OnProgress
 
-_CHUNK = 75
 _FOLDER_VARIABLE = "BEAUTIFULPROMPT_DIR"
 
 
@@ -152,14 +150,11 @@ class App:
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
     def _budget(self, prompt: str, chunks: int, dialect: str) -> int | None:
-        """Tokens that the whole prompt may have; a longer one may fill its own last chunk.
-
-        The usual one chunk is CLIP's limit; encoders that read sentences have more room.
-        """
-        if not chunks or (dialect == PROSE and chunks == 1):
+        """Tokens that the whole prompt may have; a longer one may fill its own last chunk."""
+        if room(chunks * CHUNK, dialect) is None:
             return None
-        chunks_of_prompt = -(-self.host.count_tokens(prompt) // _CHUNK)
-        return max(chunks, chunks_of_prompt) * _CHUNK
+        chunks_of_prompt = -(-self.host.count_tokens(prompt) // CHUNK)
+        return max(chunks, chunks_of_prompt) * CHUNK
 
     def _triggers(self, prompt: str) -> list[str]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..bp_core.settings import ACCEPT, DIALECTS, MODES, MOST_CANDIDATES, Settings
-from ..bp_core.text.image_model import dialect_for
+from ..bp_core.text.image_model import dialect_for, room
 from ..bp_core.text.prompt import parse
 from ..bp_core.text.styles import NONE, leading, styles
 from . import metadata
@@ -63,8 +63,8 @@ class BeautifyPrompt(io.ComfyNode):
                 io.Int.Input(
                     "token_budget", default=0, min=0, max=4096,
                     tooltip="Longest whole prompt in tokens, 0 for no limit; 75 fills one CLIP "
-                    "window. Counted by the CLIP that is connected, else by the language model. "
-                    "The addition is cut between phrases; your words never are.",
+                    "window, and is no limit for prose. Counted by the CLIP that is connected, "
+                    "else by the language model. The addition is cut between phrases; your words never are.",
                 ),
                 io.String.Input(
                     "style", default="", tooltip="Leads the addition, as in: watercolor",
@@ -176,7 +176,7 @@ class BeautifyPrompt(io.ComfyNode):
             n=candidates,
             seed=seed,
             max_new_tokens=length,
-            token_budget=token_budget or None,
+            token_budget=room(token_budget, wanted),
             count_tokens=None if clip is None else lambda prompt: clip_tokens(clip, prompt),
             style=leading(style_preset, style),
             keep=phrases(keep),

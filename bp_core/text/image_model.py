@@ -14,6 +14,7 @@ from .dialect import BOORU, PROSE, TAGS, dialect_of
 from .prompt import parse
 
 _AUTO = DIALECTS[0]
+CHUNK = 75  # tokens that CLIP reads at once
 
 # What a model was trained to read, where its encoders do not tell: how its class's name begins.
 _BY_CLASS = {
@@ -74,6 +75,12 @@ class ImageModel:
         """The names that tell the dialect."""
         by_file = (self.dialect == BOORU and self.names) or not self.encoders
         return ", ".join(self.names[:1] if by_file else self.encoders)
+
+
+def room(budget: int, dialect: str) -> int | None:
+    """A budget in the image model's tokens, 0 for none; one chunk is CLIP's limit, and none for
+    sentences, whose encoders read more."""
+    return None if not budget or (dialect == PROSE and budget == CHUNK) else budget
 
 
 def naming(metadata: Mapping[str, object]) -> Iterable[str]:

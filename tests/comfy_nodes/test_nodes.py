@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bp_core.rewriter import Result
 from comfy_nodes.plain import clip_tokens, phrases
 from tests.comfy_nodes import fakehost
 from tests.comfy_nodes.fakehost import ROOT, Interrupt, part
@@ -193,6 +194,12 @@ def test_the_connected_clip_counts_the_budget(beautify):
         cond_stage_model = None  # no more is known of it
 
     assert clip_tokens(Clip(), "a cat there") == 3
+    asked = []
+    beautify.rewriter.ready = lambda *_: lambda text, **k: asked.append(k) or Result(text, text, ())
+    for dialect, budget in (("tags", 75), ("prose", None)):
+        beautify("a cat", clip=Clip(), token_budget=75, dialect=dialect)
+        assert asked[-1]["token_budget"] == budget
+    del beautify.rewriter.ready
     best = beautify("a cat", clip=Clip(), token_budget=4, length=40).args[0]
     assert len(best.split()) <= 4
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bp_core.text.image_model import ImageModel, dialect_for, naming
+from bp_core.text.image_model import ImageModel, dialect_for, naming, room
 
 # Text encoders as their hosts name them, class, file -> dialect.
 FAMILIES = [
@@ -80,6 +80,12 @@ def test_tags_of_danbooru_get_more_of_them_where_the_model_may_know_them():
 
 def test_without_a_known_model_the_prompt_decides():
     assert dialect_for("a cat", None) == dialect_for("a cat", ImageModel()) == "auto"
+
+
+def test_one_chunk_is_no_limit_for_sentences():
+    assert room(75, "tags") == room(75, "auto") == 75
+    assert room(75, "prose") is room(0, "tags") is None
+    assert room(150, "prose") == 150
 
 
 def test_the_reason_names_what_told():
