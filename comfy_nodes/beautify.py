@@ -64,7 +64,8 @@ class BeautifyPrompt(io.ComfyNode):
                     "token_budget", default=0, min=0, max=4096,
                     tooltip="Longest whole prompt in tokens, 0 for no limit; 75 fills one CLIP "
                     "window, and is no limit for prose. Counted by the CLIP that is connected, "
-                    "else by the language model. The addition is cut between phrases; your words never are.",
+                    "else by the language model. The addition is cut between phrases; your "
+                    "words never are.",
                 ),
                 io.String.Input(
                     "style", default="", tooltip="Leads the addition, as in: watercolor",
