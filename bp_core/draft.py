@@ -106,12 +106,22 @@ class Drafter:
         self.longest = settings.max_new_tokens
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
-            lead = f"{self.style}," if self.style and settings.mode == "expand" else ""
+            lead = self._lead(read) if settings.mode == "expand" else ""
             self.ids = model.encode(read, settings.mode, lead, settings.dialect)
             if settings.mode == "rewrite":
                 self.longest += len(self.ids)
                 # A comma behind the last word, or it would be lengthened.
                 self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
+
+    def _lead(self, read: str) -> str:
+        """What an addition is made to begin with."""
+        if not self.model.template.dialects:
+            return f"{self.style}," if self.style else ""
+        joint = "" if read.endswith(tuple(",.;:!?")) else ","
+        if self.style:
+            return f"{joint} {self.style},"
+        # Without its comma a phrase might lengthen the artist's last word: "gym", "nasium".
+        return "" if self.prose else joint
 
     @cached_property
     def style(self) -> str:

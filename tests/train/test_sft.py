@@ -132,12 +132,15 @@ def test_training_reads_what_the_rewriter_reads_and_then_the_target(llama):
     model, (_, tokenizer) = load(llama), load_base(str(llama))
     for row in read_pairs(llama.parent / "train.parquet"):
         settings = Settings(mode=row["mode"], dialect=row["dialect"])
-        read = Drafter(model, row["raw_prompt"], settings).ids
-        assert read[0] == model.tokenizer.token_to_id(f"<|{row['dialect']}|>")
+        drafter = Drafter(model, row["raw_prompt"], settings)
+        asked = model.encode(drafter.raw, row["mode"], dialect=row["dialect"])
+        assert asked[0] == model.tokenizer.token_to_id(f"<|{row['dialect']}|>")
         target = [*model.tokenizer.encode(row["prompt"]).ids, model.eos_id]
         example = sft.encode_pair(tokenizer, model.template, row, 64)
-        assert example["input_ids"] == read + target
-        assert example["labels"] == [-100] * len(read) + target
+        assert example["input_ids"] == asked + target
+        assert example["labels"] == [-100] * len(asked) + target
+        # An addition may be begun for the model, by the comma that it would write itself.
+        assert example["input_ids"][: len(drafter.ids)] == drafter.ids
         # No space stands alone at the joint: it is the first word's own.
         assert model.tokenizer.id_to_token(target[0]) != "Ġ"
         assert model.decode(target) == row["prompt"]
