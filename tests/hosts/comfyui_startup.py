@@ -23,7 +23,12 @@ import comfy_config.config_parser  # noqa: E402, F401 (ComfyUI's own, read for t
 import nodes  # noqa: E402
 import server  # noqa: E402
 
-READERS = ("bp_core.models.load", "bp_core.rewriter", "bp_core.score.text_reward", "huggingface_hub")
+READERS = (
+    "bp_core.models.load",
+    "bp_core.rewriter",
+    "bp_core.score.text_reward",
+    "huggingface_hub",
+)
 
 
 def refuse(*_):

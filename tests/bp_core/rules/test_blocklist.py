@@ -87,11 +87,11 @@ def test_words_of_negative_prompts_are_not_added_unless_the_artist_has_them():
     assert not Blocklist(allow="a low quality webcam photo").find("low quality")
 
 
-@pytest.mark.parametrize("phrase", ["grey sky", "bob cut", "a walker's view", "tim", "john", "mike"])
+@pytest.mark.parametrize("phrase", ["grey sky", "bob cut", "a walker's view", "tim", "john"])
 def test_half_a_name_is_no_name(phrase):
     assert not Blocklist().find(phrase)
 
 
-@pytest.mark.parametrize("name", ["alex grey", "bob ross", "tim walker", "h r giger", "mike mignola"])
+@pytest.mark.parametrize("name", ["alex grey", "bob ross", "tim walker", "h r giger"])
 def test_a_whole_name_is_one(name):
     assert Blocklist().find(f"in the manner of {name}")

@@ -33,7 +33,8 @@ def write(path, rankings):
 
 
 def test_a_ranking_is_its_judgements_of_two():
-    mixed = Ranking("a", "tags", (Addition("x", "writer", ""), Addition("y", "written", "")), "", "")
+    additions = Addition("x", "writer", ""), Addition("y", "written", "")
+    mixed = Ranking("a", "tags", additions, "", "")
     judged = pairs([ranking("b", "1", "2", "3"), mixed])
     assert list(zip(*map(torch.Tensor.tolist, judged))) == [
         (0, 1, 0), (0, 2, 0), (1, 2, 0), (3, 4, 1),
