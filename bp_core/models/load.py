@@ -207,7 +207,7 @@ def _unpacked(folder: Path, path: Path, lasting: bool) -> Network:
     return engine.pack(network, "int8", matrices, lasting)
 
 
-def pack_folder(model: str | Path, folder: Path, bits: int = 4, group: int = 32) -> Path:
+def pack_folder(model: str | Path, folder: Path, bits: int = 4, group: int = 64) -> Path:
     """Write a model as a folder of its own with packed weights only; the folder.
 
     Args:
