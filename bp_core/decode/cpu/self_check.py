@@ -56,7 +56,8 @@ def start(kind: str) -> None:
             if tries >= _TRIES or time.time() - running.stat().st_mtime < _STALE:
                 return
         running.write_text("." * (tries + 1), encoding="utf-8")
-        _started.append(subprocess.Popen(_command(kind), **_quiet(), start_new_session=True))
+        command = _command(kind, waited_for=False)
+        _started.append(subprocess.Popen(command, **_quiet(), start_new_session=True))
     except OSError as error:  # a full disk, a process that may not start others
         log.info("numba's engine is not compiled (%s): decoding goes on without", error)
 
@@ -98,12 +99,12 @@ def _running(note: Path) -> Path:
     return note.with_name(f"{note.name}.running")
 
 
-def _command(kind: str) -> list[str]:
+def _command(kind: str, waited_for: bool = True) -> list[str]:
     # Not resolved: numba keeps code by the path that it was imported from.
     root = str(Path(__file__).absolute().parents[3])
     code = (
         f"import sys; sys.path.insert(0, {root!r}); "
-        f"from bp_core.decode.cpu import self_check; self_check.write_note({kind!r})"
+        f"from bp_core.decode.cpu import self_check; self_check.write_note({kind!r}, {waited_for})"
     )
     return [sys.executable, "-c", code]
 
@@ -115,12 +116,12 @@ def _quiet() -> dict:
     return {"stdin": nothing, "stdout": nothing, "stderr": nothing, "creationflags": flags}
 
 
-def write_note(kind: str) -> None:
+def write_note(kind: str, waited_for: bool = True) -> None:
     """Check the kernels, and write down what is wrong; run in a process of its own."""
     from . import numba_kernels as kernels
 
-    if hasattr(os, "nice"):
-        os.nice(10)  # beside whatever somebody waits for
+    if hasattr(os, "nice") and not waited_for:
+        os.nice(10)
     note = kernels.note(kind)
     note.parent.mkdir(parents=True, exist_ok=True)
     try:
