@@ -85,14 +85,16 @@ def test_nobody_waits_for_what_is_compiled_for_the_next_process(fresh, monkeypat
 
 def test_compilers_that_die_are_given_up(fresh, monkeypatch):
     monkeypatch.setattr(self_check, "_STALE", -1)
-    monkeypatch.setattr(self_check, "_command", lambda *args, **_: [sys.executable, "-c", "exit(1)"])
+    dies = [sys.executable, "-c", "exit(1)"]
+    monkeypatch.setattr(self_check, "_command", lambda *_, **__: dies)
     for _ in range(5):
         self_check.start("int8")
     assert len(self_check._running(fresh / "int8").read_text()) == 3
 
 
 def test_a_compiler_that_ends_its_process_does_not_end_ours(fresh, monkeypatch, caplog):
-    monkeypatch.setattr(self_check, "_command", lambda *args, **_: [sys.executable, "-c", "exit(1)"])
+    dies = [sys.executable, "-c", "exit(1)"]
+    monkeypatch.setattr(self_check, "_command", lambda *_, **__: dies)
     assert not self_check.compile_now("int8")
     assert "compiling ended the process" in caplog.text
 
