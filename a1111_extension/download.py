@@ -49,7 +49,7 @@ def download(app: App, name: str) -> Iterator[str]:
     """Fetch a hub model; yields what to show, last where it is or why not."""
 
     def work(tell: Callable[[str], None]) -> str:
-        from bp_core.models.load import hub
+        from bp_core.models import hub
 
         app.options()
         folder = hub.download(name, lambda file, have, size: tell(_line(file, have, size)))
