@@ -156,7 +156,9 @@ def test_a_clip_counts_the_budget(host):
         "3": show("2", 3),
     }
     report = host.run(graph).outputs["3"]["text"][0]
-    counts = [int(line.rsplit(", ", 1)[1].split()[0]) for line in report.split("\n")[1::2]]
+    dialect, *lines = report.split("\n")
+    assert dialect.startswith("dialect: tags")
+    counts = [int(line.rsplit(", ", 1)[1].split()[0]) for line in lines[1::2]]
     assert counts and max(counts) <= 9
 
 
