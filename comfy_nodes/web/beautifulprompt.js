@@ -123,7 +123,7 @@ function showChanges(box, results) {
     const kind = Object.assign(document.createElement("small"), { textContent: dialect });
     kind.style.opacity = "0.6";
     kind.title = say("dialect");
-    line.append("\n", kind);
+    if (after !== before) line.append("\n", kind);
     box.append(line);
   }
   if (results.length > MOST_SHOWN) box.append(`… ${results.length - MOST_SHOWN} more`);
