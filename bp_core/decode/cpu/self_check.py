@@ -34,8 +34,11 @@ _started: list[subprocess.Popen] = []  # processes that nobody waits for
 def passed(kind: str) -> bool:
     """Whether the kernels for weights of a kind are compiled, checked and right; takes no time."""
     note = _note(kind)
-    if note is None or not note.is_file():
-        return False
+    return note is not None and note.is_file() and _right(note)
+
+
+def _right(note: Path) -> bool:
+    """What a note says; a fault is told."""
     fault = note.read_text(encoding="utf-8")
     if fault:
         log.warning("numba is not used for decoding: %s", fault)
@@ -79,7 +82,8 @@ def compile_now(kind: str) -> bool:
         except (OSError, subprocess.TimeoutExpired) as error:
             log.warning("numba is not used for decoding: %s", error)
             return False
-    return passed(kind)
+    # Not `passed`, which may have been asked before there was a note, and remembers that.
+    return _right(note)
 
 
 def _note(kind: str) -> Path | None:

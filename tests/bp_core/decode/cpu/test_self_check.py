@@ -83,6 +83,13 @@ def test_nobody_waits_for_what_is_compiled_for_the_next_process(fresh, monkeypat
     assert self_check.passed("int8")
 
 
+def test_who_was_told_no_before_and_has_it_compiled_is_told_yes(fresh, monkeypatch):
+    leaves = f"open({str(fresh / 'int8')!r}, 'w').close()"
+    monkeypatch.setattr(self_check, "_command", lambda *_, **__: [sys.executable, "-c", leaves])
+    assert not self_check.passed("int8")
+    assert self_check.compile_now("int8")
+
+
 def test_compilers_that_die_are_given_up(fresh, monkeypatch):
     monkeypatch.setattr(self_check, "_STALE", -1)
     dies = [sys.executable, "-c", "exit(1)"]
