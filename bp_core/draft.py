@@ -121,14 +121,14 @@ class Drafter:
         if self.style:
             return f"{joint} {self.style},"
         # Without its comma a phrase might lengthen the artist's last word: "gym", "nasium".
-        return "" if self.prose else joint
+        return "" if self.writes_sentences else joint
 
     @cached_property
     def style(self) -> str:
         return inert(self.settings.style).strip(" ,")
 
     @property
-    def prose(self) -> bool:
+    def writes_sentences(self) -> bool:
         """Whether sentences are written, by a model that was taught to."""
         return self.settings.dialect == PROSE and self.model.template.dialects
 
@@ -168,8 +168,8 @@ class Drafter:
         finished = generation.finished and len(generation.tokens) <= self.longest
         # Half a character at the cut decodes to the replacement sign.
         output = self.model.decode(tokens).replace("\ufffd", "")
-        expand, in_prose = self.settings.mode == "expand", self.prose
-        if expand and in_prose:
+        expand = self.settings.mode == "expand"
+        if expand and self.writes_sentences:
             made = self._continue(output, finished)
         else:
             phrases = clauses(inert(output))
@@ -179,7 +179,7 @@ class Drafter:
             if expand:
                 made = self._expand(phrases, last)
             else:
-                made = self._rewrite(phrases, inert(output) if in_prose else "")
+                made = self._rewrite(phrases, inert(output) if self.writes_sentences else "")
         if made is None:
             return None
         text, added = made

@@ -291,3 +291,25 @@ class Transformer(nn.Module):
         for block, layer in zip(self.blocks, kv.unbind(0), strict=True):
             x = block(x, view, layer, place)
         return self.norm(x[:, -1])
+
+
+class Engine:
+    """Base of what runs a network otherwise than by its own `step`, and has its figures.
+
+    Attributes:
+        model: the network.
+    """
+
+    model: Transformer
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def vocab_size(self) -> int:
+        return self.model.vocab_size
+
+    @property
+    def width(self) -> int:
+        return self.model.width

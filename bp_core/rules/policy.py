@@ -22,7 +22,7 @@ _SOMEBODY = frozenset(
         "2boys".split(),
     )
 )
-# "A figure of eight", "figure study": no person.
+# What says that there is nobody, and a figure of eight.
 _NOBODY = ("no humans", "no people", "nobody", "figure of")
 
 

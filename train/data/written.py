@@ -6,16 +6,16 @@ rewrite: `text` is the prompt written anew) and `text`. How they were written: `
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bp_core.errors import InputError
 from bp_core.settings import DIALECTS, MODES
 from bp_core.text.words import clauses, words
+from train.data.json_lines import read_json_lines
 
 PAIRS = Path(__file__).resolve().parents[1] / "starter" / "pairs"
 _MARKS = ",.;:!?"
@@ -47,20 +47,16 @@ def read_written(folder: Path = PAIRS) -> dict[str, list[Written]]:
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise InputError(f"no pairs in {folder}: give a folder of .jsonl files")
-    return {path.stem: list(_rows(path)) for path in files}
+    return {path.stem: list(read_json_lines(path, _row)) for path in files}
 
 
-def _rows(path: Path) -> Iterator[Written]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = Written(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
-        if row.dialect not in DIALECTS[1:] or row.mode not in MODES:
-            raise InputError(f"{path}, line {number}: dialect {row.dialect!r}, mode {row.mode!r}")
-        if not words(row.prompt) or not row.text.strip():
-            raise InputError(f"{path}, line {number}: prompt or text has no words")
-        yield row
+def _row(fields: dict) -> Written:
+    row = Written(**fields)
+    if row.dialect not in DIALECTS[1:] or row.mode not in MODES:
+        raise ValueError(f"dialect {row.dialect!r}, mode {row.mode!r}")
+    if not words(row.prompt) or not row.text.strip():
+        raise ValueError("prompt or text has no words")
+    return row
 
 
 def variety(rows: Sequence[Written]) -> dict[str, tuple[str, float]]:

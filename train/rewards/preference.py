@@ -8,8 +8,7 @@ that they would delete first, each with `text`, `source` (writer, starter, writt
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from bp_core.errors import InputError
 from bp_core.score.preference import HIDDEN
 from bp_core.settings import DIALECTS
 from bp_core.text.words import words
+from train.data.json_lines import read_json_lines
 
 SOURCES = ("writer", "starter", "written")
 
@@ -58,23 +58,18 @@ def read_rankings(path: Path) -> list[Ranking]:
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files or not all(file.is_file() for file in files):
         raise InputError(f"no rankings at {path}: give a .jsonl file, or a folder of them")
-    return [ranking for file in files for ranking in _rows(file)]
+    return [ranking for file in files for ranking in read_json_lines(file, _ranking)]
 
 
-def _rows(path: Path) -> Iterator[Ranking]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            ranked = tuple(Addition(**addition) for addition in row.pop("ranked"))
-            ranking = Ranking(ranked=ranked, **row)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
-        sources = {addition.source for addition in ranked}
-        if ranking.dialect not in DIALECTS or len(ranked) < 2 or not sources <= set(SOURCES):
-            raise InputError(f"{path}, line {number}: give a dialect and two or more additions")
-        if not words(ranking.prompt):
-            raise InputError(f"{path}, line {number}: the prompt has no words")
-        yield ranking
+def _ranking(fields: dict) -> Ranking:
+    ranked = tuple(Addition(**addition) for addition in fields.pop("ranked"))
+    ranking = Ranking(ranked=ranked, **fields)
+    sources = {addition.source for addition in ranked}
+    if ranking.dialect not in DIALECTS or len(ranked) < 2 or not sources <= set(SOURCES):
+        raise ValueError("give a dialect and two or more additions")
+    if not words(ranking.prompt):
+        raise ValueError("the prompt has no words")
+    return ranking
 
 
 def pairs(rankings: Sequence[Ranking], sources: Sequence[str] = SOURCES) -> Pairs:

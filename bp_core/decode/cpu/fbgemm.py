@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..generate import Cache
 from ..kept import KeptPrompts
 from ..layers import View
-from ..transformer import KVCache, Transformer
+from ..transformer import Engine, KVCache, Transformer
 from .packing import replace_products
 from .rounding import Rounded
 
@@ -94,7 +94,7 @@ def has(kind: str) -> bool:
     return hasattr(torch.ops.quantized, _LAYERS[kind].operation)
 
 
-class FbgemmNetwork:
+class FbgemmNetwork(Engine):
     """A network whose products are FBGEMM's.
 
     Python's part of a step of a small network is as long as the arithmetic. A TorchScript trace
@@ -125,18 +125,6 @@ class FbgemmNetwork:
         self._kept = KeptPrompts()
         self._steps = 0
         self._traced: nn.Module | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    @property
-    def vocab_size(self) -> int:
-        return self.model.vocab_size
-
-    @property
-    def width(self) -> int:
-        return self.model.width
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, Cache]:
         """See `generate.Network.prefill`; the last prompts are kept."""

@@ -15,7 +15,7 @@ from ..config import Config
 from ..generate import OnToken, Start, decode
 from ..kept import KeptPrompts
 from ..sampling import Sampler, SamplingParams
-from ..transformer import KVCache, Transformer
+from ..transformer import Engine, KVCache, Transformer
 from .numba_layers import TiledEmbedding, TiledLinear, lay_together, together
 from .packing import replace_products
 from .rounding import Rounded
@@ -24,7 +24,7 @@ from .rounding import Rounded
 _MOST = 1024
 
 
-class NumbaNetwork:
+class NumbaNetwork(Engine):
     """A network whose products, steps and choices are numba's.
 
     Attributes:
@@ -51,18 +51,6 @@ class NumbaNetwork:
         self.layers = Layers(network) if Layers.fit(network.config) else None
         self._kept = KeptPrompts()
         self._choose, self._counters = kernels.choose, kernels.counters
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    @property
-    def vocab_size(self) -> int:
-        return self.model.vocab_size
-
-    @property
-    def width(self) -> int:
-        return self.model.width
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, KVCache]:
         """See `generate.Network.prefill`; the last prompts are kept."""

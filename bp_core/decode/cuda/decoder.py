@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..generate import OnToken, Start, decode
 from ..sampling import Sampler, SamplingParams
-from ..transformer import KVCache, Transformer
+from ..transformer import Engine, KVCache, Transformer
 from .nvrtc import KernelError, Recording
 from .state import StaticPrompt, StaticState
 from .step import OwnStep, can_choose, fits
@@ -67,7 +67,7 @@ class Step:
             self.kernels.read(self.state)
 
 
-class CudaNetwork:
+class CudaNetwork(Engine):
     """A network whose decoding runs over static states and, on CUDA, captured graphs of their step.
 
     States are kept for the next call with the same rows, room, settings and weights; when the
@@ -89,18 +89,6 @@ class CudaNetwork:
         self._states: dict[Hashable, Captured] = {}
         self._prompts: dict[Hashable, Captured] = {}
         self._weights: tuple[int, ...] = ()
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    @property
-    def vocab_size(self) -> int:
-        return self.model.vocab_size
-
-    @property
-    def width(self) -> int:
-        return self.model.width
 
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:
         """See `generate.Network.step`."""
