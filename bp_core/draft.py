@@ -5,6 +5,7 @@ Inference and the rollouts of training both come through here.
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ _READ = 1000
 _REWRITABLE = 60  # words
 # A draft of which fewer words stay is drawn again, if the model wrote as many.
 _THIN = 5
+# Phrases that a model is told of what its prompt names: each is read by every candidate.
+_NOTES = 14
 # Nats by which a free rewrite is leaned towards the artist's next word.
 _RECALL = 8.0
 
@@ -107,11 +110,19 @@ class Drafter:
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
             lead = self._lead(read) if settings.mode == "expand" else ""
-            self.ids = model.encode(read, settings.mode, lead, settings.dialect)
+            self.ids = model.encode(read, settings.mode, lead, settings.dialect, self.notes(read))
             if settings.mode == "rewrite":
                 self.longest += len(self.ids)
                 # A comma behind the last word, or it would be lengthened.
                 self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
+
+    def notes(self, read: str) -> list[str]:
+        """What the model is told of the things that its prompt names, another choice each seed."""
+        if self.model.concepts is None:
+            return []
+        # Of a string the generator makes the same numbers on every Python and machine.
+        rng = random.Random(f"notes {self.settings.seed}")
+        return self.model.concepts.notes(read, self.settings.dialect, _NOTES, rng)
 
     def _lead(self, read: str) -> str:
         """What an addition is made to begin with."""

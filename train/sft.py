@@ -82,7 +82,8 @@ def encode_pair(
     if row["mode"] == "text":
         ids = encode(tokenizer, row["prompt"])[:longest]
         return {"input_ids": ids, "labels": ids}
-    parts = prompt_parts(template, row["mode"], row["raw_prompt"], row["dialect"])
+    notes = [note for note in row["notes"].split("; ") if note]
+    parts = prompt_parts(template, row["mode"], row["raw_prompt"], row["dialect"], notes)
     prompt = [i for text, _ in parts for i in encode(tokenizer, text)]
     target = encode(tokenizer, template.lead + row["prompt"]) + [tokenizer.eos_token_id]
     prompt = prompt[: longest - 1]

@@ -20,6 +20,7 @@ from ..decode.config import Unsupported
 from ..decode.cpu import engine, packed_file
 from ..decode.transformer import Transformer
 from ..errors import ModelError
+from ..text.concepts import Concepts
 from . import STARTER, gguf_file, packed
 from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
 from .folder import about, find, name_of
@@ -44,6 +45,7 @@ class Model:
         special_ids: ids of control tokens, which no user's text may produce.
         eos_id: the end token.
         fields: its config.json.
+        concepts: what is known of the things that prompts name, where its template has notes.
     """
 
     name: str
@@ -54,22 +56,31 @@ class Model:
     eos_id: int
     special_ids: frozenset[int]
     fields: dict[str, Any]
+    concepts: Concepts | None = None
 
     def __post_init__(self) -> None:
         words = [self.tokenizer.id_to_token(i) for i in sorted(self.special_ids)]
         # A lookahead finds control tokens that overlap, too.
         self._control = re.compile("(?=" + "|".join(map(re.escape, words)) + ")" if words else "$^")
 
-    def encode(self, raw: str, mode: str, lead_text: str = "", dialect: str = "tags") -> list[int]:
+    def encode(
+        self,
+        raw: str,
+        mode: str,
+        lead_text: str = "",
+        dialect: str = "tags",
+        notes: Sequence[str] = (),
+    ) -> list[int]:
         """The template of `mode` ("expand" or "rewrite") filled with the artist's prose, as ids.
 
         Args:
             raw: plain text; control tokens and template text in it are read as mere letters.
             lead_text: what the model's output is made to begin with.
             dialect: "tags", "prose" or "booru", where the model was taught several.
+            notes: phrases of `concepts`, where the model was taught to read them.
         """
         ids = []
-        for text, typed in prompt_parts(self.template, mode, raw, dialect):
+        for text, typed in prompt_parts(self.template, mode, raw, dialect, notes):
             ids += self._inert(text) if typed else self._ids(text)
         return ids + self._inert(self.template.lead + lead_text) if lead_text else ids
 
@@ -156,6 +167,7 @@ def load(
         eos_id=_eos(folder, fields, tokenizer),
         special_ids=special_ids(tokenizer),
         fields=fields,
+        concepts=Concepts.load(folder) if template.notes else None,
     )
 
 

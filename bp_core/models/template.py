@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 
 from ..errors import ModelError
@@ -10,7 +11,7 @@ from ..errors import ModelError
 @dataclass(frozen=True)
 class Template:
     """Text around the artist's prose. `{raw}` stands for that prose, once or more, `{dialect}` for
-    the kind of prompt that is wanted.
+    the kind of prompt that is wanted, `{notes}` for what is known of the things that it names.
 
     Attributes:
         name: key in TEMPLATES, or a name of the model's own.
@@ -38,13 +39,20 @@ class Template:
         """Whether the model was taught to write several kinds of prompt."""
         return "{dialect}" in self.expand
 
+    @property
+    def notes(self) -> bool:
+        """Whether the model was taught to read notes (see `text.concepts`)."""
+        return "{notes}" in self.expand
+
     def pieces(self, mode: str, dialect: str = "tags") -> tuple[str, ...]:
-        """The template of `mode` ("expand" or "rewrite") cut at each `{raw}`.
+        """The template of `mode` ("expand" or "rewrite") cut at each `{raw}` and `{notes}`, which
+        stand between the pieces.
 
         Encoding the pieces apart from the prose keeps a prompt that imitates the template from
         being read as one.
         """
-        return tuple(getattr(self, mode).replace("{dialect}", dialect).split("{raw}"))
+        whole = getattr(self, mode).replace("{dialect}", dialect)
+        return tuple(re.split(r"(\{raw\}|\{notes\})", whole))
 
     def to_dict(self) -> dict[str, str]:
         return asdict(self)
@@ -71,7 +79,11 @@ TEMPLATES: dict[str, Template] = {
         Template("v2", rewrite=_V2, expand=_V2 + " {raw},", lead=" "),
         Template("starter", rewrite="{raw}<|rewrite|>", expand="{raw}<|expand|>"),
         # The output goes on from the artist's last word, with the comma or full stop before it.
-        Template("dialects", rewrite="<|{dialect}|>{raw}<|rewrite|>", expand="<|{dialect}|>{raw}"),
+        Template(
+            "dialects",
+            rewrite="<|notes|>{notes}<|{dialect}|>{raw}<|rewrite|>",
+            expand="<|notes|>{notes}<|{dialect}|>{raw}",
+        ),
     )
 }
 

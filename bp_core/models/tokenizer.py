@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,22 +16,25 @@ if TYPE_CHECKING:
 
 
 def prompt_parts(
-    template: Template, mode: str, raw: str, dialect: str = "tags"
+    template: Template, mode: str, raw: str, dialect: str = "tags", notes: Sequence[str] = ()
 ) -> list[tuple[str, bool]]:
     """A filled template as (text, typed by the user) parts, each to be encoded apart.
 
     White space in `raw` becomes single spaces: templates are told by their line breaks. A space
     that ends a piece of the template goes to the prose behind it, where the tokenizers of GPT-2's
-    kin want it.
+    kin want it. Notes are written as the phrases of an addition are, each with its space and comma.
     """
-    first, *others = template.pieces(mode, dialect)
-    raw = " ".join(raw.split())
-    parts, before = [], first
-    for piece in others:
-        fixed = before.rstrip(" ")
-        parts += [(fixed, False), (before[len(fixed) :] + raw, True)]
-        before = piece
-    return [(text, typed) for text, typed in [*parts, (before, False)] if text]
+    filling = {"{raw}": " ".join(raw.split()), "{notes}": "".join(f" {note}," for note in notes)}
+    parts, space = [], ""
+    for piece in template.pieces(mode, dialect):
+        if piece in filling:
+            parts.append((space + filling[piece], True))
+            space = ""
+        else:
+            fixed = piece.rstrip(" ")
+            parts.append((space + fixed, False))
+            space = piece[len(fixed) :]
+    return [(text, typed) for text, typed in [*parts, (space, False)] if text]
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

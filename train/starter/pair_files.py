@@ -1,10 +1,11 @@
 """Pairs written for the starter, checked and made into the files that `train/sft.py` reads.
 
-    python -m train.starter.pair_files --data DATA --out runs/written
+    python -m train.starter.pair_files --data DATA --copies 3 --out runs/written
 
 Leaves out prompts near one of an evaluation set of DATA (see `train/data/pools.py`), prints counts
 and variety, and writes `train.parquet` and `validation.parquet` (one prompt in 33, by its hash, so
-that more pairs move none).
+that more pairs move none). Each pair comes with notes to read (`train/data/notes.py`), `--copies`
+times with others.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from pathlib import Path
 
 import train
 from bp_core.errors import InputError
+from bp_core.models.folder import BUNDLED
+from bp_core.text.concepts import Concepts
 from bp_core.text.prompt import parse
 from train.data.dedup import near
+from train.data.notes import with_notes
 from train.data.pools import read_evaluation_sets
 from train.data.written import PAIRS, Written, figures, praises, read_written, variety
 
@@ -30,6 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--data", type=Path, help="folder with the evaluation sets to keep clear of"
     )
+    parser.add_argument("--copies", type=int, default=1, help="of each pair, with other notes")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder to write to; none: only tell the figures")
     args = parser.parse_args(argv)
     files = read_written(args.pairs)
@@ -40,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     print(json.dumps(told | variety(rows), indent=2))
     if args.out is not None:
         train.make_folder(args.out)
-        write(rows, args.out)
+        write(rows, args.out, args.copies, args.seed)
 
 
 def clear(rows: list[Written], evaluation: dict[str, list[str]]) -> list[Written]:
@@ -56,24 +62,26 @@ def held_out(prompt: str) -> bool:
     return int(hashlib.md5(prompt.lower().encode()).hexdigest(), 16) % _ONE_IN == 0
 
 
-def write(rows: list[Written], folder: Path) -> None:
-    """`train.parquet` and `validation.parquet` with raw_prompt, prompt, mode, dialect, source.
+def write(rows: list[Written], folder: Path, copies: int = 1, seed: int = 0) -> None:
+    """`train.parquet` and `validation.parquet` with the columns of `train.data.pairs`.
 
     Prompts are cut down to their prose, which is what a rewriter reads.
     """
     import pandas as pd
 
-    columns = ("raw_prompt", "prompt", "mode", "dialect", "source")
-    read = [row._replace(prompt=parse(row.prompt).prose) for row in rows]
-    table = pd.DataFrame(
-        [(row.prompt, row.target, row.mode, row.dialect, "written") for row in read],
-        columns=columns,
-    )
-    judged = table["raw_prompt"].map(held_out)
-    if judged.all() or not judged.any():
-        raise InputError(f"{len(table)} pairs are too few to validate on some: write more")
-    table[~judged].to_parquet(folder / "train.parquet", index=False)
-    table[judged].to_parquet(folder / "validation.parquet", index=False)
+    concepts = Concepts.load(BUNDLED) or Concepts([])
+    rows = [row._replace(prompt=parse(row.prompt).prose) for row in rows]
+    judged = [row for row in rows if held_out(row.prompt)]
+    learned = [row for row in rows if not held_out(row.prompt)]
+    if not judged or not learned:
+        raise InputError(f"{len(rows)} pairs are too few to validate on some: write more")
+    for name, part, times in (("train", learned, copies), ("validation", judged, 1)):
+        table = [
+            (row.prompt, row.target, row.mode, row.dialect, "; ".join(notes), "written")
+            for row, notes in with_notes(part, concepts, times, seed)
+        ]
+        columns = ("raw_prompt", "prompt", "mode", "dialect", "notes", "source")
+        pd.DataFrame(table, columns=columns).to_parquet(folder / f"{name}.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,5 @@ def test_missing_columns_and_files_are_named(tmp_path):
 def test_a_file_without_modes_and_dialects_has_the_papers(tmp_path):
     pd.DataFrame({"raw_prompt": ["a"], "prompt": ["b"]}).to_parquet(tmp_path / "plain.parquet")
     (row,) = read_pairs(tmp_path / "plain.parquet")
-    assert row == {
-        "raw_prompt": "a", "prompt": "b", "mode": "rewrite", "dialect": "tags", "source": "",
-    }  # fmt: skip
+    optional = {"mode": "rewrite", "dialect": "tags", "notes": "", "source": ""}
+    assert row == {"raw_prompt": "a", "prompt": "b"} | optional

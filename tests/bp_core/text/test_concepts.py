@@ -1,0 +1,83 @@
+"""Concepts: a prompt's words find their lines, and no note contradicts the prompt."""
+
+import random
+
+import pytest
+
+from bp_core.errors import ModelError
+from bp_core.text.concepts import FILE, Concepts
+
+LINES = """\
+fox | creature | look: rust-red fur; amber eyes | place: frosty birch wood \
+ | light: low sun from the side; moonlit snow | tags: fox, animal, no humans
+hot air balloon | vehicle | look: striped nylon panels; wicker basket | light: dawn light
+balloon | thing | look: knotted rubber neck
+library | place | look: tall oak shelves; rolling ladder | light: dusty shafts from a window \
+ | tags: library, bookshelf
+jumping | action | look: both feet off the ground
+""".strip().splitlines()
+
+
+@pytest.fixture
+def concepts() -> Concepts:
+    return Concepts(LINES)
+
+
+def notes(concepts, prompt, dialect="tags", n=14):
+    return set(concepts.notes(prompt, dialect, n, random.Random("seed")))
+
+
+def names(concepts, prompt):
+    return [concept.name for concept in concepts.named(prompt)]
+
+
+def test_words_find_their_concept_however_they_are_inflected(concepts):
+    assert names(concepts, "Two foxes that jumped in LIBRARIES") == ["fox", "jumping", "library"]
+
+
+def test_the_longer_name_wins(concepts):
+    assert names(concepts, "hot-air balloons") == ["hot air balloon"]
+    assert names(concepts, "a hot balloon") == ["balloon"]
+
+
+def test_a_place_of_the_prompt_is_the_only_place(concepts):
+    assert "frosty birch wood" in notes(concepts, "a fox")
+    assert "frosty birch wood" not in notes(concepts, "a fox in a library")
+    assert {"tall oak shelves", "rust-red fur"} <= notes(concepts, "a fox in a library")
+
+
+def test_a_stated_colour_or_hour_shuts_others_out(concepts):
+    assert "rust-red fur" in notes(concepts, "a fox")
+    assert "rust-red fur" not in notes(concepts, "a white fox")
+    assert "low sun from the side" not in notes(concepts, "a fox at night")
+    assert "moonlit snow" not in notes(concepts, "a fox at noon")
+
+
+def test_what_the_prompt_says_is_not_noted(concepts):
+    assert "amber eyes" not in notes(concepts, "a fox with amber eyes")
+
+
+def test_danbooru_has_its_own_notes(concepts):
+    assert notes(concepts, "fox, library", "booru") == {"animal", "no humans", "bookshelf"}
+
+
+def test_no_more_notes_than_asked_and_the_seed_chooses(concepts):
+    drawn = [
+        tuple(concepts.notes("a fox in a library", "tags", 3, random.Random(seed)))
+        for seed in ("a", "b", "a")
+    ]
+    assert all(len(choice) == 3 for choice in drawn)
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_a_prompt_that_names_nothing_known_has_no_notes(concepts):
+    assert notes(concepts, "infinity") == set()
+    assert notes(concepts, "") == set()
+
+
+def test_a_damaged_line_is_named_with_its_file(tmp_path):
+    (tmp_path / FILE).write_text("fox | beast | look: fur\n", encoding="utf-8")
+    concepts = Concepts.load(tmp_path)
+    with pytest.raises(ModelError, match=r"concepts\.txt.*'beast' is no kind.*'fox \| beast"):
+        concepts.notes("a fox", "tags", 3, random.Random("seed"))
+    assert Concepts.load(tmp_path / "elsewhere") is None
