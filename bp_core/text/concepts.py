@@ -8,6 +8,7 @@ read to it before the prompt. Which of the notes suit this picture is what it wa
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,10 @@ _COLOURS = frozenset(
     "red orange yellow green blue purple violet pink brown black white grey gray gold silver "
     "crimson scarlet amber turquoise teal cyan magenta beige cream ivory navy maroon copper bronze "
     "rust russet emerald olive lavender lilac tan chestnut golden".split()
+)
+
+_WHO = re.compile(
+    r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
 )
 
 
@@ -157,6 +162,8 @@ class Concepts:
         coloured = _COLOURS.intersection(asked)
         kept = []
         for phrase in picked:
+            if dialect == BOORU and _WHO.fullmatch(phrase):
+                continue  # who is there is the artist's to say
             stems = {stem(word) for word in words(phrase)}
             repeats = all(s in asked or s in STOPWORDS for s in stems)
             other_colour = coloured and dialect != BOORU and stems & _COLOURS - coloured
