@@ -98,6 +98,11 @@ def download_folder(repo_id: str) -> Path:
     return models_dir() / repo_id.replace("/", "--")
 
 
+def read_about(folder: Path) -> dict:
+    """All that a folder's beautifulprompt.json says; raises ModelError."""
+    return read_json(folder / _ABOUT)
+
+
 def about(folder: Path) -> tuple[str, Template | None]:
     """A folder's kind, and its template if it is a rewriter."""
     path = (folder.parent if folder.is_file() else folder) / _ABOUT

@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import re
+import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from ..decode.config import Unsupported
 from ..decode.cpu import engine, packed_file
 from ..decode.transformer import Transformer
 from ..errors import ModelError
-from ..text.concepts import Concepts
+from ..text.concepts import FILE, Concepts
 from . import STARTER, gguf_file, packed
 from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
-from .folder import about, find, name_of
+from .folder import about, find, name_of, read_about
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
 
@@ -219,26 +220,38 @@ def _unpacked(folder: Path, path: Path, lasting: bool) -> Network:
     return engine.pack(network, "int8", matrices, lasting)
 
 
-def pack_folder(model: str | Path, folder: Path, bits: int = 4, group: int = 64) -> Path:
+def pack_folder(
+    model: str | Path,
+    folder: Path,
+    bits: int = 4,
+    group: int = 64,
+    table_bits: int = 8,
+    heads: Sequence[str] = (),
+) -> Path:
     """Write a model as a folder of its own with packed weights only; the folder.
 
     Args:
-        bits, group: as for `packed.write`.
+        bits, group, table_bits: as for `packed.write`.
+        heads: names of tensors beside the network (a reward model's "score.weight").
 
     Raises:
         ModelError: the model is missing or damaged, or the folder cannot be written to.
     """
-    source = load(model, dtype="float32")
-    if not isinstance(source.network, Transformer):
-        raise ModelError(f"{source.path} runs through transformers: it cannot be packed")
+    source = find(model)
+    kind, template = about(source)
+    try:
+        network, beside = load_network(source, dtype="float32", heads=heads)
+    except Unsupported as error:
+        raise ModelError(f"{source} runs through transformers: it cannot be packed") from error
     folder.mkdir(parents=True, exist_ok=True)
-    packed.write(folder / PACKED, source.network, bits, group)
-    fields = {k: v for k, v in source.fields.items() if k not in ("dtype", "torch_dtype")}
-    (folder / "config.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
-    source.tokenizer.save(str(folder / "tokenizer.json"))
-    stated = {"kind": "rewriter", "template": source.template.to_dict()}
-    text = json.dumps(stated, indent=2) + "\n"
-    (folder / "beautifulprompt.json").write_text(text, encoding="utf-8")
+    packed.write(folder / PACKED, network, bits, group, table_bits, beside)
+    fields = {k: v for k, v in opened(source)[0].items() if k not in ("dtype", "torch_dtype")}
+    stated = {"kind": kind, "template": template.to_dict()} if template else read_about(source)
+    for name, content in (("config.json", fields), ("beautifulprompt.json", stated)):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    _tokenizer(source).save(str(folder / "tokenizer.json"))
+    if source.is_dir() and (source / FILE).is_file():
+        shutil.copyfile(source / FILE, folder / FILE)
     return folder
 
 

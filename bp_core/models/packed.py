@@ -1,16 +1,15 @@
 """Weights packed in 4 or 8 bits as a model's only ones: small downloads, read at once for a CPU.
 
-`packed.safetensors` holds vectors in float16, the embeddings and the head in 8 bits (one scale a
-row), and the other matrices in 8 bits likewise, or in 4: each group of inputs has a least value
-and a step, both float16, and a number of 0 to 15 for each weight, two in a byte, the earlier one
-in the lower half. Names are a checkpoint's, but all matrices lie as (outputs, inputs).
+`packed.safetensors` holds vectors in float16, and matrices in 8 bits (one scale a row) or in 4: each
+group of inputs has a least value and a step, both float16, and a number of 0 to 15 for each weight,
+two in a byte, the earlier one in the lower half. Embeddings and head stay in 8 unless training knew. Names are a checkpoint's, but all matrices lie as (outputs, inputs).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -25,35 +24,50 @@ _LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST = (
     ".levels", ".scales", ".nibbles", ".steps", ".least"
 )  # fmt: skip
 _TABLES = "embedding.weight", "head.weight"
+_GROUPS = 32, 64, 96, 192
+_TABLE_GROUP = 64
 _AT_ONCE = 2**17  # weights that are unpacked at once, which stay in the second cache
 
 
-def write(path: Path, network: Transformer, bits: int = 4, group: int = 64) -> Path:
+def write(
+    path: Path,
+    network: Transformer,
+    bits: int = 4,
+    group: int = 64,
+    table_bits: int = 8,
+    heads: Mapping[str, Tensor] | None = None,
+) -> Path:
     """Pack a network's weights into a file; its path.
 
     Args:
         bits: 4 or 8.
-        group: 32 or 64 weights that share a step, of 4 bits. Weights fine-tuned from a GGUF file of
-            4 bits want 64: that file's groups have 32, and on its own grid most of what was learned
-            is rounded away.
+        group: 32, 64, 96 or 192 weights that share a step, of 4 bits. Weights fine-tuned from a
+            GGUF file of 4 bits do not want 32: that file's groups have 32, and on its own grid most
+            of what was learned is rounded away. Above 64, training should have rounded likewise.
+        table_bits: of the embeddings and the head, 4 (in groups of 64) or 8.
+        heads: further tensors, kept in float16.
 
     Raises:
         ModelError: no such packing, or the file cannot be written.
     """
     from safetensors.torch import save_file
 
-    if bits not in (4, 8) or group not in (32, 64):
-        raise ModelError(f"no packing of {bits} bits in groups of {group}: use 4 or 8, 32 or 64")
-    tensors: dict[str, Tensor] = {}
+    if not {bits, table_bits} <= {4, 8} or group not in _GROUPS:
+        raise ModelError(
+            f"no packing of {bits} and {table_bits} bits in groups of {group}: use 4 or 8, and one "
+            f"of {', '.join(map(str, _GROUPS))}"
+        )
+    tensors = {name: tensor.detach().half().contiguous() for name, tensor in (heads or {}).items()}
     for mine, tensor in network.named_parameters():
         name = network.config.names.theirs(mine)
+        own_bits, size = (table_bits, _TABLE_GROUP) if mine in _TABLES else (bits, group)
         if tensor.ndim != 2 or mine == "position_embedding.weight":
             tensors[name] = tensor.detach().half().contiguous()
-        elif bits == 8 or tensor.shape[1] % group or mine in _TABLES:
+        elif own_bits == 8 or tensor.shape[1] % size:
             rounded = Rounded.of(tensor.detach().contiguous())
             tensors |= {name + _LEVELS: rounded.levels, name + _SCALES: rounded.scales}
         else:
-            nibbles, steps, least = _grouped(tensor.detach().float(), group)
+            nibbles, steps, least = _grouped(tensor.detach().float(), size)
             tensors |= {name + _NIBBLES: nibbles, name + _STEPS: steps, name + _LEAST: least}
     partial = path.with_name(f"{path.name}.partial")
     try:

@@ -27,10 +27,13 @@ def source(request, folders):
     return folders(kind, **changes)
 
 
-@pytest.mark.parametrize(("bits", "group", "error"), [(8, 32, 0.03), (4, 32, 0.3), (4, 64, 0.35)])
-def test_a_packed_folder_loads_for_any_device(source, tmp_path, bits, group, error):
+@pytest.mark.parametrize(
+    ("bits", "group", "tables", "error"),
+    [(8, 32, 8, 0.03), (4, 32, 8, 0.3), (4, 64, 8, 0.35), (4, 64, 4, 0.4)],
+)
+def test_a_packed_folder_loads_for_any_device(source, tmp_path, bits, group, tables, error):
     before = load(source, dtype="float32")
-    folder = pack_folder(source, tmp_path / "out", bits, group)
+    folder = pack_folder(source, tmp_path / "out", bits, group, tables)
     assert {file.name for file in folder.iterdir()} == {
         PACKED, "config.json", "tokenizer.json", "beautifulprompt.json",
     }  # fmt: skip
@@ -81,6 +84,6 @@ def test_broken_files_are_told(folders, tmp_path):
     (folder / "config.json").write_text(json.dumps(fields | {"num_hidden_layers": 3}))
     with pytest.raises(ModelError, match="are missing"):
         load(folder)
-    with pytest.raises(ModelError, match="no packing of 3 bits"):
+    with pytest.raises(ModelError, match="no packing of 3 and 8 bits"):
         pack_folder(folders("llama"), tmp_path / "other", bits=3)
     assert not list((tmp_path / "other").glob("*"))
