@@ -1,8 +1,9 @@
 """Weights packed in 4 or 8 bits as a model's only ones: small downloads, read at once for a CPU.
 
-`packed.safetensors` holds vectors in float16, and matrices in 8 bits (one scale a row) or in 4: each
-group of inputs has a least value and a step, both float16, and a number of 0 to 15 for each weight,
-two in a byte, the earlier one in the lower half. Embeddings and head stay in 8 unless training knew. Names are a checkpoint's, but all matrices lie as (outputs, inputs).
+`packed.safetensors` holds vectors in float16, and matrices in 8 bits (one scale a row) or in 4:
+each group of inputs has a least value and a step, both float16, and a number of 0 to 15 for each
+weight, two in a byte, the earlier one in the lower half. Embeddings and head stay in 8 bits, unless
+training knew of 4. Names are a checkpoint's, but all matrices lie as (outputs, inputs).
 """
 
 from __future__ import annotations
