@@ -94,8 +94,16 @@ class Concepts:
 
     def __init__(self, lines: list[str], path: Path | None = None) -> None:
         self.path = path
-        self._lines = {_key(line.partition("|")[0]): line for line in reversed(lines)}
-        self._lines.pop((), None)
+        # By the very words, and by their stems: "bowling" is no bowl, but "bowls" are.
+        self._lines: dict[tuple[str, ...], str] = {}
+        self._stemmed: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for line in lines:
+            name = tuple(words(line.partition("|")[0]))
+            if not name or self._lines.setdefault(name, line) is not line:
+                continue
+            stems = tuple(map(stem, name))
+            if stems == name or stems not in self._stemmed:
+                self._stemmed[stems] = name
 
     @classmethod
     def load(cls, folder: Path) -> Concepts | None:
@@ -126,13 +134,15 @@ class Concepts:
         return list({key: self._read(key) for key in self._keys(prompt)}.values())
 
     def _keys(self, prompt: str) -> Iterator[tuple[str, ...]]:
-        stems = [stem(word) for word in words(prompt)]
+        spoken = words(prompt)
         at = 0
-        while at < len(stems):
-            for length in range(min(_LONGEST, len(stems) - at), 0, -1):
-                key = tuple(stems[at : at + length])
-                if key in self._lines and not (length == 1 and key[0] in STOPWORDS):
-                    yield key
+        while at < len(spoken):
+            for length in range(min(_LONGEST, len(spoken) - at), 0, -1):
+                name = tuple(spoken[at : at + length])
+                if name not in self._lines:
+                    name = self._stemmed.get(tuple(map(stem, name)), ())
+                if name and not (length == 1 and spoken[at] in STOPWORDS):
+                    yield name
                     at += length
                     break
             else:
@@ -171,10 +181,6 @@ class Concepts:
                 kept.append(phrase)
         rng.shuffle(kept)
         return kept
-
-
-def _key(name: str) -> tuple[str, ...]:
-    return tuple(stem(word) for word in words(name))
 
 
 def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:

@@ -40,6 +40,12 @@ def test_the_longer_name_wins(concepts):
     assert names(concepts, "a hot balloon") == ["balloon"]
 
 
+def test_the_very_word_goes_before_its_kin():
+    concepts = Concepts(["bowling | action | look: arm low", "bowl | thing | look: wide rim"])
+    assert names(concepts, "bowling") == ["bowling"]
+    assert names(concepts, "two bowls") == ["bowl"]
+
+
 def test_a_place_of_the_prompt_is_the_only_place(concepts):
     assert "frosty birch wood" in notes(concepts, "a fox")
     assert "frosty birch wood" not in notes(concepts, "a fox in a library")
