@@ -28,6 +28,7 @@ from train.data.pairs import read_pairs
 from train.data.vocabulary import CONTROLS, END, PAD, learn
 from train.models.causal import load_base, write_folder
 from train.models.precision import machine_defaults
+from train.models.rounding import Rounding
 from train.models.vision import define_operators
 
 
@@ -47,6 +48,14 @@ class SftArguments:
     stop_at: int = field(
         default=0, metadata={"help": "end after this step, in the middle of the schedule; 0: never"}
     )
+    rounded_from: float = field(
+        default=1.0,
+        metadata={
+            "help": "share of the steps after which weights are rounded as they will be kept"
+        },
+    )
+    rounded_group: int = field(default=192, metadata={"help": "weights that share a 4-bit step"})
+    rounded_tables: int = field(default=4, metadata={"help": "bits of the embeddings, 4 or 8"})
     weights: str = field(default="float16", metadata={"help": "dtype of the written weights"})
     drop_short: bool = field(
         default=False,
@@ -193,6 +202,9 @@ def main(argv: list[str] | None = None) -> None:
         eval_dataset=sets["validation"],
         callbacks=[stopping(args.stop_at)] if args.stop_at else None,
     )
+    if args.rounded_from < 1:
+        rounding = Rounding(model, args.rounded_group, args.rounded_tables, args.rounded_from)
+        trainer.add_callback(rounding)
     trainer.train(resume_from_checkpoint=args.resume or None)
     loss = trainer.evaluate()["eval_loss"]
     if trainer.is_world_process_zero():

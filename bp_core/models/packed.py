@@ -80,6 +80,15 @@ def write(
     return path
 
 
+def as_packed(weight: Tensor, mine: str, group: int, table_bits: int) -> Tensor:
+    """What packing in 4 bits makes of a float32 matrix (outputs, inputs) named `mine`, for training
+    to learn with; the weight itself where `write` keeps it in more."""
+    size = _TABLE_GROUP if mine in _TABLES else group
+    if weight.ndim != 2 or weight.shape[1] % size or (mine in _TABLES and table_bits == 8):
+        return weight
+    return _unpacked(*_grouped(weight, size))
+
+
 def _tensors(path: Path) -> Iterator[tuple[str, Tensor | Rounded]]:
     """Vectors as they are, matrices in 8 bits."""
     for name, parts in _parts(path):

@@ -40,7 +40,9 @@ def phrases(row: Written) -> list[str]:
 
 
 def notes_for(row: Written, concepts: Concepts, rng: random.Random) -> list[str]:
-    """Notes for one example, another choice each time."""
+    """Notes for one example, another choice each time; its own in another order if it has some."""
+    if row.notes:
+        return rng.sample(row.notes, len(row.notes))
     chance = rng.random()
     if chance < _NONE:
         return []

@@ -1,7 +1,8 @@
 """Additions written for the project, `train/starter/pairs/*.jsonl`: read, checked, told as figures.
 
 A row has `prompt`, `dialect` (tags, prose, booru), `mode` (expand: `text` goes behind the prompt;
-rewrite: `text` is the prompt written anew) and `text`. How they were written: `RULES.md` there.
+rewrite: `text` is the prompt written anew) and `text`; `notes` where it was written from some (see
+`bp_core/text/concepts.py`). How they were written: `RULES.md` there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Written(NamedTuple):
     dialect: str
     mode: str
     text: str
+    notes: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -51,7 +53,7 @@ def read_written(folder: Path = PAIRS) -> dict[str, list[Written]]:
 
 
 def _row(fields: dict) -> Written:
-    row = Written(**fields)
+    row = Written(**{**fields, "notes": tuple(fields.get("notes", ()))})
     if row.dialect not in DIALECTS[1:] or row.mode not in MODES:
         raise ValueError(f"dialect {row.dialect!r}, mode {row.mode!r}")
     if not words(row.prompt) or not row.text.strip():

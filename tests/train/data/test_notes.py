@@ -34,6 +34,13 @@ def test_notes_mix_the_targets_phrases_with_what_is_known():
     assert {"white-tipped tail", "amber eyes", "black ears"} < {n for notes in drawn for n in notes}
 
 
+def test_a_target_that_was_written_from_notes_keeps_them():
+    row = TAGS._replace(notes=("oak shelves", "amber eyes", "tall grass"))
+    drawn = [notes_for(row, CONCEPTS, random.Random(str(i))) for i in range(9)]
+    assert {frozenset(notes) for notes in drawn} == {frozenset(row.notes)}
+    assert len(set(map(tuple, drawn))) > 1
+
+
 def test_copies_of_a_row_have_other_notes():
     copies = with_notes([TAGS, PROSE], CONCEPTS, 3, seed=0)
     assert [row for row, _ in copies] == [TAGS, PROSE] * 3

@@ -1,0 +1,43 @@
+"""Put a trained writer and its reward into the bundle, packed.
+
+    python -m train.starter.bundle --writer runs/starter_writer/model --group 192 --tables 4
+
+The writer's weights are packed in 4 bits (as its training rounded them, `sft.py --rounded`), the
+reward's in 8. What else a bundle holds stays: the concepts, the taste, the cards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import train
+from bp_core.models.folder import BUNDLED
+from bp_core.models.load import pack_folder
+from bp_core.score.preference import FILE as PREFERENCE
+from bp_core.score.text_reward import HEAD
+
+_LARGEST = 64e6  # bytes of the bundle
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--writer", type=Path, required=True, help="model folder of train/sft.py")
+    parser.add_argument("--reward", type=Path, help="folder of train/reward.py; none: as it is")
+    parser.add_argument("--group", type=int, default=192, help="weights that share a step")
+    parser.add_argument("--tables", type=int, default=4, choices=(4, 8), help="bits of embeddings")
+    parser.add_argument("--out", type=Path, default=BUNDLED)
+    args = parser.parse_args(argv)
+    train.make_folder(args.out)
+    pack_folder(args.writer, args.out, 4, args.group, args.tables)
+    if (args.writer / PREFERENCE).is_file():
+        shutil.copyfile(args.writer / PREFERENCE, args.out / PREFERENCE)
+    if args.reward is not None:
+        pack_folder(args.reward, args.out / "reward", 8, heads=[HEAD])
+    size = sum(file.stat().st_size for file in args.out.rglob("*") if file.is_file())
+    print(f"{args.out}: {size / 1e6:.1f} MB of {_LARGEST / 1e6:.0f}")
+
+
+if __name__ == "__main__":
+    train.run(main)
