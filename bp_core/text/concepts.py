@@ -52,6 +52,11 @@ _COLOURS = frozenset(
     "rust russet emerald olive lavender lilac tan chestnut golden".split()
 )
 
+# Things whose names are colours before another thing: an orange cat has no rind.
+_LENT = frozenset(
+    "orange olive chestnut lavender lilac cream peach plum mint salmon rose rust tan coral lemon "
+    "lime cherry pumpkin raspberry apricot navy".split()
+)
 _WHO = re.compile(
     r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
 )
@@ -141,7 +146,7 @@ class Concepts:
                 name = tuple(spoken[at : at + length])
                 if name not in self._lines:
                     name = self._stemmed.get(tuple(map(stem, name)), ())
-                if name and not (length == 1 and spoken[at] in STOPWORDS):
+                if name and not (length == 1 and _says_little(spoken[at : at + 2])):
                     yield name
                     at += length
                     break
@@ -181,6 +186,12 @@ class Concepts:
                 kept.append(phrase)
         rng.shuffle(kept)
         return kept
+
+
+def _says_little(pair: list[str]) -> bool:
+    """Whether the first of two words (or the only one) names no thing by itself."""
+    word, *following = pair
+    return word in STOPWORDS or (word in _LENT and bool(set(following) - STOPWORDS))
 
 
 def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:

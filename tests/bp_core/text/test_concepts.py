@@ -46,6 +46,15 @@ def test_the_very_word_goes_before_its_kin():
     assert names(concepts, "two bowls") == ["bowl"]
 
 
+def test_a_colour_is_no_fruit():
+    concepts = Concepts(["orange | food | look: thick rind", "orange tree | plant | look: leaves"])
+    assert names(concepts, "an orange cat") == []
+    assert (
+        names(concepts, "an orange on a plate") == names(concepts, "half an orange") == ["orange"]
+    )
+    assert names(concepts, "orange trees") == ["orange tree"]
+
+
 def test_a_place_of_the_prompt_is_the_only_place(concepts):
     assert "frosty birch wood" in notes(concepts, "a fox")
     assert "frosty birch wood" not in notes(concepts, "a fox in a library")
