@@ -22,7 +22,7 @@ from ..decode.transformer import Transformer
 from ..errors import ModelError
 from . import STARTER, gguf_file, packed
 from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
-from .folder import about, find, name_of
+from .folder import BUNDLED, about, find, name_of
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
 
@@ -59,6 +59,11 @@ class Model:
         words = [self.tokenizer.id_to_token(i) for i in sorted(self.special_ids)]
         # A lookahead finds control tokens that overlap, too.
         self._control = re.compile("(?=" + "|".join(map(re.escape, words)) + ")" if words else "$^")
+
+    @property
+    def english_only(self) -> bool:
+        """Whether other languages are letters to it: so with the bundled model, which is small."""
+        return self.path.resolve() == BUNDLED.resolve()
 
     def encode(self, raw: str, mode: str, lead_text: str = "", dialect: str = "tags") -> list[int]:
         """The template of `mode` ("expand" or "rewrite") filled with the artist's prose, as ids.
