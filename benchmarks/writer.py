@@ -13,10 +13,12 @@ import argparse
 import json
 import os
 import random
+import sys
 import time
 from collections import Counter
 
 from bp_core.rules.blocklist import Blocklist
+from bp_core.settings import DIALECTS
 from bp_core.text.fidelity import fidelity
 from bp_core.text.language import language_of
 from bp_core.text.prompt import parse
@@ -88,14 +90,17 @@ def main() -> None:
     dropped: Counter[str] = Counter()
     drafts = mended = unchanged = 0
     started = time.monotonic()
-    for number, prompt in enumerate(prompts()[: args.prompts]):
-        mode = ("expand", "rewrite")[number % 2]
-        dialect = ("tags", "prose", "booru")[number % 3]
+    kinds = [("expand", "rewrite")[i % 2] + " " + DIALECTS[i % 3 + 1] for i in range(args.prompts)]
+    # Requests of one kind begin alike, which a server reads once.
+    for number in sorted(range(args.prompts), key=kinds.__getitem__):
+        prompt = prompts()[number]
+        mode, dialect = kinds[number].split()
         result = rewriter(prompt, mode=mode, dialect=dialect, n=args.n, seed=number)
         dropped.update(result.dropped)
         drafts += len(result.candidates)
         mended += sum(candidate.mended for candidate in result.candidates)
         unchanged += result.text == prompt
+        print(f"{prompt!r} -> {result.text!r} {result.note}", file=sys.stderr)
         for candidate in result.candidates:
             if found := losses(prompt, mode, candidate.text):
                 faults += found

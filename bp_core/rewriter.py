@@ -6,6 +6,7 @@ is tidied by the guard, checked for the artist's words, joined with the syntax, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
@@ -77,6 +78,19 @@ class Result:
     note: str = ""
     dialect: str = TAGS
     dropped: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> str:
+        """What became of another writer's drafts, in one line; "" if that is plain."""
+        mended = sum(candidate.mended for candidate in self.candidates)
+        parts = [f"{mended} mended"] if mended else []
+        if self.dropped:
+            reasons = Counter(self.dropped).most_common()
+            said = ", ".join(f"{why} ({n})" if n > 1 else why for why, n in reasons)
+            parts.append(f"{len(self.dropped)} dropped: {said}")
+        if not parts or not self.candidates:
+            return ""  # `note` says what there is to say
+        return f"drafts: {len(self.candidates)} used, {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
