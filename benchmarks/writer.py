@@ -13,9 +13,9 @@ import argparse
 import json
 import os
 import random
-import sys
-import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from bp_core.rules.blocklist import Blocklist
 from bp_core.settings import DIALECTS
@@ -76,51 +76,72 @@ def losses(prompt: str, mode: str, text: str) -> Counter[str]:
     return +faults
 
 
+def kind_of(number: int) -> tuple[str, str]:
+    """Mode and dialect that a prompt is written in."""
+    return ("expand", "rewrite")[number % 2], DIALECTS[number % 3 + 1]
+
+
+def ask(rewriter: WriterRewriter, number: int, n: int, length: int) -> dict:
+    """The drafts of one prompt, and what is wrong with them."""
+    prompt = prompts()[number]
+    mode, dialect = kind_of(number)
+    result = rewriter(prompt, mode=mode, dialect=dialect, n=n, seed=number, max_new_tokens=length)
+    faults: Counter[str] = Counter()
+    for candidate in result.candidates:
+        faults += losses(prompt, mode, candidate.text)
+    return {
+        "prompt": prompt,
+        "number": number,
+        "mode": mode,
+        "dialect": dialect,
+        "texts": [candidate.text for candidate in result.candidates],
+        "mended": sum(candidate.mended for candidate in result.candidates),
+        "dropped": result.dropped,
+        "faults": dict(faults),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--writer", default=os.environ.get(SERVER), help=f"or {SERVER}")
     parser.add_argument("--writer-model", default="", help="the server's only one if left")
     parser.add_argument("--prompts", type=int, default=125)
     parser.add_argument("--n", type=int, default=4, help="drafts a prompt")
+    parser.add_argument("--length", type=int, default=40, help="tokens that are added at most")
+    parser.add_argument(
+        "--together", type=int, default=1, help="prompts that are asked for at once"
+    )
+    parser.add_argument("--out", type=Path, help="JSON lines; goes on where it ended")
     args = parser.parse_args()
     if not args.writer:
         parser.error(f"name a server: --writer, or {SERVER}")
     rewriter = WriterRewriter(Endpoint(args.writer, args.writer_model))
-    faults: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    drafts = mended = unchanged = 0
-    started = time.monotonic()
-    kinds = [("expand", "rewrite")[i % 2] + " " + DIALECTS[i % 3 + 1] for i in range(args.prompts)]
+    rows = []
+    if args.out and args.out.is_file():
+        rows = [json.loads(line) for line in args.out.read_text().splitlines()]
+    done = {row["number"] for row in rows}
     # Requests of one kind begin alike, which a server reads once.
-    for number in sorted(range(args.prompts), key=kinds.__getitem__):
-        prompt = prompts()[number]
-        mode, dialect = kinds[number].split()
-        result = rewriter(prompt, mode=mode, dialect=dialect, n=args.n, seed=number)
-        dropped.update(result.dropped)
-        drafts += len(result.candidates)
-        mended += sum(candidate.mended for candidate in result.candidates)
-        unchanged += result.text == prompt
-        print(f"{prompt!r} -> {result.text!r} {result.note}", file=sys.stderr)
-        for candidate in result.candidates:
-            if found := losses(prompt, mode, candidate.text):
-                faults += found
-                print(json.dumps({"prompt": prompt, "text": candidate.text, **found}))
-    asked = args.prompts * args.n
-    print(
-        json.dumps(
-            {
-                "writer": rewriter.writer.name,
-                "drafts wanted": asked,
-                "drafts used": drafts,
-                "mended": mended,
-                "dropped": dict(dropped.most_common()),
-                "prompts left as they were": unchanged,
-                "faults": dict(faults),
-                "seconds": round(time.monotonic() - started),
-            },
-            indent=1,
-        )
-    )
+    missing = sorted(set(range(args.prompts)) - done, key=kind_of)
+    with ThreadPoolExecutor(args.together) as pool:
+        for row in pool.map(lambda i: ask(rewriter, i, args.n, args.length), missing):
+            rows.append(row)
+            if row["faults"] or not args.out:
+                print(json.dumps(row, ensure_ascii=False))
+            if args.out:
+                with args.out.open("a") as file:
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    faults = sum((Counter(row["faults"]) for row in rows), Counter())
+    dropped = sum((Counter(row["dropped"]) for row in rows), Counter())
+    summary = {
+        "writer": rewriter.writer.name,
+        "drafts wanted": len(rows) * args.n,
+        "drafts used": sum(len(row["texts"]) for row in rows),
+        "mended": sum(row["mended"] for row in rows),
+        "dropped": dict(dropped.most_common()),
+        "prompts left as they were": sum(not row["texts"] for row in rows),
+        "faults": dict(faults),
+    }
+    print(json.dumps(summary, indent=1))
     raise SystemExit(bool(faults))
 
 
