@@ -99,7 +99,7 @@ class Shaper:
         self.prompt, self.taught = prompt, taught
         self.parsed = parse(prompt)
         self.raw = self.parsed.prose
-        if len(words(self.raw)) > rewritable and not settings.into_english:
+        if len(words(self.raw)) > rewritable:
             settings = replace(settings, mode="expand")
         if settings.dialect == "auto":
             settings = replace(settings, dialect=dialect_of(self.raw))

@@ -40,7 +40,7 @@ class EncoderWriter:
     def write(self, requests: Sequence[Request], check: Check) -> list[Answer]:
         """One after the other, as ComfyUI's own node would; Cancel works within a token."""
         if not _can_write(self.clip):
-            return [Answer(fault=_CANNOT)] * len(requests)
+            return [Answer(fault=_CANNOT, gone=True)] * len(requests)
         answers = []
         for request in requests:
             check(len(answers))

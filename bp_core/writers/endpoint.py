@@ -78,7 +78,7 @@ class Endpoint:
         try:
             check(0)
             if not self._model and (fault := self._choose(pool, calls, check)):
-                return [Answer(fault=fault)] * len(requests)
+                return [Answer(fault=fault, gone=True)] * len(requests)
             pending = [pool.submit(self._answer, request, calls) for request in requests]
             return self._collect(pending, check)
         finally:
@@ -98,7 +98,8 @@ class Endpoint:
                 break
         late = Answer(
             fault=f"{self._where} gave no answer for {self._patience:.0f} seconds: is the model "
-            "too big for that machine?"
+            "too big for that machine?",
+            gone=True,
         )
         return [late if future in pending else future.result() for future in futures]
 
@@ -164,34 +165,23 @@ class Endpoint:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         data = None if body is None else json.dumps(body).encode()
+        connected = False
         try:
             connection.connect()
+            connected = True
             connection.sock.settimeout(self._patience)
             connection.request(method, self._path + path, data, headers)
             response = connection.getresponse()
             content = response.read(_MOST)
             if response.length:  # bytes that were promised, and did not come
                 raise http.client.IncompleteRead(content)
-        except TimeoutError:
-            return Answer(fault=f"{self._where} does not answer: is the server running?")
-        except ConnectionRefusedError:
-            return Answer(
-                fault=f"no server answers at {self._where}: start it, or mend the address"
-            )
-        except socket.gaierror:
-            return Answer(
-                fault=f"there is no machine named {self._host}: mend the writer's address"
-            )
-        except ssl.SSLError:
-            return Answer(
-                fault=f"{self._where} speaks no sound https: try http, or mend its certificate"
-            )
-        except (OSError, http.client.HTTPException, ValueError):
-            return Answer(fault=f"{self._where} broke off in the middle of its answer: try again")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return self._fault(error, connected)
         finally:
             connection.close()
         if response.status != 200:
-            return Answer(fault=self._refusal(response.status, content))
+            gone = response.status in (401, 403, 404)
+            return Answer(fault=self._refusal(response.status, content), gone=gone)
         try:
             value = json.loads(content)
         except ValueError:
@@ -201,6 +191,21 @@ class Endpoint:
                 fault=f"{self._where} sent no whole JSON: is it an OpenAI-compatible server?"
             )
         return value
+
+    def _fault(self, error: Exception, connected: bool) -> Answer:
+        """What kept a call from its answer."""
+        if isinstance(error, socket.gaierror):
+            said = f"there is no machine named {self._host}: mend the writer's address"
+        elif isinstance(error, ssl.SSLError):
+            said = f"{self._where} speaks no sound https: try http, or mend its certificate"
+        elif not connected:
+            said = f"no server answers at {self._where}: start it, or mend the address"
+        elif isinstance(error, TimeoutError):
+            said = f"{self._where} does not answer: is the server running?"
+        else:
+            said = f"{self._where} broke off in the middle of its answer: try again"
+            return Answer(fault=said)
+        return Answer(fault=said, gone=True)
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._secure:

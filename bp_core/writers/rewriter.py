@@ -63,14 +63,15 @@ class WriterRewriter(Rewriter):
             drafts = {}
             if words(shaper.raw) and not fault:
                 telling = _Telling(on_progress, number, len(drafters), shaper.settings.n)
-                drafts = self._ask(shaper, telling)
-                fault = shaper.fault
+                drafts, gone = self._ask(shaper, telling)
+                fault = shaper.fault if gone else ""
             result = self._finish(shaper, drafts)
             results.append(replace(result, dropped=tuple(shaper.dropped)))
         return results
 
-    def _ask(self, shaper: WriterShaper, telling: _Telling) -> dict[int, Draft]:
-        """Drafts by candidate; one that comes to nothing is asked for once more."""
+    def _ask(self, shaper: WriterShaper, telling: _Telling) -> tuple[dict[int, Draft], bool]:
+        """Drafts by candidate, and whether the writer is gone; what comes to nothing is asked for
+        once more."""
         drafts: dict[int, Draft] = {}
         settings = shaper.settings
         attempts = _ATTEMPTS if settings.temperature else 1
@@ -85,16 +86,15 @@ class WriterRewriter(Rewriter):
                     shaper.dropped.append(REPEATED)
                 elif draft is not None:
                     drafts[i] = draft
-            faults = [answer.fault for answer in answers if answer.fault]
             telling.texts = [
                 ", ".join(draft.added) if settings.mode == "expand" else draft.prose
                 for draft in drafts.values()
             ]
-            if len(faults) == len(answers):
+            if all(answer.fault for answer in answers):
                 if not drafts:
-                    shaper.fault = faults[0]
-                break
-        return drafts
+                    shaper.fault = answers[0].fault
+                return drafts, any(answer.gone for answer in answers)
+        return drafts, False
 
     @staticmethod
     def _read(shaper: WriterShaper, answer: Answer, last: bool) -> Draft | None:

@@ -42,11 +42,12 @@ class WriterShaper(Shaper):
     def __init__(self, prompt: str, settings: Settings, taste: Taste | None = None) -> None:
         super().__init__(prompt, settings, taste, rewritable=_REWRITABLE)
         self.language = language_of(self.raw)
-        rewrites = self.settings.mode == "rewrite"
-        self.translates = bool(rewrites and self.language and settings.into_english)
-        if rewrites and self.language and not self.translates:
-            # Its words cannot be kept in an English sentence.
-            self.settings = replace(self.settings, mode="expand")
+        rewrites = settings.mode == "rewrite" and bool(self.language)
+        self.translates = rewrites and settings.into_english
+        if rewrites:
+            # Without leave its words cannot be kept in an English sentence; with it, at any length.
+            mode = "rewrite" if self.translates else "expand"
+            self.settings = replace(self.settings, mode=mode)
         self.blocklist = _EnglishOnly(settings.block, allow=prompt)
         self.dropped: list[str] = []
         self.fault = ""

@@ -40,11 +40,13 @@ class Answer:
         text: the answer, thoughts and chatter included.
         finished: False if it was cut at `Request.longest`.
         fault: why there is no answer, in one line that names the remedy; "" if there is one.
+        gone: other requests will fare no better: the writer is not there, or not as it was named.
     """
 
     text: str = ""
     finished: bool = True
     fault: str = ""
+    gone: bool = False
 
 
 class Writer(Protocol):

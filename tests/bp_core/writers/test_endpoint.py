@@ -122,6 +122,16 @@ def test_a_dead_server_is_told_once_and_every_prompt_stays():
     assert all("start it" in result.note for result in results)
 
 
+def test_a_prompt_that_the_server_chokes_on_does_not_spoil_the_next():
+    def choking(handler, body):
+        return (500, "no") if "poison" in body["messages"][-1]["content"] else (200, GOOD)
+
+    with serving(choking) as (address, _):
+        results = WriterRewriter(Endpoint(address, "x")).many(["a poison", PROMPT], n=1)
+    assert results[0].text == "a poison" and "answers 500" in results[0].note
+    assert "soft morning light" in results[1].text
+
+
 def test_a_silent_server_is_given_up():
     gone = threading.Event()
     with serving(lambda h, b: gone.wait(20) and None) as (address, _):

@@ -150,3 +150,10 @@ def test_no_words_no_request():
     says = Says("soft light")
     result = WriterRewriter(says)("<lora:moody:0.8>")
     assert result.text == "<lora:moody:0.8>" and result.note and not says.requests
+
+
+def test_a_long_prompt_is_translated_whole():
+    long = "雪中的狐狸，" * 300
+    says = Says("a fox in the snow")
+    result = WriterRewriter(says)(long, mode="rewrite", into_english=True, n=1)
+    assert "Translate" in says.requests[0].messages[0][1] and "雪" not in result.text
