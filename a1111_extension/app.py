@@ -17,6 +17,7 @@ from .arguments import Arguments
 from .engine import Engine, checked_name
 from .host import WebUI
 from .records import Recent, Record
+from .writer import chosen_rewriter
 
 if TYPE_CHECKING:
     from bp_core import Result
@@ -84,6 +85,7 @@ class App:
             "keep": [*chosen.keep, *triggers, *keep],
             "block": [*chosen.block, *block],
             "count_tokens": self.host.count_tokens,
+            "into_english": chosen.into_english,
         }
         image_model = self.host.image_model()
         groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
@@ -94,7 +96,8 @@ class App:
             groups[dialect, self._budget(prompt, arguments.chunks, dialect)].append(i)
         results: dict[int, Result] = {}
         name = "" if model == "starter" else model
-        with self.engine.use(name, chosen.device, exclusive=exclusive) as rewriter:
+        with self.engine.use(name, chosen.device, exclusive=exclusive) as own:
+            rewriter = chosen_rewriter(own, chosen)
             for (dialect, budget), members in groups.items():
                 rewrites = rewriter.many(
                     [prompts[i] for i in members],
@@ -105,6 +108,8 @@ class App:
                     **settings,
                 )
                 results.update(zip(members, rewrites, strict=True))
+            if chosen.writer:
+                model = rewriter.writer.name
         return [results[i] for i in range(len(prompts))], model
 
     def score(self, texts: Sequence[str], raw: Sequence[str]) -> list[dict[str, float | None]]:
@@ -133,7 +138,7 @@ class App:
         """For `on_progress` in a job: raises Cancelled once the artist interrupts or skips it."""
         if self.host.interrupted():
             raise Cancelled("interrupted")
-        self.host.say(f"Beautify: token {progress.step} of {progress.total}")
+        self.host.say(f"Beautify: {progress.unit} {progress.step} of {progress.total}")
 
     def remember(self, result: Result, model: str, mode: str, seed: int, original: str) -> Record:
         """Record every text that a click may put into the prompt box."""

@@ -28,6 +28,9 @@ class Options:
         device: one of `engine.DEVICES`.
         block, keep: words that must not be added; words that must survive.
         defaults: what the accordion starts with.
+        writer: a language model server that writes in place of our model, as "address model"; ""
+            for none.
+        into_english: in mode "rewrite" that server turns other languages into English.
     """
 
     model: str = ""
@@ -36,6 +39,8 @@ class Options:
     block: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     defaults: Arguments = field(default_factory=Arguments)
+    writer: str = ""
+    into_english: bool = False
 
 
 def read(opts: Any) -> Options:
@@ -56,6 +61,8 @@ def read(opts: Any) -> Options:
         block=lines(get("block", "")),
         keep=lines(get("keep", "")),
         defaults=default,
+        writer=str(get("writer", "")).strip(),
+        into_english=bool(get("into_english", False)),
     )
 
 
@@ -84,6 +91,10 @@ def register(shared: Any, gr: Any, models: Callable[[], list[str]]) -> None:
     add("block", "", "Words that must never be added", gr.Textbox, box)
     box = {"lines": 3, "placeholder": "one a line; trigger words of LoRAs are kept anyway"}
     add("keep", "", "Words that must survive", gr.Textbox, box)
+    example = "(http://127.0.0.1:11434/v1 qwen3:8b)"
+    add("writer", "", f"Writer: language model server, and a model there {example}", gr.Textbox)
+    label = "Writer: mode rewrite turns other languages into English"
+    add("into_english", False, label, gr.Checkbox)
     for name, (kind, particular) in CONTROLS.items():
         more = _MORE.get(name, "")
         add(name, getattr(start, name), LABELS[name] + more, getattr(gr, kind), particular)

@@ -2,6 +2,7 @@
 
 bp beautify "a lighthouse at dusk"
 bp beautify --file prompts.txt --n 4 --seed 7 --json
+bp beautify "a cat" --writer http://127.0.0.1:11434/v1 --writer-model qwen3:8b
 bp score "a cat" --rewrite "a cat, soft morning light"
 bp models
 """
@@ -92,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         "--block", action="append", metavar="PHRASE", help="word, phrase or /regex/ not to add"
     )
     beautify.add_argument("--style", help="text that leads the addition")
+    beautify.add_argument(
+        "--into-english",
+        action="store_true",
+        help="with --writer: turn a prompt in another language into English (mode rewrite)",
+    )
     beautify.add_argument("--accept", choices=ACCEPT, help="auto leaves good prompts alone")
     beautify.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     beautify.add_argument("--all", action="store_true", help="print every candidate, best first")
@@ -135,12 +141,26 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reward", default="starter", help="folder of a reward model, or none (the bundled one)"
     )
+    parser.add_argument(
+        "--writer",
+        metavar="URL",
+        help="an OpenAI-compatible server that writes in place of --model, such as Ollama's "
+        "http://127.0.0.1:11434/v1; a key only from the environment (see docs/writers.md)",
+    )
+    parser.add_argument("--writer-model", metavar="NAME", help="model there (its only one)")
 
 
 def _load(args: argparse.Namespace, lasting: bool = True):
     from .rewriter import Rewriter
 
     reward = None if args.reward == "none" else args.reward
+    if args.writer is not None:
+        from .writers.endpoint import Endpoint
+        from .writers.rewriter import WriterRewriter
+
+        return WriterRewriter.ranked(Endpoint(args.writer, args.writer_model or ""), reward)
+    if args.writer_model is not None:
+        raise InputError("--writer-model without --writer: give the server's address, too")
     return Rewriter.load(
         args.model, device=args.device, dtype=args.dtype, reward=reward, lasting=lasting
     )
@@ -151,6 +171,10 @@ def _beautify(args: argparse.Namespace) -> None:
     words = ["mode", "dialect", "keep", "block", "style", "accept"]
     names = [*(n.replace("-", "_") for n in _NUMBERS), *words]
     settings = {n: value for n in names if (value := getattr(args, n)) is not None}
+    if args.into_english:
+        if args.writer is None:
+            raise InputError("our own models read English only: --into-english needs --writer URL")
+        settings |= {"mode": "rewrite", "into_english": True}
     if args.all and args.json:
         raise InputError("--all and --json: choose one, JSON has every candidate")
     results = _load(args, lasting=len(prompts) > _FEW).many(prompts, **settings)
@@ -159,6 +183,8 @@ def _beautify(args: argparse.Namespace) -> None:
     for result in results:
         if result.note and result.prompt.strip():
             print(f"bp: {result.note}: {_shortened(result.prompt)}", file=sys.stderr)
+        if result.account:
+            print(f"bp: {result.account}", file=sys.stderr)
         if args.json:
             print(json.dumps(asdict(result), ensure_ascii=False))
         elif args.all:

@@ -64,6 +64,7 @@ class Draft:
         added: the phrases that the artist's prompt did not have.
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         logprob: mean log-probability of the drawn tokens, in nats.
+        mended: words that the writer had lost were put back.
     """
 
     text: str
@@ -71,31 +72,37 @@ class Draft:
     added: tuple[str, ...]
     kept: float
     lost: tuple[str, ...]
-    logprob: float
+    logprob: float = 0.0
+    mended: bool = False
 
 
-class Drafter:
-    """Reads one prompt for the model and turns the model's tokens into drafts.
+class Shaper:
+    """Makes drafts of one prompt from the text of any language model: the rules for all of them.
 
     Args:
         taste: what suits a prompt; without it everything does.
+        taught: the model writes the dialect that it is asked for.
+        rewritable: words of the longest prose that it may put into other words.
 
     Attributes:
         raw: the prompt's prose.
         settings: as given, but for what is decided here: `mode`, since long prose is extended
             whatever was asked for, and an automatic `dialect`.
-        ids: what the model reads; empty when there is nothing to rewrite.
-        wanted: the artist's words as ids, of which a free rewrite is reminded.
-        longest: tokens that a continuation may take.
     """
 
     def __init__(
-        self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
+        self,
+        prompt: str,
+        settings: Settings,
+        taste: Taste | None = None,
+        *,
+        taught: bool = True,
+        rewritable: int = _REWRITABLE,
     ) -> None:
-        self.model, self.prompt = model, prompt
+        self.prompt, self.taught = prompt, taught
         self.parsed = parse(prompt)
         self.raw = self.parsed.prose
-        if len(words(self.raw)) > _REWRITABLE:
+        if len(words(self.raw)) > rewritable:
             settings = replace(settings, mode="expand")
         if settings.dialect == "auto":
             settings = replace(settings, dialect=dialect_of(self.raw))
@@ -104,35 +111,6 @@ class Drafter:
         self.suits = None
         if taste is not None and settings.min_taste > 0:
             self.suits = taste.of(", ".join(filter(None, (self.raw, self.style))))
-        self.ids: list[int] = []
-        self.wanted: list[list[int]] = []
-        self.longest = settings.max_new_tokens
-        if words(self.raw):
-            read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
-            lead = self._lead(read) if settings.mode == "expand" else ""
-            self.ids = model.encode(read, settings.mode, lead, settings.dialect, self.notes(read))
-            if settings.mode == "rewrite":
-                self.longest += len(self.ids)
-                # A comma behind the last word, or it would be lengthened.
-                self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
-
-    def notes(self, read: str) -> list[str]:
-        """What the model is told of the things that its prompt names, another choice each seed."""
-        if self.model.concepts is None:
-            return []
-        # Of a string the generator makes the same numbers on every Python and machine.
-        rng = random.Random(f"notes {self.settings.seed}")
-        return self.model.concepts.notes(read, self.settings.dialect, _NOTES, rng)
-
-    def _lead(self, read: str) -> str:
-        """What an addition is made to begin with."""
-        if not self.model.template.dialects:
-            return f"{self.style}," if self.style else ""
-        joint = "" if read.endswith(tuple(",.;:!?")) else ","
-        if self.style:
-            return f"{joint} {self.style},"
-        # Without its comma a phrase might lengthen the artist's last word: "gym", "nasium".
-        return "" if self.writes_sentences else joint
 
     @cached_property
     def style(self) -> str:
@@ -141,19 +119,12 @@ class Drafter:
     @property
     def writes_sentences(self) -> bool:
         """Whether sentences are written, by a model that was taught to."""
-        return self.settings.dialect == PROSE and self.model.template.dialects
+        return self.settings.dialect == PROSE and self.taught
 
     @cached_property
     def asked(self) -> set[str]:
         """Stems of the artist's content words."""
         return set(content_stems(self.raw))
-
-    @property
-    def obstacle(self) -> str:
-        """Why there is no draft, in one line."""
-        if not self.ids:
-            return "the prompt has no words to write on from"
-        return "the model found nothing new that suits, within the limits; raise n or relax block"
 
     def unsuitable(self, phrases: list[str]) -> set[str]:
         """Those that say nothing of the artist's and do not suit the prompt."""
@@ -167,19 +138,24 @@ class Drafter:
         """Length of a whole prompt in the image model's tokens."""
         if self.settings.count_tokens is not None:
             return self.settings.count_tokens(text)
-        return len(self.model.tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._length(text)
 
-    def draft(self, generation: Generation, last: bool = True) -> Draft | None:
-        """The draft that the model's tokens make; None when it must not or need not be shown.
+    def _length(self, text: str) -> int:
+        """Length in the tokens of whoever writes; here, of nobody, in words and marks."""
+        return len(re.findall(r"\w+|[^\w\s]", text))
+
+    def shape(
+        self, output: str, finished: bool = True, last: bool = True, logprob: float = 0.0
+    ) -> Draft | None:
+        """The draft that a model's text makes; None when it must not or need not be shown.
 
         Args:
+            output: a continuation of the artist's prose, or in rewrite mode the prose anew.
+            finished: the model ended by itself, and was not cut.
             last: no other draw follows, so that little is better than nothing.
         """
-        tokens = generation.tokens[: self.longest]
-        finished = generation.finished and len(generation.tokens) <= self.longest
-        # Half a character at the cut decodes to the replacement sign.
-        output = self.model.decode(tokens).replace("\ufffd", "")
         expand = self.settings.mode == "expand"
+        written = output
         if expand and self.writes_sentences:
             made = self._continue(output, finished)
         else:
@@ -198,7 +174,8 @@ class Drafter:
         loss = fidelity(self.raw, prose)
         if text == self.prompt or loss.kept < self.settings.min_kept:
             return None
-        return Draft(text, prose, tuple(added), loss.kept, loss.lost, generation.logprob)
+        mended = not expand and fidelity(self.raw, written).kept < loss.kept
+        return Draft(text, prose, tuple(added), loss.kept, loss.lost, logprob, mended)
 
     def _expand(self, phrases: list[str], last: bool) -> tuple[str, list[str]] | None:
         """The artist's text with the admissible phrases behind it."""
@@ -206,7 +183,7 @@ class Drafter:
         known = ", ".join([self.prompt, *style])
         unsuitable = self.unsuitable(phrases)
         # A model that was taught several kinds of prompt knows what suits one.
-        allow = permitted if self.model.template.dialects else admissible
+        allow = permitted if self.taught else admissible
         new = allow(phrases, known, lambda p: p in unsuitable or self.blocklist.find(p))
         if not last and len(words(" ".join(new))) < min(_THIN, len(words(" ".join(phrases)))):
             return None
@@ -263,7 +240,7 @@ class Drafter:
         kept: list[str] = []
 
         def unwanted(phrase: str) -> bool:
-            if self.model.template.dialects:
+            if self.taught:
                 return adds_somebody(phrase, self.raw)
             return unasked(phrase, self.prompt, kept)
 
@@ -306,6 +283,75 @@ class Drafter:
     def _too_long(self, text: str) -> bool:
         budget = self.settings.token_budget
         return budget is not None and self.count(text) > budget
+
+
+class Drafter(Shaper):
+    """Reads one prompt for a model of ours and turns the model's tokens into drafts.
+
+    Attributes:
+        ids: what the model reads; empty when there is nothing to rewrite.
+        wanted: the artist's words as ids, of which a free rewrite is reminded.
+        longest: tokens that a continuation may take.
+    """
+
+    def __init__(
+        self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
+    ) -> None:
+        super().__init__(prompt, settings, taste, taught=model.template.dialects)
+        self.model = model
+        self._reason = "the prompt has no words to write on from"
+        self.ids: list[int] = []
+        self.wanted: list[list[int]] = []
+        self.longest = self.settings.max_new_tokens
+        if words(self.raw):
+            read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
+            lead = self._lead(read) if self.settings.mode == "expand" else ""
+            mode, dialect = self.settings.mode, self.settings.dialect
+            self.ids = model.encode(read, mode, lead, dialect, self.notes(read))
+            if mode == "rewrite":
+                # A comma behind the last word, or it would be lengthened.
+                self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
+                self.longest += sum(map(len, self.wanted))
+
+    def notes(self, read: str) -> list[str]:
+        """What the model is told of the things that its prompt names, another choice each seed."""
+        if self.model.concepts is None:
+            return []
+        # Of a string the generator makes the same numbers on every Python and machine.
+        rng = random.Random(f"notes {self.settings.seed}")
+        return self.model.concepts.notes(read, self.settings.dialect, _NOTES, rng)
+
+    def _lead(self, read: str) -> str:
+        """What an addition is made to begin with."""
+        if not self.taught:
+            return f"{self.style}," if self.style else ""
+        joint = "" if read.endswith(tuple(",.;:!?")) else ","
+        if self.style:
+            return f"{joint} {self.style},"
+        # Without its comma a phrase might lengthen the artist's last word: "gym", "nasium".
+        return "" if self.writes_sentences else joint
+
+    def leave_alone(self, reason: str) -> None:
+        """Have nothing written; `reason` is one line."""
+        self.ids, self._reason = [], reason
+
+    @property
+    def obstacle(self) -> str:
+        """Why there is no draft, in one line."""
+        if not self.ids:
+            return self._reason
+        return "the model found nothing new that suits, within the limits; raise n or relax block"
+
+    def _length(self, text: str) -> int:
+        return len(self.model.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def draft(self, generation: Generation, last: bool = True) -> Draft | None:
+        """The draft that the model's tokens make; as for `shape`."""
+        tokens = generation.tokens[: self.longest]
+        finished = generation.finished and len(generation.tokens) <= self.longest
+        # Half a character at the cut decodes to the replacement sign.
+        output = self.model.decode(tokens).replace("\ufffd", "")
+        return self.shape(output, finished, last, generation.logprob)
 
 
 def write(

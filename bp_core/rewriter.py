@@ -6,6 +6,7 @@ is tidied by the guard, checked for the artist's words, joined with the syntax, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from .decode.sampling import Draw
 from .decode.threads import few_threads
-from .draft import Draft, Drafter, sampling_params, write
+from .draft import Draft, Drafter, Shaper, sampling_params, write
 from .errors import InputError
 from .models import STARTER
 from .settings import Settings
 from .text.dialect import TAGS
+from .text.language import language_of
 
 if TYPE_CHECKING:
     from .models.load import Model
@@ -46,6 +48,7 @@ class Candidate:
         score: reward above that of the artist's own prompt, in standard deviations, or, where a
             preference ranks, log-odds that it is kept before an average draft; None without both.
         aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.
+        mended: words that the writer had lost were put back.
     """
 
     text: str
@@ -57,6 +60,7 @@ class Candidate:
     logprob: float
     score: float | None = None
     aesthetic: float | None = None
+    mended: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Result:
     """What became of one prompt: `text` is the one to use, `candidates` come best first.
 
     `note` says in one line why `text` is the artist's own prompt, when it is; `dialect` is what
-    the model was asked to add: "tags", "prose" or "booru".
+    the model was asked to add: "tags", "prose" or "booru". `dropped` says for each draft of another
+    writer that was not used why not.
     """
 
     prompt: str
@@ -72,15 +77,33 @@ class Result:
     candidates: tuple[Candidate, ...]
     note: str = ""
     dialect: str = TAGS
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> str:
+        """What became of another writer's drafts, in one line; "" if that is plain."""
+        mended = sum(candidate.mended for candidate in self.candidates)
+        parts = [f"{mended} mended"] if mended else []
+        if self.dropped:
+            reasons = Counter(self.dropped).most_common()
+            said = ", ".join(f"{why} ({n})" if n > 1 else why for why, n in reasons)
+            parts.append(f"{len(self.dropped)} dropped: {said}")
+        if not parts or not self.candidates:
+            return ""  # `note` says what there is to say
+        return f"drafts: {len(self.candidates)} used, {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Told after each token: `step` of `total`, and a function for all drafts' text so far."""
+    """Told after each token: `step` of `total`, and a function for all drafts' text so far.
+
+    Another writer tells whole drafts: `unit` says what a step is.
+    """
 
     step: int
     total: int
     texts: Callable[[], list[str]]
+    unit: str = "token"
 
 
 OnProgress = Callable[[Progress], None]
@@ -171,12 +194,26 @@ class Rewriter:
         if seeds is not None and len(seeds) != len(prompts):
             raise InputError(f"{len(seeds)} seeds for {len(prompts)} prompts: give one each")
         drafters = [
-            Drafter(self.model, prompt, replace(chosen, seed=seed), self.taste)
+            self._drafter(prompt, replace(chosen, seed=seed))
             for prompt, seed in zip(prompts, seeds or [chosen.seed] * len(prompts), strict=True)
         ]
+        return self._results(drafters, on_progress)
+
+    def _drafter(self, prompt: str, settings: Settings) -> Drafter:
+        drafter = Drafter(self.model, prompt, settings, self.taste)
+        if self.model.english_only and (language := language_of(drafter.raw)):
+            drafter.leave_alone(
+                f"the prompt seems to be in {language}, and this model reads English only: the "
+                "prompt stays as it is; a language model as writer can turn it into English"
+            )
+        return drafter
+
+    def _results(self, drafters: list[Drafter], on_progress: OnProgress | None) -> list[Result]:
+        """Draw, rank and choose for all prompts."""
         drafts: list[dict[int, Draft]] = [{} for _ in drafters]
+        settings = drafters[0].settings if drafters else Settings()
         with few_threads(self.model.network):
-            for batch in _batches(drafters, max(1, _ROWS // chosen.n)):
+            for batch in _batches(drafters, max(1, _ROWS // settings.n)):
                 self._fill([drafters[i] for i in batch], [drafts[i] for i in batch], on_progress)
             return [self._finish(*pair) for pair in zip(drafters, drafts, strict=True)]
 
@@ -246,10 +283,10 @@ class Rewriter:
         params = sampling_params(drafters[0].settings, total)
         return write(self.model, drafters, draws, params, on_token)
 
-    def _finish(self, drafter: Drafter, drafts: dict[int, Draft]) -> Result:
+    def _finish(self, drafter: Shaper, drafts: dict[int, Draft]) -> Result:
         """Rank the drafts of one prompt and choose the text to use."""
         settings, prompt = drafter.settings, drafter.prompt
-        dialect = settings.dialect if self.model.template.dialects else TAGS
+        dialect = settings.dialect if drafter.taught else TAGS
         if not drafts:
             return Result(prompt, prompt, (), drafter.obstacle, dialect)
         candidates = [
@@ -261,6 +298,7 @@ class Rewriter:
                 draft.lost,
                 drafter.count(draft.text),
                 draft.logprob,
+                mended=draft.mended,
             )
             for index, draft in sorted(drafts.items())
         ]
@@ -279,7 +317,7 @@ class Rewriter:
             return Result(prompt, prompt, tuple(candidates), note, dialect)
         return Result(prompt, best.text, tuple(candidates), dialect=dialect)
 
-    def _scores(self, drafter: Drafter, proses: list[str]) -> list[tuple[float, float | None]]:
+    def _scores(self, drafter: Shaper, proses: list[str]) -> list[tuple[float, float | None]]:
         """Score and, from a reward, its aesthetic part, of each rewrite of one prompt."""
         settings, raw = drafter.settings, drafter.raw
         if self.preference is not None:

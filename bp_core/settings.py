@@ -41,6 +41,8 @@ class Settings:
             find; 0 lets everything pass. Only where there is a reward, which reads for it.
         accept: "always", or "auto" to leave a prompt alone that no candidate beats by `margin`.
         margin: reward, in standard deviations, that a candidate must gain under "auto".
+        into_english: in mode "rewrite", turn a prompt in another language into English. Only where
+            a language model writes that reads it (see `writers`); our own models read English.
 
     Raises:
         InputError: a value out of range.
@@ -65,6 +67,7 @@ class Settings:
     min_taste: float = 0.5
     accept: str = "always"
     margin: float = 0.1
+    into_english: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("mode", MODES), ("dialect", DIALECTS), ("accept", ACCEPT)):

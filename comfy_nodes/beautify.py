@@ -13,7 +13,7 @@ from .checks import verdict
 from .image_model import image_model
 from .live import Live
 from .load import REWRITER
-from .memory import ManagedRewriter, starter
+from .memory import ManagedRewriter, ManagedWriter, starter
 from .plain import clip_tokens, dialect_line, phrases, report
 
 _MOST_SEED = 0xFFFFFFFFFFFFFFFF
@@ -100,7 +100,8 @@ class BeautifyPrompt(io.ComfyNode):
                 ),
                 REWRITER.Input(
                     "rewriter", optional=True,
-                    tooltip="From Load Beautiful Prompt; the bundled starter when unconnected.",
+                    tooltip="From Load Beautiful Prompt or a writer; the bundled starter when "
+                    "unconnected.",
                 ),
                 io.Clip.Input(
                     "clip", optional=True,
@@ -118,6 +119,11 @@ class BeautifyPrompt(io.ComfyNode):
                     "style_preset", options=[NONE, *styles()], default=NONE, optional=True,
                     tooltip="A style by name, before your own. The names and their texts are lines "
                     "of bp_core/text/lists/styles.txt, which you may edit.",
+                ),
+                io.Boolean.Input(
+                    "into_english", default=usual.into_english, optional=True, advanced=True,
+                    tooltip="With a writer that reads your language, mode rewrite turns the "
+                    "prompt into English. The bundled starter reads English only.",
                 ),
             ],
             outputs=[
@@ -158,10 +164,11 @@ class BeautifyPrompt(io.ComfyNode):
         top_k: int,
         top_p: float,
         repetition_penalty: float,
-        rewriter: ManagedRewriter | None = None,
+        rewriter: ManagedRewriter | ManagedWriter | None = None,
         clip=None,
         dialect: str = "auto",
         style_preset: str = NONE,
+        into_english: bool = False,
     ) -> io.NodeOutput:
         from comfy_execution.utils import get_executing_context
 
@@ -187,6 +194,7 @@ class BeautifyPrompt(io.ComfyNode):
             top_k=top_k,
             top_p=top_p,
             repetition_penalty=repetition_penalty,
+            into_english=into_english,
         )
         live.finish(result.text)
         # An empty list would leave the nodes behind without anything to work on.

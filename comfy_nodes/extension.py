@@ -10,6 +10,7 @@ from .load import LoadBeautifulPrompt
 from .pick import PickBest
 from .score import ScorePrompt
 from .score_image import ScoreImage
+from .writers import ServerAsWriter, TextEncoderAsWriter
 
 
 class BeautifulPromptExtension(ComfyExtension):
@@ -20,4 +21,7 @@ class BeautifulPromptExtension(ComfyExtension):
         PromptServer.instance.add_on_prompt_handler(metadata.on_prompt)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadBeautifulPrompt, BeautifyPrompt, ScorePrompt, ScoreImage, PickBest]
+        return [
+            LoadBeautifulPrompt, TextEncoderAsWriter, ServerAsWriter,
+            BeautifyPrompt, ScorePrompt, ScoreImage, PickBest,
+        ]  # fmt: skip

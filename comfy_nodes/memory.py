@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from ..bp_core import Rewriter
     from ..bp_core.score.text_reward import Reward, TextReward
+    from ..bp_core.writers.rewriter import WriterRewriter
+    from ..bp_core.writers.writer import Writer
 
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 AUTO = "auto"
@@ -72,12 +74,12 @@ class ManagedReward:
         models = [model for model in (reward.aesthetic, reward.relevance) if model is not None]
         networks = [part for model in models for part in (model.trunk, _head(model))]
         self.patcher = patcher(networks, run_on, rest_on)
-        self._reward = reward
+        self.reward = reward
 
     def ready(self, texts: int) -> Reward:
         """The reward, its weights on the device that it runs on; `texts` will be scored."""
         fetch([self.patcher], texts * _PROMPT_TOKENS)
-        return self._reward
+        return self.reward
 
 
 class ManagedRewriter:
@@ -109,6 +111,33 @@ class ManagedRewriter:
         return self._rewriter
 
 
+class ManagedWriter:
+    """A writer that is no model of ours, as it flows along a REWRITER link.
+
+    Attributes:
+        reward: what ranks the candidates, or None.
+    """
+
+    def __init__(self, writer: Writer, reward: ManagedReward | None, folder: Path | None) -> None:
+        from ..bp_core.score.taste import load_taste
+        from ..bp_core.writers.rewriter import WriterRewriter
+
+        self.reward = reward
+        judge = reward and reward.reward
+        taste = judge and load_taste(folder, judge.aesthetic)
+        self._rewriter = WriterRewriter(writer, judge, taste)
+
+    @property
+    def name(self) -> str:
+        return self._rewriter.writer.name
+
+    def ready(self, candidates: int, length: int) -> WriterRewriter:
+        """As of `ManagedRewriter`; the writer's own memory is none of ours."""
+        if self.reward is not None:
+            self.reward.ready(candidates)
+        return self._rewriter
+
+
 def load(
     folder: Path, reward: str | Path | None = "starter", device: str = AUTO, precision: str = AUTO
 ) -> ManagedRewriter:
@@ -133,8 +162,12 @@ def load(
 
 
 @lru_cache(maxsize=1)
-def load_reward(folder: Path) -> ManagedReward:
-    """A reward folder without a rewriter; the last one stays in memory. Raises ModelError."""
+def load_reward(folder: Path | None) -> ManagedReward:
+    """A reward folder, or the bundled one, without a rewriter; the last one stays in memory.
+
+    Raises:
+        ModelError: it is missing, damaged or of another kind.
+    """
     from ..bp_core.score.text_reward import load_reward as load
 
     run_on, rest_on = devices()

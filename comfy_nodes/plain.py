@@ -42,12 +42,14 @@ def dialect_line(written: str, wanted: str, model=None) -> str:
 
 def report(result) -> str:
     """Every candidate of a `Result` with its scores, best first."""
-    lines = [result.note] if result.note else []
+    lines = [line for line in (result.note, result.account) if line]
     for place, candidate in enumerate(result.candidates, 1):
         facts = [] if candidate.score is None else [f"score {candidate.score:+.2f}"]
         if candidate.aesthetic is not None:
             facts.append(f"aesthetic {candidate.aesthetic:+.2f}")
         facts.append(f"kept {candidate.kept:.0%}")
+        if candidate.mended:
+            facts.append("mended")
         if candidate.lost:
             facts.append(f"lost: {', '.join(candidate.lost)}")
         facts.append(f"{candidate.tokens} tokens")

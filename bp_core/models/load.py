@@ -24,7 +24,7 @@ from ..errors import ModelError
 from ..text.concepts import FILE, Concepts
 from . import STARTER, gguf_file, packed
 from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
-from .folder import about, find, name_of, read_about
+from .folder import BUNDLED, about, find, name_of, read_about
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
 
@@ -63,6 +63,11 @@ class Model:
         words = [self.tokenizer.id_to_token(i) for i in sorted(self.special_ids)]
         # A lookahead finds control tokens that overlap, too.
         self._control = re.compile("(?=" + "|".join(map(re.escape, words)) + ")" if words else "$^")
+
+    @property
+    def english_only(self) -> bool:
+        """Whether other languages are letters to it: so with the bundled model, which is small."""
+        return self.path.resolve() == BUNDLED.resolve()
 
     def encode(
         self,

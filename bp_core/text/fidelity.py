@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from .words import CJK, CLAUSE_END, NEGATIONS, STOPWORDS, WORD, stem, words
 
-# Text to be lettered in the picture: every word of it counts, stop words too.
-_QUOTED = re.compile(r"\"[^\"\n]{1,100}\"|“[^”\n]{1,100}”")
+#: Text to be lettered in the picture: every word of it counts, stop words too.
+QUOTED = re.compile(r"\"[^\"\n]{1,100}\"|“[^”\n]{1,100}”")
 _QUOTE = re.compile(r"[\"“”]")
 # Words that say little without the words behind them.
 _LEADING = re.compile(
@@ -57,7 +57,7 @@ def _scan(text: str, quotations: bool = False) -> list[_Word]:
     """
     breaks = [match.start() for match in CLAUSE_END.finditer(text)]
     scopes = sorted(breaks + [match.start() for match in _QUOTE.finditer(text)])
-    quotes = [match.span() for match in _QUOTED.finditer(text)] if quotations else []
+    quotes = [match.span() for match in QUOTED.finditer(text)] if quotations else []
     scanned: list[_Word] = []
     negation: _Word | None = None
     scope = 0
@@ -250,7 +250,7 @@ def _modify(raw: str, phrase: list[_Word], rewrite: str) -> str | None:
 
 def _cut(raw: str, start: int, end: int) -> str:
     """`raw[start:end]`, widened so that it cuts no quotation."""
-    for match in _QUOTED.finditer(raw):
+    for match in QUOTED.finditer(raw):
         if match.start() < end and start < match.end():
             start, end = min(start, match.start()), max(end, match.end())
     return raw[start:end]

@@ -48,7 +48,7 @@ def test_every_setting_that_is_offered_is_read():
     )
     gr = SimpleNamespace(Dropdown=0, Textbox=0, Radio=0, Slider=0, Checkbox=0)
     register(shared, gr, list)
-    assert len(offered) == 13
+    assert len(offered) == 15
     assert read(SimpleNamespace(**dict(offered))) == Options(model="starter")
 
 

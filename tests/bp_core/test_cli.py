@@ -157,3 +157,37 @@ def test_the_run_path_imports_nothing_heavy(model_folder):
 def test_an_empty_rewrite_is_no_rewrite(bp):
     code, _, err = bp("score", "a cat", "--rewrite", " ")
     assert code == 2 and "a rewrite is empty" in err
+
+
+def test_a_server_that_is_not_there_leaves_the_prompt_and_says_so(bp):
+    code, out, err = bp("beautify", "a fox <lora:x:1>", "--writer", "http://127.0.0.1:9/v1")
+    assert code == 0 and out == "a fox <lora:x:1>\n"
+    assert "start it" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--writer", "http://me:s3cret@127.0.0.1/v1"],
+        ["--writer-model", "qwen3:8b"],
+        ["--into-english"],
+    ],
+)
+def test_a_writer_that_is_named_by_half_is_refused(bp, flags):
+    code, out, err = bp("beautify", "a fox", *flags)
+    assert code == 2 and not out and ("--writer" in err or "address" in err)
+    assert "s3cret" not in err
+
+
+def test_what_became_of_the_drafts_is_told_on_stderr(bp, monkeypatch):
+    from bp_core.writers import endpoint
+    from bp_core.writers.writer import Answer
+
+    answers = [Answer("a fox in snow, soft moonlight"), Answer("I can't help with that.")]
+    monkeypatch.setattr(
+        endpoint.Endpoint, "write", lambda self, requests, check: answers[: len(requests)]
+    )
+    flags = ["--writer", "http://127.0.0.1:9/v1", "--into-english", "--n", "2"]
+    code, out, err = bp("beautify", "雪中的狐狸", *flags)
+    assert code == 0 and out == "a fox in snow, soft moonlight\n"
+    assert "1 used" in err and "refused" in err

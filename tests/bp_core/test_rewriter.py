@@ -229,3 +229,12 @@ def test_the_hosts_number_of_threads_is_given_back(rewriter):
     seen = []
     rewriter("a fox", n=1, on_progress=lambda p: seen.append(torch.get_num_threads()))
     assert set(seen) == {1} and torch.get_num_threads() == before
+
+
+def test_the_starter_leaves_a_prompt_in_another_language_alone_and_says_so():
+    starter = Rewriter.load(reward=None, lasting=False)
+    prompts = ["雪中的狐狸 <lora:x:1>", "portrait of 宮崎駿 in a garden"]
+    chinese, english = starter.many(prompts, n=1)
+    assert chinese.text == prompts[0] and not chinese.candidates
+    assert "Chinese" in chinese.note and "\n" not in chinese.note
+    assert english.text.startswith(prompts[1]) and english.candidates

@@ -23,7 +23,7 @@ SETTINGS = {
     "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
     "keep": "", "block": "", "accept": "always", "temperature": 1.0, "top_k": 50, "top_p": 0.95,
     "repetition_penalty": 1.1, "dialect": "auto",
-    "style_preset": "none",
+    "style_preset": "none", "into_english": False,
 }  # fmt: skip
 
 
@@ -78,6 +78,8 @@ WIDGETS = {
     "BeautifulPromptScore": ["text", "rewrite", "reward_model"],
     "BeautifulPromptScoreImage": ["scorer", "download"],
     "BeautifulPromptPickBest": ["count"],
+    "BeautifulPromptEncoderWriter": ["reward"],
+    "BeautifulPromptServerWriter": ["address", "model", "reward"],
 }
 
 
