@@ -54,7 +54,7 @@ def test_order():
         ([{"each": "perhaps"}], "true or false"),
         ([{"style": 3}], "text"),
         ([{"colour": "red"}], "no argument 'colour'"),
-        (["Off"] * 12, "there are 11"),
+        (["Off"] * 13, "there are 12"),
         ([{"dialect": "poems"}], "auto, tags, prose, booru"),
     ],
 )
