@@ -19,9 +19,9 @@ TABS = ("txt2img", "img2img", "control")  # the last is SD.Next's
 #: Not the upscaler's sparkles beside the pictures.
 GLYPH = "🪄"
 # Without the page's script the click still rewrites the box; the panel says what is missing.
-_START = "(...v) => typeof beautifulPrompt === 'undefined' ? v : beautifulPrompt.start('%s', v)"
+_START = "(...v) => window.beautifulPrompt ? beautifulPrompt.start('%s', v) : v"
 _FINISH = """(text) => {
-    if (typeof beautifulPrompt !== 'undefined') { beautifulPrompt.finish('%s', text); return; }
+    if (window.beautifulPrompt) { beautifulPrompt.finish('%s', text); return; }
     const box = document.querySelector('#%s_prompt textarea');
     if (!text || !box) return;
     box.value = text;

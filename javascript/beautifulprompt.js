@@ -2,10 +2,11 @@
 // Text goes into the prompt box as if typed, so that the browser's undo works. What the artist
 // changed since is carried along: see beautifulprompt_edits.js.
 
-const beautifulPrompt = (() => {
+(() => {
     const TABS = ["txt2img", "img2img", "control"];
     const SENT = 10000; // milliseconds that a host may take to fill the other tab's box
-    const { carry, holds } = beautifulPromptEdits;
+    const carry = (...values) => window.beautifulPromptEdits.carry(...values);
+    const holds = (...values) => window.beautifulPromptEdits.holds(...values);
     const root = () => (typeof gradioApp === "function" ? gradioApp() : document);
     const box = (tab) => root().querySelector(`#${tab}_prompt textarea`);
     const panelOf = (tab) => root().querySelector(`#${tab}_beautify_panel .bp-panel`);
@@ -150,10 +151,7 @@ const beautifulPrompt = (() => {
         if (row && panel && row.contains(panel)) row.after(panel);
     }
 
-    document.documentElement.classList.add("bp-script");
-    if (typeof onUiLoaded === "function") onUiLoaded(() => TABS.forEach(place));
-
-    return {
+    const served = {
         // The click's inputs, the prompt's own words in place of the box's if we wrote that.
         start(tab, values) {
             const state = adopt(tab);
@@ -184,5 +182,14 @@ const beautifulPrompt = (() => {
             else mark(tab);
         },
     };
+
+    // The host loads its files in an order of its own, and may lack one of ours.
+    function ready() {
+        if (!window.beautifulPromptEdits) return;
+        document.documentElement.classList.add("bp-script");
+        window.beautifulPrompt = served;
+        if (typeof onUiLoaded === "function") onUiLoaded(() => TABS.forEach(place));
+    }
+    if (document.readyState === "complete") ready();
+    else window.addEventListener("load", ready);
 })();
-window.beautifulPrompt = beautifulPrompt;

@@ -3,7 +3,7 @@
 // Words of a text are the artist's own (in the original, or typed since), or ours. Own words stay
 // wherever another text goes; of ours a phrase stays that the artist put a hand to.
 
-const beautifulPromptEdits = (() => {
+globalThis.beautifulPromptEdits = (() => {
     // A word, a mark or a network's tag with the space before it; Chinese and Japanese by character.
     const TOKEN = /\s*(?:<[^<>]*>|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]|[\p{L}\p{N}_]+|[^\s])|\s+$/gu;
     const TAG = /^<[^<>]*>$/;

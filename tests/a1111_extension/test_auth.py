@@ -1,4 +1,4 @@
-"""Our routes ask for the users that the host asks for, and are not served where those are unknown."""
+"""Our routes ask for the users that the host asks for; unknown ones are an error."""
 
 from __future__ import annotations
 
