@@ -24,7 +24,7 @@ _MOST_WORDS = 600
 #: Buttons in the panel's head: class, sign, text, help. The page's script says when they show.
 _RESTORE = ("bp-restore", "↩", "Restore original", "Your prompt as you first wrote it")
 _OWN = ("bp-own", "↩", "Your edited words", "Your prompt as it was last rewritten")
-_SAVE = ("bp-save", "⭳", "Save to a file", "One candidate a line, for Prompts from file")
+_SAVE = ("bp-save", "↓", "Save to a file", "One candidate a line, for Prompts from file")
 #: Shown while the page's script is missing.
 NO_SCRIPT = (
     "The extension's script did not reach this page, so that clicks in here do nothing: "

@@ -5,6 +5,7 @@
 (() => {
     const TABS = ["txt2img", "img2img", "control"];
     const SENT = 10000; // milliseconds that a host may take to fill the other tab's box
+    const SETTLED = 60000; // and to build its page
     const carry = (...values) => window.beautifulPromptEdits.carry(...values);
     const holds = (...values) => window.beautifulPromptEdits.holds(...values);
     const root = () => (typeof gradioApp === "function" ? gradioApp() : document);
@@ -144,11 +145,33 @@
         mark(tab);
     }, true);
 
-    // Under the prompts and over the whole width, where the host has a row of them.
+    // The panel goes under the prompts and over the whole width, where the host has a row of them.
+    // SD.Next's ModernUI shows only what it knows by its id: there button and panel go beside that.
     function place(tab) {
-        const row = root().querySelector(`#${tab}_toprow`);
         const panel = root().querySelector(`#${tab}_beautify_panel`);
-        if (row && panel && row.contains(panel)) row.after(panel);
+        const button = root().querySelector(`#${tab}_beautify`);
+        if (!panel || !button) return false;
+        const modern = root().querySelector(`.portal #${tab}_prompt`);
+        const item = modern && modern.closest(".xtabs-item");
+        const tools = item && item.querySelector(".prompt-header .flexbox");
+        if (tools) {
+            const prompts = modern.closest(".split");
+            if (!tools.contains(button)) tools.append(button);
+            if (prompts && prompts.nextElementSibling !== panel) prompts.after(panel);
+            return true;
+        }
+        const row = root().querySelector(`#${tab}_toprow`);
+        if (row && row.contains(panel)) row.after(panel);
+        return false;
+    }
+
+    // ModernUI is built some time after the page.
+    function settle() {
+        const begun = Date.now();
+        const timer = setInterval(() => {
+            const homes = TABS.filter(place);
+            if (homes.length === TABS.length || Date.now() - begun > SETTLED) clearInterval(timer);
+        }, 500);
     }
 
     const served = {
@@ -188,7 +211,7 @@
         if (!window.beautifulPromptEdits) return;
         document.documentElement.classList.add("bp-script");
         window.beautifulPrompt = served;
-        if (typeof onUiLoaded === "function") onUiLoaded(() => TABS.forEach(place));
+        if (typeof onUiLoaded === "function") onUiLoaded(settle);
     }
     if (document.readyState === "complete") ready();
     else window.addEventListener("load", ready);

@@ -74,3 +74,17 @@ def test_any_values_parse_or_raise_an_input_error(values):
         Arguments.parse(values, DEFAULTS)
     except InputError as error:
         assert "\n" not in str(error).strip("\n") or any("\n" in str(v) for v in values)
+
+
+@pytest.mark.parametrize(
+    ("when", "auto", "meant"),
+    [
+        (True, False, "Always"),
+        (True, True, "Auto"),
+        (False, True, "Off"),
+        ("Always", True, "Always"),
+        ("Auto", False, "Auto"),
+    ],
+)
+def test_the_accordions_switch(when, auto, meant):
+    assert Arguments.parse([{"when": when, "auto": auto}], Arguments()).when == meant
