@@ -45,9 +45,10 @@
     // Put `text` into the box; it stands for `base`.
     function write(tab, text, base) {
         const state = stateOf(tab);
-        state.base = base;
         const { original, first } = state;
+        state.written.set(box(tab).value, { original, first, base: state.base });
         state.written.set(text, { original, first, base });
+        state.base = base;
         type(box(tab), text);
         mark(tab);
     }

@@ -158,14 +158,25 @@ globalThis.beautifulPromptEdits = (() => {
         const inBase = new Set(ofBase);
         const stays = (i) => !inBase.has(i) || form.has(i) || (restore && !replaced.has(i));
         let text = "";
+        let seam = false; // whether what comes next stood behind something else before
+        const put = (piece, moved) => {
+            if (!piece) return;
+            text = seam || moved ? join(text, piece) : text + piece;
+            seam = moved;
+        };
         for (let i = 0; i <= own.length; i++) {
             const here = added.get(i) || NOTHING;
-            text = join(join(text, here.before), ours.get(i) || "");
+            put(here.before, true);
+            put(ours.get(i), false);
             // A sentence that ends already needs no mark before the next one.
             const ended = ENDING.test(text.slice(-1));
-            text = join(text, ended ? here.phrases.replace(/^[.!?,;]/, "") : here.phrases);
-            text = join(text, here.behind);
-            if (inTheirs.has(i) && stays(i)) text = join(text, form.get(i) ?? inTheirs.get(i));
+            put(ended ? here.phrases.replace(/^[.!?,;]/, "") : here.phrases, true);
+            put(here.behind, true);
+            if (!inTheirs.has(i)) continue;
+            // The space before a word is that of the box only while the same word stands before it.
+            const formed = form.has(i) && (i === 0 || form.has(i - 1));
+            if (stays(i)) put(formed ? form.get(i) : inTheirs.get(i), false);
+            else seam = true;
         }
         return text;
     }

@@ -67,6 +67,15 @@ def test_tags_at_the_end_stay_behind_the_addition():
     ]
 
 
+def test_syntax_of_the_prompt_keeps_its_form():
+    original = "(clouds:1.2), [a:b:0.5]\na well-known cat, 3.5 mm"
+    written, other = f"{original}, soft", f"{original}, fog"
+    now = f"{written}, red hat"
+    assert run(
+        [["carry", original, written, now, other], ["carry", original, written, now, original]]
+    ) == [f"{other}, red hat", f"{original}, red hat"]
+
+
 def test_sentences_and_other_scripts():
     written, other = "a cat. The light is soft. It rains.", "a cat. It snows."
     hard, dog = written.replace("soft", "hard"), written.replace("It", "A dog sits. It")

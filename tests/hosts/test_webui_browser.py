@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.webui import ROOT, started
+from tests.hosts.webui import ROOT, USER, started
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -52,7 +52,11 @@ def opened(browser, theme="dark", width=1280, before=lambda page: None):
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(_PATIENCE)
     before(page)
-    page.goto(f"{started().url}/?__theme={theme}")
+    running = started()
+    if running.is_sdnext:
+        user, _, password = USER.partition(":")
+        page.request.post(f"{running.url}/login", form={"username": user, "password": password})
+    page.goto(f"{running.url}/?__theme={theme}")
     page.wait_for_selector("#txt2img_prompt textarea")
     page.wait_for_selector("#txt2img_beautify")
     page.wait_for_timeout(2000)  # the host's own scripts prepare the page behind that
