@@ -250,7 +250,7 @@ def test_a_prompt_of_several_parts_is_left_alone_and_told_of(app, job, host, wri
     hook.process(app, p, ["Always"])
     assert p.all_prompts == ["a cat TE2: ink"] and not writer.calls
     assert "further text encoder" in p.comments[0]
-    p.all_prompts = ["a cat TE2: ink", "a dog"]
-    p.all_seeds = [1, 2]
+    p = job(images=2)
+    p.all_prompts = p.all_hr_prompts = ["a cat TE2: ink", "a dog"]
     hook.process(app, p, ["Always"])
-    assert p.all_prompts == ["a cat TE2: ink", "a dog, tail 2 0"]
+    assert p.all_prompts == ["a cat TE2: ink", "a dog, tail 101 0"]
