@@ -1,6 +1,6 @@
 """HTTP routes of the extension: rewrite, score, list models. JSON in, JSON out, errors too.
 
-The host's `--api-auth` does not cover routes of extensions, so it is applied here. One worker
+No host's password covers routes of extensions, so it is asked for here. One worker
 serves all calls: the host's own threads stay free while many callers wait.
 """
 
@@ -27,14 +27,14 @@ PREFIX = "/beautifulprompt/v1"
 MOST_WAITING = 64
 
 
-def add_routes(server: FastAPI, app: App, auth: str | None) -> None:
+def add_routes(server: FastAPI, app: App, users: dict[str, str] | None) -> None:
     """Add the routes to the host's server.
 
     Args:
-        auth: "user:password,…" as the host's `--api-auth` has it; None or "" for no check.
+        users: whom to let in, with their passwords; None for everybody. See `auth.users`.
     """
     routes = Routes(app)
-    guards = [Depends(_guard(auth))] if auth else []
+    guards = [] if users is None else [Depends(_guard(users))]
     for path, endpoint, method in (
         ("/beautify", routes.beautify, "POST"),
         ("/score", routes.score, "POST"),
@@ -130,11 +130,9 @@ class Routes:
         return self._app.models()
 
 
-def _guard(auth: str) -> Callable:
+def _guard(known: dict[str, str]) -> Callable:
     """A dependency that lets only the named users pass."""
     from secrets import compare_digest
-
-    known = dict(pair.strip().split(":", 1) for pair in auth.split(",") if ":" in pair)
 
     def check(credentials: HTTPBasicCredentials = Depends(HTTPBasic())) -> None:  # noqa: B008
         password = known.get(credentials.username)

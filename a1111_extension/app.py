@@ -74,6 +74,8 @@ class App:
         Raises:
             BeautifulPromptError: with the remedy in its message.
         """
+        from bp_core import Result
+
         chosen = self.options()
         model = self.model_of(arguments, chosen)
         triggers = [word for prompt in dict.fromkeys(prompts) for word in self._triggers(prompt)]
@@ -89,12 +91,17 @@ class App:
         }
         image_model = self.host.image_model()
         groups: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+        results: dict[int, Result] = {}
         for i, prompt in enumerate(prompts):
+            if reason := self.host.structure(prompt, arguments.mode):
+                results[i] = Result(prompt, prompt, (), f"the prompt was left as it is: {reason}")
+                continue
             dialect = arguments.dialect
             if dialect == "auto":
                 dialect = dialect_for(prompt, image_model)
             groups[dialect, self._budget(prompt, arguments.chunks, dialect)].append(i)
-        results: dict[int, Result] = {}
+        if not groups:
+            return [results[i] for i in range(len(prompts))], model
         name = "" if model == "starter" else model
         with self.engine.use(name, chosen.device, exclusive=exclusive) as own:
             rewriter = chosen_rewriter(own, chosen)

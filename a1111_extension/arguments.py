@@ -19,16 +19,33 @@ MOST_CHUNKS = 8
 #: Labels of the controls, in the order of the fields.
 LABELS = {
     "when": "Beautify before sampling",
-    "mode": "Beautify mode",
-    "model": "Beautify model",
-    "candidates": "Beautify candidates",
-    "seed": "Beautify seed",
+    "mode": "Mode",
+    "model": "Model",
+    "candidates": "Candidates",
+    "seed": "Rewriting seed",
     "each": "Each image its own rewrite",
-    "order": "Beautify order",
-    "style": "Beautify style",
-    "chunks": "Longest prompt in chunks of 75 tokens",
-    "dialect": "Beautify dialect",
-    "preset": "Beautify style by name",
+    "order": "Order",
+    "style": "Style",
+    "chunks": "Longest prompt",
+    "dialect": "Dialect",
+    "preset": "Style by name",
+    "auto": "Leave good prompts alone",
+}
+
+#: One line of help for each control.
+HELP = {
+    "when": "Auto leaves a prompt alone that no rewrite clearly beats",
+    "mode": "expand writes on behind your text, rewrite words it anew",
+    "model": "what writes; starter is bundled",
+    "candidates": "rewrites to take the best of",
+    "seed": "-1: from each image's own seed",
+    "each": "off: the whole batch gets that of the first image",
+    "order": "of wildcards and styles: they are filled in before us or after us",
+    "style": "leads what is added",
+    "chunks": "in chunks of 75 tokens; 0: no limit",
+    "dialect": "phrases, sentences or Danbooru tags; auto: what suits the checkpoint",
+    "preset": "put before Style",
+    "auto": "those that no rewrite clearly beats",
 }
 
 _CHOICES = {"when": WHEN, "mode": MODES, "order": ORDER, "dialect": DIALECTS}
@@ -44,6 +61,8 @@ CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {
     "chunks": ("Slider", {"minimum": 0, "maximum": MOST_CHUNKS, "step": 1}),
     "dialect": ("Radio", {"choices": list(DIALECTS)}),
 }
+for _name, (_, _particular) in CONTROLS.items():
+    _particular["info"] = HELP[_name]
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,8 @@ class Arguments:
     """One job's wishes; the order of the fields is the order of the API's `args`.
 
     Attributes:
-        when: "Off", "Auto" (leave good prompts alone) or "Always".
+        when: "Off", "Auto" (leave good prompts alone) or "Always". From a switch, True stands for
+            "Always", or "Auto" if `auto` is on.
         mode: "expand" writes on behind the artist's words, "rewrite" words them anew.
         model: a name that `/beautifulprompt/v1/models` lists; "" for the one of the settings.
         candidates: rewrites to choose the best of, 1 to 16.
@@ -63,6 +83,7 @@ class Arguments:
             none for sentences: their image models read more.
         dialect: what is added: "tags", "prose", "booru", or "auto", what suits the checkpoint.
         preset: name of a style, put before `style`; "none" for none.
+        auto: what a `when` of True means; without effect on one that is a word.
 
     Raises:
         InputError: a value of the wrong kind or out of range.
@@ -79,6 +100,7 @@ class Arguments:
     chunks: int = 1
     dialect: str = "auto"
     preset: str = NONE
+    auto: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -114,10 +136,10 @@ class Arguments:
         if unknown := sorted(set(given) - set(names)):
             raise InputError(f"no argument '{unknown[0]}': there are {', '.join(names)}")
         kinds = {field.name: type(field.default) for field in fields(cls)}
-        return replace(
-            defaults,
-            **{n: _cast(n, v, kinds[n]) for n, v in given.items() if v is not None},
-        )
+        cast = {n: _cast(n, v, kinds[n]) for n, v in given.items() if v is not None}
+        if given.get("when") is True and cast.get("auto"):
+            cast["when"] = "Auto"
+        return replace(defaults, **cast)
 
     @property
     def lead(self) -> str:

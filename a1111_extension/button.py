@@ -15,7 +15,18 @@ from .arguments import Arguments
 from .records import pasted
 from .streaming import handler, stream
 
-_TABS = ("txt2img", "img2img")
+TABS = ("txt2img", "img2img", "control")  # the last is SD.Next's
+#: Not the upscaler's sparkles beside the pictures.
+GLYPH = "🪄"
+# Without the page's script the click still rewrites the box; the panel says what is missing.
+_START = "(...v) => window.beautifulPrompt ? beautifulPrompt.start('%s', v) : v"
+_FINISH = """(text) => {
+    if (window.beautifulPrompt) { beautifulPrompt.finish('%s', text); return; }
+    const box = document.querySelector('#%s_prompt textarea');
+    if (!text || !box) return;
+    box.value = text;
+    box.dispatchEvent(new Event('input', { bubbles: true }));
+}"""
 #: Longest prompt that a click or the API takes, in characters.
 MOST_CHARACTERS = 8000
 
@@ -44,12 +55,12 @@ class Button:
         """
         self._app, self._gr, self._tool_button, self._root = app, gr, tool_button, root
         self._queued = queued
-        self.rows = {tab: Row() for tab in _TABS}
+        self.rows = {tab: Row() for tab in TABS}
 
     def after_component(self, component: Any, **kwargs: Any) -> None:
         """The host calls this for each component that it has just made."""
         elem_id = kwargs.get("elem_id") or getattr(component, "elem_id", None) or ""
-        for tab in _TABS:
+        for tab in TABS:
             if elem_id == f"{tab}_prompt":
                 self._beside_prompt(tab, component)
             elif elem_id in (f"{tab}_style_apply", f"{tab}_styles_apply"):
@@ -69,9 +80,9 @@ class Button:
             inputs=[row.prompt, *controls],
             outputs=[row.panel, row.chosen],
             show_progress="hidden",
-            **{js: f"(...values) => beautifulPrompt.start('{tab}', values)"},
+            **{js: _START % tab},
         )
-        take = f"(text) => beautifulPrompt.finish('{tab}', text)"
+        take = _FINISH.replace("%s", tab)
         click.then(fn=None, inputs=[row.chosen], outputs=[], **{js: take})
         row.button = None  # connected
 
@@ -99,7 +110,8 @@ class Button:
         text = parameters.get("Prompt")
         if isinstance(text, str):
             self._app.records.put(text, record)
-        return self._gr.update(value=panel.original_panel(tab, record), visible=True)
+        shown = panel.original_panel(tab, record, text if isinstance(text, str) else "")
+        return self._gr.update(value=shown, visible=True)
 
     def _beside_prompt(self, tab: str, prompt: Any) -> None:
         gr = self._gr
@@ -109,7 +121,7 @@ class Button:
     def _beside_styles(self, tab: str) -> None:
         row = self.rows[tab]
         row.button = self._tool_button(
-            value="✨",
+            value=GLYPH,
             elem_id=f"{tab}_beautify",
             tooltip="Beautify: rewrite the prompt; click again for other candidates",
         )
@@ -133,7 +145,7 @@ class Button:
             if progress.step % 8 == 0:
                 texts = progress.texts()[: arguments.candidates]
                 state = (progress.step, progress.total, texts)
-                tell((panel.progress_panel(tab, original, *state), ""))
+                tell((panel.progress_panel(tab, *state), ""))
 
         results, model = self._app.rewrite(
             [original], [seed], arguments, exclusive=False, on_progress=show

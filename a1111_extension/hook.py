@@ -13,13 +13,14 @@ from bp_core.errors import Cancelled
 
 from .app import App, with_defaults
 from .arguments import Arguments
-from .records import JOB_RECORD, Record, infotext
+from .records import JOB_RECORD, Recent, Record, infotext, told
 
 if TYPE_CHECKING:
     from bp_core import Result
 
 #: Where the X/Y/Z axes leave their wishes on their copy of a job.
 OVERRIDES = "_beautify_overrides"
+_OURS = set(infotext(Recent()))
 
 
 def before_process(app: App, p: Any, values: Sequence, fixed_seed: Callable[[Any], Any]) -> None:
@@ -64,7 +65,7 @@ def _before(app: App, p: Any, arguments: Arguments, fixed_seed: Callable[[Any], 
     p.prompt = texts if isinstance(p.prompt, list) else texts[0]
     # Wildcards make other texts of it, which no record knows.
     setattr(p, JOB_RECORD, app.records.get(texts[0]))
-    _tell_infotext(p, infotext(app.records))
+    _tell_records(app, p, texts)
 
 
 def _process(app: App, p: Any, arguments: Arguments) -> None:
@@ -83,7 +84,13 @@ def _process(app: App, p: Any, arguments: Arguments) -> None:
         p.all_prompts = texts
     # A prompt that the button wrote is told of, too.
     if any(app.records.get(text) for text in p.all_prompts):
-        _tell_infotext(p, infotext(app.records))
+        _tell_records(app, p, p.all_prompts)
+
+
+def process_batch(app: App, p: Any, prompts: Sequence[str]) -> None:
+    """Tell of one batch's prompts, where the infotext cannot ask for them image by image."""
+    if not app.host.infotext_takes_functions() and _OURS & set(p.extra_generation_params):
+        _tell_records(app, p, prompts)
 
 
 def rewrite_seeds(
@@ -137,6 +144,13 @@ def rewritten(
 def _note(result: Result, arguments: Arguments) -> str:
     # Under "Auto" it is what the artist asked for that a good prompt stays as it is.
     return result.note if result.text == result.prompt and arguments.when == "Always" else ""
+
+
+def _tell_records(app: App, p: Any, prompts: Sequence[str]) -> None:
+    if app.host.infotext_takes_functions():
+        _tell_infotext(p, infotext(app.records))
+    else:
+        _tell_infotext(p, told(app.records, prompts, getattr(p, JOB_RECORD, None)))
 
 
 def _tell_infotext(p: Any, entries: dict[str, Any]) -> None:

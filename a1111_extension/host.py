@@ -9,19 +9,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from bp_core.text.image_model import ImageModel, naming
 
+from . import tokens
+
 if TYPE_CHECKING:
     import torch
 
-# Words and marks: about what CLIP's tokenizer makes of them. Used until a checkpoint is loaded.
-_ROUGH_TOKEN = re.compile(r"\w+|[^\w\s]")
+# SD.Next's compel joins prompts, and its texts for further encoders begin behind a mark: what is
+# added at the end would be no prompt any more, or go to one encoder alone.
+_JOINED = re.compile(r"\)\s*\.\s*(?:blend|and|swap)\s*\(")
+_FURTHER_ENCODER = re.compile(r"TE[234]:")
+_COMPEL_WEIGHT = re.compile(r"[\w)](?:\+{1,4}|-{1,4})(?![\w+-])|\)\d*\.\d+")
 
 
 class WebUI:
-    """AUTOMATIC1111, Forge, Forge Neo or reForge, through the modules that this one has."""
+    """AUTOMATIC1111, Forge, Forge Neo, reForge, SD.Next: through the modules that this one has."""
 
     @contextmanager
     def quiet(self, wait: bool) -> Iterator[bool]:
@@ -97,13 +103,28 @@ class WebUI:
 
         Never makes the host load a checkpoint: without one the count is an estimate.
         """
-        extra_networks = _module("modules.extra_networks")
-        try:
-            text = extra_networks.parse_prompt(prompt)[0]
-            count = int(_counter()(text)[0])
-        except Exception:  # each host raises its own when there is no checkpoint yet
-            return len(_ROUGH_TOKEN.findall(re.sub(r"<[^>]*:[^>]*>", "", prompt)))
-        return count
+        return tokens.count(prompt)
+
+    def structure(self, prompt: str, mode: str) -> str:
+        """Why this host's parser would read `prompt` as another one once it is rewritten; or ""."""
+        if _module("modules.prompt_parser_diffusers") is None:
+            return ""
+        parser = str(getattr(self.options(), "prompt_attention", ""))
+        if _FURTHER_ENCODER.search(prompt):
+            return "it has a part of its own for a further text encoder"
+        if parser == "compel" and _JOINED.search(prompt):
+            return "compel joins several prompts in it"
+        if parser == "compel" and mode == "rewrite" and _COMPEL_WEIGHT.search(prompt):
+            return "compel weights words of it: use the mode expand"
+        return ""
+
+    def infotext_takes_functions(self) -> bool:
+        """Whether the infotext's entries may be functions of an image's prompt, or text only."""
+        from modules.processing import create_infotext
+
+        return "callable" in getattr(create_infotext, "__code__", self._none).co_names
+
+    _none = SimpleNamespace(co_names=())
 
     def image_model(self) -> ImageModel:
         """What is known of the checkpoint that is loaded, or of the one that is to be.
@@ -122,7 +143,7 @@ class WebUI:
 
     def trigger_words(self, prompt: str) -> list[str]:
         """Activation texts of the LoRAs that `prompt` names, from the files beside them."""
-        networks = _module("networks")
+        networks = _module("networks") or sys.modules.get("modules.lora.lora_load")  # SD.Next
         known: dict[str, Any] = {}
         for table in ("available_networks", "available_network_aliases"):
             known |= getattr(networks, table, None) or {}
@@ -179,22 +200,15 @@ def _encoders(model: Any) -> tuple[str, ...]:
     return ("clip",) if clip_alone else ()
 
 
-def _counter() -> Any:
-    """The host's function from a prompt to (tokens, room)."""
-    model = import_module("modules.sd_models").model_data.sd_model
-    if hasattr(model, "get_prompt_lengths_on_ui"):  # Forge, Forge Neo
-        return model.get_prompt_lengths_on_ui
-    hijack = import_module("modules.sd_hijack").model_hijack
-    stage = getattr(model, "cond_stage_model", None)
-    if "cond_stage_model" in hijack.get_prompt_lengths.__code__.co_varnames:  # reForge
-        return lambda text: hijack.get_prompt_lengths(text, stage)
-    return hijack.get_prompt_lengths
-
-
 def _activation(weights: Path) -> list[str]:
+    """What the artist filled in beside the weights; where that is nothing, what its page says."""
     try:
         about = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
-        text = about.get("activation text")
-    except (OSError, ValueError, AttributeError):
+        words = str(about.get("activation text") or "").split(",")
+        versions = [about, *(about.get("modelVersions") or [])]  # as SD.Next stores them
+        trained = [v.get("trainedWords") for v in versions if v.get("trainedWords")]
+        if not any(word.strip() for word in words) and trained:
+            words = [word for text in trained[0] for word in str(text).split(",")]
+    except (OSError, ValueError, AttributeError, TypeError):
         return []
-    return [word.strip() for word in str(text or "").split(",") if word.strip()]
+    return [word.strip() for word in words if word.strip()]

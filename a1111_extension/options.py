@@ -15,7 +15,7 @@ from .engine import DEVICES
 SECTION = ("beautifulprompt", "Beautify")
 _PREFIX = "beautifulprompt_"
 # What the page says beyond the control's label.
-_MORE = {"when": " (txt2img)", "chunks": "; 0: no limit"}
+_MORE = {"when": " (txt2img)"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -76,6 +76,24 @@ def infotext(records: Recent[Record]) -> dict[str, Callable[..., Any]]:
         return value
 
     return {key: entry(field) for key, field in _FIELDS.items()}
+
+
+def told(
+    records: Recent[Record], prompts: Iterable[str], job: Record | None = None
+) -> dict[str, str]:
+    """The same entries as plain text, for a host whose infotext is one for all of a batch.
+
+    Args:
+        prompts: of the batch's images; where their records differ, each value is told once.
+        job: the record of prompts that other extensions changed after us.
+    """
+    found = [records.get(prompt) or job for prompt in prompts]
+    entries = {}
+    for key, field in _FIELDS.items():
+        values = [str(getattr(record, field)) for record in found if record is not None]
+        if text := " | ".join(value for value in dict.fromkeys(values) if value):
+            entries[key] = text
+    return entries
 
 
 def pasted(parameters: Mapping[str, Any]) -> Record | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -9,13 +11,15 @@ from typing import Any
 import gradio as gr
 from modules import script_callbacks, scripts, shared
 from modules.processing import get_fixed_seed
-from modules.ui_components import ToolButton
+from modules.ui_components import InputAccordion, ToolButton
 
+from bp_core.errors import InputError
 from bp_core.text.styles import NONE, styles
 
 from . import hook, options, xyz
 from .app import get_app
-from .arguments import CONTROLS, LABELS
+from .arguments import CONTROLS, HELP, LABELS
+from .auth import users
 from .button import Button
 from .download import download_controls
 from .engine import resident_names
@@ -36,54 +40,43 @@ class BeautifulPromptScript(scripts.Script):
     def ui(self, is_img2img: bool) -> list[Any]:
         app = get_app()
         chosen = app.options()
+        tab = self._tab(is_img2img)
         # Only somebody who asks for it gets other words than those of the picture.
-        start = replace(chosen.defaults, when="Off") if is_img2img else chosen.defaults
+        start = chosen.defaults if tab == "txt2img" else replace(chosen.defaults, when="Off")
         names = _names()
 
-        def control(name: str) -> Any:
-            kind, particular = CONTROLS[name]
-            return getattr(gr, kind)(
-                value=getattr(start, name),
-                label=LABELS[name],
-                elem_id=self.elem_id(name),
-                **particular,
-            )
+        def control(name: str, kind: str = "", **particular: Any) -> Any:
+            if not kind:
+                kind, particular = CONTROLS[name]
+            given = {"value": getattr(start, name), "label": LABELS[name], "info": HELP[name]}
+            return getattr(gr, kind)(**{**given, **particular}, elem_id=self.elem_id(name))
 
-        with gr.Accordion(TITLE, open=False, elem_id=self.elem_id("accordion")):
-            with gr.Row():
-                when, mode = control("when"), control("mode")
-            with gr.Row():
-                model = gr.Dropdown(
-                    names,
-                    value=_selected(chosen.model, names),
-                    label=LABELS["model"],
-                    elem_id=self.elem_id("model"),
+        switch = InputAccordion(start.when != "Off", label=TITLE, elem_id=self.elem_id("accordion"))
+        with switch:
+            with gr.Row(elem_classes=["bp-grid"]):
+                mode, dialect = control("mode"), control("dialect")
+                model = control(
+                    "model", "Dropdown", choices=names, value=_selected(chosen.model, names)
                 )
-                candidates = control("candidates")
-                seed = gr.Number(
-                    value=-1,
-                    precision=0,
-                    label=LABELS["seed"],
-                    elem_id=self.elem_id("seed"),
-                )
-            with gr.Row():
-                each, order = control("each"), control("order")
-            with gr.Row():
-                style, chunks = control("style"), control("chunks")
-            with gr.Row():
-                dialect = control("dialect")
-                preset = gr.Dropdown(
-                    [NONE, *styles()],
-                    value=NONE,
-                    label=LABELS["preset"],
-                    elem_id=self.elem_id("preset"),
-                )
-            download_controls(app, self.elem_id, model, resident_names, _queued())
-        controls = [when, mode, model, candidates, seed, each, order, style, chunks]
-        controls += [dialect, preset]
-        self._paste(is_img2img, when)
-        _button().connect("img2img" if is_img2img else "txt2img", controls)
+                seed = control("seed", "Number", precision=0)
+                preset = control("preset", "Dropdown", choices=[NONE, *styles()])
+                style = control("style")
+                candidates, chunks = control("candidates"), control("chunks")
+                order = control("order")
+                each = control("each")
+                auto = control("auto", "Checkbox", value=start.when == "Auto")
+            with gr.Accordion("Get a model", open=False, elem_id=self.elem_id("get_model")):
+                download_controls(app, self.elem_id, model, resident_names, _queued())
+        controls = [switch, mode, model, candidates, seed, each, order, style, chunks]
+        controls += [dialect, preset, auto]
+        self._paste(tab, switch)
+        _button().connect(tab, controls)
         return controls
+
+    def _tab(self, is_img2img: bool) -> str:
+        if getattr(self, "parent", None) == "control":  # SD.Next's
+            return "control"
+        return "img2img" if is_img2img else "txt2img"
 
     def after_component(self, component: Any, **kwargs: Any) -> None:
         _button().after_component(component, **kwargs)
@@ -94,10 +87,12 @@ class BeautifulPromptScript(scripts.Script):
     def process(self, p: Any, *values: Any) -> None:
         hook.process(get_app(), p, values)
 
-    def _paste(self, is_img2img: bool, when: Any) -> None:
+    def before_process_batch(self, p: Any, *values: Any, **batch: Any) -> None:
+        hook.process_batch(get_app(), p, batch.get("prompts") or p.all_prompts)
+
+    def _paste(self, tab: str, switch: Any) -> None:
         """What an infotext sets: off, for its prompt is the rewritten one; and the way back."""
-        tab = "img2img" if is_img2img else "txt2img"
-        self.infotext_fields = [(when, lambda fields: "Off" if ORIGINAL in fields else None)]
+        self.infotext_fields = [(switch, lambda fields: False if ORIGINAL in fields else None)]
         row = _button().rows[tab]
         if row.panel is not None:
             back = (row.panel, lambda fields: _button().pasted(tab, fields))
@@ -116,14 +111,27 @@ def register(entry: str) -> None:
     _button.cache_clear()
     options.register(shared, gr, _names)
     if not xyz.add_axes(scripts.scripts_data, _names):  # this host loads its own scripts after us
-        script_callbacks.on_before_ui(_add_axes, name="beautifulprompt-xyz")
-    script_callbacks.add_callback(
-        script_callbacks.callback_map["callbacks_app_started"],
-        _serve,
-        name="beautifulprompt-api",
-        category="app_started",
-        filename=entry,
+        _on("before_ui", _add_axes, entry)
+    _on("app_started", _serve, entry)
+    _join_control_tab()
+
+
+def _on(event: str, callback: Any, entry: str) -> None:
+    add = script_callbacks.add_callback
+    named = {"name": f"beautifulprompt-{event}", "category": event, "filename": entry}
+    known = add.__code__.co_varnames  # SD.Next's takes the function alone
+    add(
+        script_callbacks.callback_map[f"callbacks_{event}"],
+        callback,
+        **{key: value for key, value in named.items() if key in known},
     )
+
+
+def _join_control_tab() -> None:
+    """SD.Next's Control tab runs no script that is not in this list of titles."""
+    titles = getattr(sys.modules.get("modules.scripts_manager"), "control_extensions", None)
+    if isinstance(titles, list) and TITLE not in titles:
+        titles.append(TITLE)
 
 
 def _add_axes() -> None:
@@ -132,10 +140,16 @@ def _add_axes() -> None:
 
 def _serve(_: Any, app: Any) -> None:
     flags = shared.cmd_opts
-    if getattr(flags, "api", False) or getattr(flags, "nowebui", False):
-        from .api import add_routes
+    if not (getattr(flags, "api", False) or getattr(flags, "nowebui", False)):
+        return
+    from .api import add_routes
 
-        add_routes(app, get_app(), getattr(flags, "api_auth", None))
+    try:
+        known = users(flags)
+    except InputError as error:
+        logging.getLogger("beautifulprompt").error("Beautify serves no API: %s", error)
+        return
+    add_routes(app, get_app(), known)
 
 
 @cache

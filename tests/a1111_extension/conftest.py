@@ -24,6 +24,7 @@ class Host:
         self.busy = self.stop = self.held = False
         self.reported, self.said, self.triggers = [], [], []
         self.model = ImageModel()
+        self.functions, self.structured = True, ""
 
     @contextmanager
     def quiet(self, wait):
@@ -59,6 +60,12 @@ class Host:
 
     def count_tokens(self, prompt):
         return len(prompt.split())
+
+    def structure(self, prompt, mode):
+        return self.structured if "TE2:" in prompt else ""
+
+    def infotext_takes_functions(self):
+        return self.functions
 
     def image_model(self):
         return self.model

@@ -54,7 +54,7 @@ def test_order():
         ([{"each": "perhaps"}], "true or false"),
         ([{"style": 3}], "text"),
         ([{"colour": "red"}], "no argument 'colour'"),
-        (["Off"] * 12, "there are 11"),
+        (["Off"] * 13, "there are 12"),
         ([{"dialect": "poems"}], "auto, tags, prose, booru"),
     ],
 )
@@ -74,3 +74,17 @@ def test_any_values_parse_or_raise_an_input_error(values):
         Arguments.parse(values, DEFAULTS)
     except InputError as error:
         assert "\n" not in str(error).strip("\n") or any("\n" in str(v) for v in values)
+
+
+@pytest.mark.parametrize(
+    ("when", "auto", "meant"),
+    [
+        (True, False, "Always"),
+        (True, True, "Auto"),
+        (False, True, "Off"),
+        ("Always", True, "Always"),
+        ("Auto", False, "Auto"),
+    ],
+)
+def test_the_accordions_switch(when, auto, meant):
+    assert Arguments.parse([{"when": when, "auto": auto}], Arguments()).when == meant

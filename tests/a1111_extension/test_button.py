@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from a1111_extension import hook
-from a1111_extension.button import Button
+from a1111_extension.button import GLYPH, Button
 from a1111_extension.streaming import handler, stream
 from bp_core.errors import ModelError
 
@@ -88,3 +88,12 @@ def test_without_a_queue_only_the_end_is_shown():
 
     assert handler(generator, True) is generator
     assert handler(generator, False)("all") == "all"
+
+
+def test_a_pasted_panel_tells_what_the_box_holds(button):
+    parameters = {"Prompt": "a cat, soft", "Beautify original": "a cat"}
+    assert 'data-written="a cat, soft"' in button.pasted("txt2img", parameters)["value"]
+
+
+def test_the_sign_is_not_the_upscalers():
+    assert GLYPH != "✨"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 
@@ -223,3 +224,33 @@ def test_empty_prompts_are_left_alone(app, job, writer):
     p = job(prompt="  ")
     hook.process(app, p, ["Always"])
     assert p.all_prompts == ["  "] and not writer.calls
+
+
+def test_a_host_that_calls_no_functions_gets_text(app, job, host):
+    """SD.Next writes the entries as JSON, and has one set of them for a batch."""
+    host.functions = False
+    p = job(images=2)
+    hook.process(app, p, ["Always"])
+    told = json.loads(json.dumps(p.extra_generation_params))
+    assert told["Beautify original"] == "a cat" and told["Beautify seed"] == "100 | 101"
+    hook.process_batch(app, p, p.all_prompts[1:])
+    assert p.extra_generation_params["Beautify seed"] == "101"
+
+
+def test_batches_are_told_of_only_where_something_was_written(app, job, host):
+    host.functions = False
+    p = job()
+    hook.process_batch(app, p, p.all_prompts)
+    assert p.extra_generation_params == {}
+
+
+def test_a_prompt_of_several_parts_is_left_alone_and_told_of(app, job, host, writer):
+    host.structured = "it has a part of its own for a further text encoder"
+    p = job(prompt="a cat TE2: ink")
+    hook.process(app, p, ["Always"])
+    assert p.all_prompts == ["a cat TE2: ink"] and not writer.calls
+    assert "further text encoder" in p.comments[0]
+    p = job(images=2)
+    p.all_prompts = p.all_hr_prompts = ["a cat TE2: ink", "a dog"]
+    hook.process(app, p, ["Always"])
+    assert p.all_prompts == ["a cat TE2: ink", "a dog, tail 101 0"]

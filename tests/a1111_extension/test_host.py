@@ -120,3 +120,57 @@ def test_hosts_write_one_checkpoints_name_in_several_ways(loaded):
     model = _forge("StableDiffusionXL", "clip_l", "clip_g")
     for selected in ("sub/mine.safetensors [0a1b2c3d4e]", "sub\\mine.safetensors", "mine"):
         assert loaded(model, "sub/mine.safetensors", selected).dialect == "tags"
+
+
+def test_sdnexts_loras_tell_the_words_of_their_page_where_the_artist_filled_in_none(
+    tmp_path, monkeypatch
+):
+    entry = SimpleNamespace(filename=str(tmp_path / "tiny.safetensors"))
+    about = {"modelVersions": [{"trainedWords": ["zorblax style, ink", "fog"]}]}
+    (tmp_path / "tiny.json").write_text(json.dumps(about))
+    module = SimpleNamespace(available_networks={"tiny": entry}, available_network_aliases={})
+    monkeypatch.setitem(sys.modules, "modules.lora.lora_load", module)
+    assert WebUI().trigger_words("<lora:tiny:1>") == ["zorblax style", "ink", "fog"]
+
+
+@pytest.mark.parametrize(
+    ("parser", "prompt", "mode", "left"),
+    [
+        ("native", "a cat, (red:1.2) BREAK a dog", "expand", False),
+        ("native", "a cat TE2: oil painting", "expand", True),
+        ("compel", '("a cat","a dog").blend(0.5,0.5)', "expand", True),
+        ("compel", '("a cat", "a dog").and()', "rewrite", True),
+        ("native", '("a cat", "a dog").and()', "expand", False),
+        ("compel", "a cat++ in (rain)1.3", "expand", False),
+        ("compel", "a cat++ in rain", "rewrite", True),
+        ("compel", "a (cat)1.3", "rewrite", True),
+        ("compel", "a well-known 8-bit cat", "rewrite", False),
+        ("xhinker", "a (cat:1.3)", "rewrite", False),
+    ],
+)
+def test_what_a_parser_would_read_as_another_prompt_is_left_alone(
+    monkeypatch, parser, prompt, mode, left
+):
+    options = SimpleNamespace(prompt_attention=parser)
+    monkeypatch.setattr(WebUI, "options", lambda self: options)
+    monkeypatch.setitem(sys.modules, "modules.prompt_parser_diffusers", ModuleType("parser"))
+    assert bool(WebUI().structure(prompt, mode)) == left
+
+
+def test_other_hosts_have_no_such_parsers(monkeypatch):
+    monkeypatch.delitem(sys.modules, "modules.prompt_parser_diffusers", raising=False)
+    assert WebUI().structure("a cat TE2: oil painting", "expand") == ""
+
+
+def test_the_infotext_takes_functions_where_the_host_calls_them(monkeypatch):
+    def a1111(p):
+        return callable(p)
+
+    def sdnext(p):
+        return str(p)
+
+    for function, takes in ((a1111, True), (sdnext, False), (len, False)):
+        module = ModuleType("modules.processing")
+        module.create_infotext = function
+        monkeypatch.setitem(sys.modules, "modules.processing", module)
+        assert WebUI().infotext_takes_functions() == takes

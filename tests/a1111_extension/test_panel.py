@@ -38,9 +38,17 @@ def test_long_texts_are_shown_unmarked():
 
 def test_facts_of_a_candidate():
     candidate = Candidate("t", 0, (), 0.5, ("cat",), 80, -1.0, 0.42, 0.1)
-    assert facts(candidate) == "score +0.42 · keeps 50% · lost: cat · 80/150 tokens"
-    assert facts(Candidate("t", 0, (), 1.0, (), 3, -1.0)) == "keeps 100% · 3/75 tokens"
-    assert facts(Candidate("t", 0, (), 1.0, (), 3, -1.0, -0.004)).startswith("score +0.00 ·")
+    told = [("score", "+0.42"), ("keeps", "50%"), ("lost", "cat"), ("tokens", "80/150")]
+    assert facts(candidate, "tags") == told
+    plain = Candidate("t", 0, (), 1.0, (), 3, -1.0)
+    assert facts(plain, "booru") == [("keeps", "100%"), ("tokens", "3/75")]
+    low = Candidate("t", 0, (), 1.0, (), 3, -1.0, -0.004)
+    assert facts(low, "tags")[0] == ("score", "+0.00")
+
+
+def test_sentences_are_not_counted_in_clips_chunks():
+    long = Candidate("t", 0, (), 1.0, (), 80, -1.0)
+    assert facts(long, "prose")[-1] == ("tokens", "80")
 
 
 def test_candidates_carry_their_text():
@@ -49,12 +57,13 @@ def test_candidates_carry_their_text():
     shown = candidates_panel("txt2img", result, RECORD)
     found = re.search(r'bp-candidate" data-text="([^"]*)"', shown)[1]
     assert html.unescape(found) == text
-    assert "<b>" not in shown
+    assert "line &lt;b&gt;" in shown
     assert 'data-original="a cat"' in shown
-    assert "starter · expand · tags · seed 7" in shown
+    assert "starter · expand · tags · seed 7" in re.sub("<[^>]*>", "", shown)
+    assert 'class="bp-save"' in shown and 'class="bp-own"' in shown
 
 
 def test_messages_offer_nothing_to_restore():
     assert "bp-restore" not in message_panel("txt2img", "<no model>")
     assert "&lt;no model&gt;" in message_panel("txt2img", "<no model>")
-    assert "bp-restore" in original_panel("img2img", RECORD)
+    assert "bp-restore" in original_panel("img2img", RECORD, "a cat, fog")

@@ -71,6 +71,19 @@ def test_each_image_of_a_batch_gets_its_own_rewrite(always, plain):
     assert always.images[0] != plain.images[0], "the picture was made with the new prompt"
 
 
+def test_the_accordions_switch_is_enough(webui):
+    """What the page sends: true in place of a word."""
+    assert webui.txt2img(PROMPT, [True]).info["all_prompts"][0].startswith(f"{PROMPT}, ")
+    assert webui.txt2img(PROMPT, [False]).info["all_prompts"] == [PROMPT]
+
+
+def test_a_prompt_for_several_encoders_is_left_alone(webui):
+    if not webui.is_sdnext:
+        pytest.skip("only SD.Next parts a prompt between encoders")
+    prompt = f"{PROMPT} TE2: oil painting"
+    assert webui.txt2img(prompt, ["Always"]).info["all_prompts"] == [prompt]
+
+
 def test_one_rewrite_for_a_batch(webui):
     one = webui.txt2img(PROMPT, {"when": "Always", "each": False}, batch_size=2)
     assert len(set(one.info["all_prompts"])) == 1

@@ -5,13 +5,15 @@ WEBUI_SHOTS names a folder for the screenshots that the documentation shows.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.hosts.webui import started
+from tests.hosts.webui import ROOT, USER, started
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -33,17 +35,56 @@ _PATIENCE = 120_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
-def page():
-    running = started()
+def browser():
     with playwright.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(_PATIENCE)
-        page.goto(f"{running.url}/?__theme=dark")
-        page.wait_for_selector("#txt2img_prompt textarea")
-        page.wait_for_selector("#txt2img_beautify")
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    return opened(browser)
+
+
+def opened(browser, theme="dark", width=1280, before=lambda page: None):
+    """The host's page once it is ready; `before` may prepare it."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(_PATIENCE)
+    before(page)
+    running = started()
+    if running.is_sdnext:
+        user, _, password = USER.partition(":")
+        page.request.post(f"{running.url}/login", form={"username": user, "password": password})
+    page.goto(f"{running.url}/?__theme={theme}")
+    page.wait_for_selector("#txt2img_prompt textarea")
+    page.wait_for_selector("#txt2img_beautify")
+    page.wait_for_timeout(2000)  # the host's own scripts prepare the page behind that
+    return page
+
+
+def beautified(page, prompt=PROMPT):
+    """The box's text after a click on the button, with new cards under it."""
+    if cards(page).count():
+        page.click("#txt2img_beautify_panel .bp-close")
+    box(page).fill(prompt)
+    page.click("#txt2img_beautify")
+    cards(page).first.wait_for()
+    best = cards(page).first.get_attribute("data-text")
+    until(page, best)
+    return best
+
+
+def append(page, text):
+    """Type `text` behind all that is in the box."""
+    box(page).press("Control+End")
+    box(page).press_sequentially(text)
+
+
+def taken(page):
+    """Numbers of the cards that are marked as taken."""
+    marked = [card.get_attribute("class") for card in cards(page).all()]
+    return [i for i, name in enumerate(marked) if "bp-taken" in name]
 
 
 @pytest.fixture
@@ -131,26 +172,167 @@ def test_pasting_a_picture_back_offers_its_original_and_switches_us_off(page):
         "Beautify seed: 4, Version: 1"
     )
     page.locator("#txt2img_beautify_panel .bp-close").click()
-    when = page.locator("#script_txt2img_beautify_when")
-    page.locator("#script_txt2img_beautify_accordion").click()
-    when.get_by_text("Always").click()
+    switch = page.locator("#script_txt2img_beautify_accordion-visible-checkbox")
+    switch.check()
     box(page).fill(infotext)
     page.locator("#txt2img_tools #paste").click()
     until(page, f"{PROMPT}, oil painting")
-    assert when.locator("input[value=Off]").is_checked()
+    playwright.expect(switch).not_to_be_checked()
     page.click("#txt2img_beautify_panel .bp-restore")
     until(page, PROMPT)
 
 
+def test_what_was_typed_since_is_never_thrown_away(page):
+    best = beautified(page)
+    append(page, ", red hat")
+    assert taken(page) == [0], "an edited candidate is still the one taken"
+    second = cards(page).nth(1).get_attribute("data-text")
+    cards(page).nth(1).click()
+    until(page, f"{second}, red hat")
+    assert taken(page) == [1]
+    box(page).press("Control+z")
+    until(page, f"{best}, red hat")
+    assert taken(page) == [0], "the mark follows what is undone"
+    page.click("#txt2img_beautify_panel .bp-restore")
+    until(page, f"{PROMPT}, red hat")
+    assert taken(page) == []
+
+
+def test_a_lora_card_clicked_since_stays(page):
+    beautified(page)
+    tabs = page.locator("#txt2img_extra_tabs > .tab-nav > button")
+    tabs.get_by_text("Lora", exact=True).click()
+    page.locator("#txt2img_lora_cards .card[data-name=tiny]").first.click()
+    playwright.expect(box(page)).to_have_value(re.compile("<lora:tiny:1>"))
+    third = cards(page).nth(2).get_attribute("data-text")
+    cards(page).nth(2).click()
+    until(page, f"{third} <lora:tiny:1>")
+    tabs.first.click()
+
+
+def test_an_edited_text_is_rewritten_from_the_artists_part(page):
+    best = beautified(page)
+    append(page, ", red hat")
+    page.click("#txt2img_beautify")
+    panel = page.locator("#txt2img_beautify_panel .bp-panel")
+    own = f"{PROMPT}, red hat"
+    playwright.expect(panel).to_have_attribute("data-original", own, timeout=_PATIENCE)
+    texts = [card.get_attribute("data-text") for card in cards(page).all()]
+    until(page, texts[0])
+    assert all(text.startswith(own) and best not in text for text in texts)
+    page.click("#txt2img_beautify_panel .bp-own")
+    until(page, own)
+    page.click("#txt2img_beautify_panel .bp-restore")
+    until(page, PROMPT)
+
+
+def test_tokens_are_those_of_the_hosts_counter(page):
+    beautified(page, "a [red:blue:0.5] fox AND a very long dog in the deep snow <lora:tiny:1>")
+    page.wait_for_timeout(3000)  # it follows late
+    told = cards(page).first.locator(".bp-facts b").last.inner_text()
+    assert told == page.locator("#txt2img_token_counter").inner_text().strip()
+
+
+def test_candidates_are_saved_as_prompts_from_file_reads_them(page):
+    beautified(page)
+    with page.expect_download() as download:
+        page.click("#txt2img_beautify_panel .bp-save")
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines == [card.get_attribute("data-text") for card in cards(page).all()]
+
+
+def test_cards_have_the_whole_width_and_the_button_a_sign_of_its_own(page):
+    beautified(page)
+    row = page.locator("#txt2img_toprow").bounding_box()["width"]
+    assert cards(page).first.bounding_box()["width"] > 0.95 * row
+    assert page.inner_text("#txt2img_beautify") != page.inner_text("#txt2img_upscale")
+
+
+def test_a_picture_takes_its_own_prompt_to_img2img(page):
+    switch = page.locator("#script_txt2img_beautify_accordion-visible-checkbox")
+    switch.check()
+    box(page).fill("a quiet harbour")
+    page.click("#txt2img_generate")
+    told = page.locator("#html_info_txt2img").first
+    playwright.expect(told).to_contain_text("a quiet harbour, ", timeout=_PATIENCE)
+    prompt = re.split(r"\n(?:Negative prompt|Steps): ", told.inner_text().strip())[0].strip()
+    assert prompt.startswith("a quiet harbour, ")
+    assert box(page).input_value() == "a quiet harbour", "the box keeps what was typed"
+    page.click("#txt2img_send_to_img2img")
+    until(page, prompt, "img2img")
+    page.locator("#tabs > .tab-nav > button").get_by_text("txt2img").first.click()
+    switch.uncheck()
+
+
 def test_the_accordion(page, shot):
     accordion = page.locator("#script_txt2img_beautify_accordion")
+    mode = page.locator("#script_txt2img_beautify_mode")
+    if not mode.is_visible():
+        accordion.locator(".label-wrap").first.click()
+    mode.wait_for()
     accordion.scroll_into_view_if_needed()
-    assert accordion.get_by_text("Beautify before sampling").is_visible()
     shot("accordion", "#script_txt2img_beautify_accordion")
+    assert accordion.get_by_text("expand writes on behind your text").is_visible()
+    clipped = accordion.locator("label > span, .label-wrap > span, button").evaluate_all(
+        "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth)"
+        ".map(e => e.innerText)"
+    )
+    assert clipped == []
+
+
+def test_without_our_script_the_button_still_works_and_says_what_is_missing(browser):
+    page = opened(
+        browser, before=lambda page: page.route("**/beautifulprompt*.js*", lambda r: r.abort())
+    )
+    box(page).fill(PROMPT)
+    page.click("#txt2img_beautify")
+    cards(page).first.wait_for()
+    until(page, cards(page).first.get_attribute("data-text"))
+    assert page.locator("#txt2img_beautify_panel .bp-no-script").is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("look", ["light", "narrow", "chinese"])
+def test_other_looks(browser, look, tmp_path):
+    """Light, on a narrow page, and in Chinese, as the host's own localization shows it."""
+    chinese = json.loads((ROOT / "localizations" / "zh_CN.json").read_text(encoding="utf-8"))
+
+    def before(page):
+        if look == "chinese":
+            page.add_init_script(
+                "Object.defineProperty(window, 'localization', "
+                f"{{ get: () => ({json.dumps(chinese)}), set: () => {{}} }})"
+            )
+
+    folder = Path(os.environ.get("WEBUI_SHOTS", tmp_path))
+    width = 480 if look == "narrow" else 1280
+    page = opened(browser, "light" if look == "light" else "dark", width, before)
+    beautified(page)
+    panel = page.locator("#txt2img_beautify_panel").first
+    panel.scroll_into_view_if_needed()
+    page.screenshot(path=folder / f"webui-{look}.png")
+    assert panel.bounding_box()["width"] <= width
+    accordion = page.locator("#script_txt2img_beautify_accordion")
+    accordion.locator(".label-wrap").first.click()
+    page.locator("#script_txt2img_beautify_mode").wait_for()
+    accordion.screenshot(path=folder / f"webui-accordion-{look}.png")
+    if look == "chinese":
+        for where, text in ((panel, "恢复原文"), (panel, "词元"), (accordion, "扩写：在原文")):
+            playwright.expect(where.get_by_text(text).first).to_be_visible()
+    page.close()
+
+
+def test_the_host_offers_our_chinese(page):
+    offered = page.evaluate(
+        "() => gradio_config.components.find("
+        "c => c.props.elem_id === 'setting_localization').props.choices.flat()"
+    )
+    assert "zh_CN" in offered
 
 
 def test_a_download_that_fails_says_why(page):
     """The host was started with the hub switched off."""
+    page.click("#script_txt2img_beautify_get_model > .label-wrap")
     page.click("#script_txt2img_beautify_download")
     told = page.locator("#script_txt2img_beautify_download_progress")
     told.get_by_text("HF_HUB_OFFLINE").wait_for()

@@ -1,6 +1,7 @@
 """A real WebUI for tests: started once, with this extension, in a data folder of its own.
 
-WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo or reForge, with a checkpoint
+WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo, reForge or SD.Next, with a
+                checkpoint
 WEBUI_PYTHON    the Python that has its requirements
 WEBUI_ARGS      further flags, for a machine without a GPU say
 WEBUI_START     seconds to wait for its start, 300 if not given
@@ -108,6 +109,11 @@ class WebUI:
         return self._log.read_text(errors="replace")
 
     @property
+    def is_sdnext(self) -> bool:
+        """Whether the host is SD.Next, whose password guards its page, too."""
+        return (self.host / "modules" / "scripts_manager.py").is_file()
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -123,17 +129,11 @@ class WebUI:
         (self.data / "styles.csv").write_text(_STYLES)
         (self.data / "ui-config.json").write_text(json.dumps(_PROMPTS))
         self._lora()
-        models = self.host / "models"
-        known = (self.host / "modules" / "cmd_args.py").read_text(encoding="utf-8")
         command = [
             os.environ.get("WEBUI_PYTHON", "python"),
             "launch.py",
-            *_FLAGS,
-            *(flag for flag in _NO_DOWNLOADS if flag in known),
+            *(self._sdnext() if self.is_sdnext else self._others()),
             *("--port", str(self.port), "--data-dir", str(self.data)),
-            # With a data folder elsewhere Forge Neo refuses its own page's files.
-            *("--gradio-allowed-path", str(self.host)),
-            *("--ckpt-dir", str(models / "Stable-diffusion")),
             *("--beautifulprompt-dir", str(self.models)),
             *shlex.split(os.environ.get("WEBUI_ARGS", "")),
         ]
@@ -152,6 +152,28 @@ class WebUI:
             time.sleep(1)
         self.stop()
         raise RuntimeError(f"{self.host} did not start:\n{self.log[-4000:]}")
+
+    def _others(self) -> list[str]:
+        """Flags of all hosts but SD.Next."""
+        known = (self.host / "modules" / "cmd_args.py").read_text(encoding="utf-8")
+        return [
+            *_FLAGS,
+            *(flag for flag in _NO_DOWNLOADS if flag in known),
+            # With a data folder elsewhere Forge Neo refuses its own page's files.
+            *("--gradio-allowed-path", str(self.host)),
+            *("--ckpt-dir", str(self.host / "models" / "Stable-diffusion")),
+        ]
+
+    def _sdnext(self) -> list[str]:
+        """SD.Next's flags, and its settings: what the others have flags for."""
+        settings = {"sd_checkpoint_autoload": False, "offline_mode": True, "samples_save": False}
+        (self.data / "config.json").write_text(json.dumps(settings))
+        models = str(self.host / "models")
+        lora = str(self.data / "models" / "Lora")
+        return [
+            *("--skip-all", "--skip-env", "--server-name", "127.0.0.1", "--auth", USER),
+            *("--models-dir", models, "--lora-dir", lora),
+        ]
 
     def stop(self) -> None:
         if self._process is None:
