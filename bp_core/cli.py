@@ -4,6 +4,7 @@ bp beautify "a lighthouse at dusk"
 bp beautify --file prompts.txt --n 4 --seed 7 --json
 bp score "a cat" --rewrite "a cat, soft morning light"
 bp models
+bp web
 """
 
 from __future__ import annotations
@@ -245,9 +246,9 @@ def _score_image(args: argparse.Namespace) -> None:
 
 
 def _web(args: argparse.Namespace) -> None:
-    from .web import serve
+    from .web import ready, serve
 
-    print(f"bp: the page is at http://{args.host}:{args.port}", file=sys.stderr)
+    ready(args.host, args.port)
     serve(_load(args), args.host, args.port)
 
 
