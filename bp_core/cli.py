@@ -5,6 +5,7 @@ bp beautify --file prompts.txt --n 4 --seed 7 --json
 bp beautify "a cat" --writer http://127.0.0.1:11434/v1 --writer-model qwen3:8b
 bp score "a cat" --rewrite "a cat, soft morning light"
 bp models
+bp web
 """
 
 from __future__ import annotations
@@ -271,9 +272,9 @@ def _score_image(args: argparse.Namespace) -> None:
 
 
 def _web(args: argparse.Namespace) -> None:
-    from .web import serve
+    from .web import ready, serve
 
-    print(f"bp: the page is at http://{args.host}:{args.port}", file=sys.stderr)
+    ready(args.host, args.port)
     serve(_load(args), args.host, args.port)
 
 

@@ -1,10 +1,14 @@
 """The web page: what it shows, and that it is served."""
 
+import socket
+from types import SimpleNamespace
+
 import pytest
 
+from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.rewriter import Candidate, Result, Rewriter
-from bp_core.web import beautifier, candidates_html, marked, page
+from bp_core.web import Visitors, beautifier, candidates_html, marked, page, ready
 
 
 def candidate(text, *added, score=None):
@@ -22,6 +26,64 @@ def test_every_candidate_is_shown_with_its_facts():
     assert (
         "score +0.50" in shown and "100% of your words kept" in shown and "so &lt;so&gt;" in shown
     )
+
+
+def test_a_candidate_can_be_copied_as_it_is():
+    text = 'a "b" <lora:x:1>, fog'
+    shown = candidates_html(Result("a", text, (candidate(text, "fog"),)))
+    assert 'data-text="a &quot;b&quot; &lt;lora:x:1&gt;, fog"' in shown
+
+
+def test_clicks_of_one_address_are_bounded_by_the_minute():
+    now = [0.0]
+    visitors = Visitors(clock=lambda: now[0])
+    for _ in range(30):
+        visitors.begin("10.0.0.1", "tab")
+    visitors.begin("10.0.0.2", "other")
+    now[0] = 15
+    with pytest.raises(InputError, match="try again in 45 seconds"):
+        visitors.begin("10.0.0.1", "tab")
+    now[0] = 60
+    visitors.begin("10.0.0.1", "tab")
+
+
+def test_cancel_stops_the_rewrite_of_its_own_tab():
+    visitors = Visitors()
+    mine, other = visitors.begin("", "mine"), visitors.begin("", "other")
+    assert visitors.stop("mine")
+    assert mine.is_set() and not other.is_set()
+    visitors.end("mine")
+    assert not visitors.stop("mine")
+
+
+def test_a_cancelled_rewrite_changes_nothing_and_a_fault_is_told_in_a_line(capsys):
+    gradio = pytest.importorskip("gradio")
+    visitors = Visitors()
+    request = SimpleNamespace(client=SimpleNamespace(host="here"), session_hash="tab")
+    fields = ["a fox", *[None] * 7]
+
+    def stopped(prompt, *, on_progress, **_):
+        assert visitors.stop("tab")
+        on_progress(None)
+
+    assert beautifier(stopped, visitors)(*fields, request) == (gradio.skip(), gradio.skip())
+
+    def broken(prompt, **_):
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(gradio.Error, match="terminal"):
+        beautifier(broken, visitors)(*fields, request)
+    assert "out of luck" in capsys.readouterr().err
+    assert not visitors.stop("tab")
+
+
+def test_an_address_that_is_taken_is_told_before_a_model_loads():
+    pytest.importorskip("gradio")
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken, pytest.raises(InputError, match="another --host or --port"):
+        ready("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(InputError, match="1 to 65535"):
+        ready("127.0.0.1", 70000)
 
 
 def test_the_button_beautifies(model_folder):
@@ -44,9 +106,12 @@ def test_the_page_builds_and_reports_bad_input(model_folder):
     assert "beautify" in str(page(rewriter).get_api_info())
     for changes, told in (
         ({"block": "/(/"}, r"\("),
-        ({"n": 0}, "1 to 64"),
+        ({"block": "/(<b>/"}, "&lt;b&gt;"),
+        ({"n": 0}, "1 to 16"),
+        ({"n": 17}, "1 to 16"),
         ({"dialect": "poems"}, "prose"),
-        ({"prompt": "a" * 9000}, "8000"),
+        ({"prompt": "a" * 9000}, "the prompt has 9000 characters: use 8000"),
+        ({"style": "a" * 9000}, "the style has 9000"),
     ):
         fields = dict.fromkeys(("mode", "dialect", "n", "seed", "style", "keep", "block"))
         with pytest.raises(gradio.Error, match=told):
