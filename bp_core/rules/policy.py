@@ -19,6 +19,11 @@ _OPPOSITES = tuple(
 )
 # What makes a picture somebody's, if it is nobody's yet.
 _FRAMINGS = frozenset(map(stem, "portrait portraiture selfie headshot mugshot".split()))
+_LOOKS = re.compile(
+    r"\b(?:beautiful|gorgeous|pretty|cute|lovely|attractive|symmetrical|perfect|flawless) "
+    r"(?:face|eyes?|skin|lips?|body|smile|hair)\b"
+    r"|\b(?:long|short|curly|wavy|flowing|blonde?) hair\b"
+)
 # Whose they are is in the picture: a woman's face, but not a child's bed.
 _PARTS = frozenset(
     "arm back body cheek eye face finger foot gaze hair hand head leg lip neck profile shadow "
@@ -41,7 +46,7 @@ _SINGLE = frozenset("a an one another single lone each".split())
 
 
 def adds_somebody(clause: str, raw: str) -> bool:
-    """Whether `clause` names a person whom `raw` does not name, or frames nobody as a portrait."""
+    """Whether `clause` names a person whom `raw` does not name, or makes a portrait of nobody."""
     clause, raw = clause.lower(), raw.lower()
     present = set(map(stem, words(raw)))
     if any(not _is_there(tag[0], raw, present) for tag in _COUNTED.finditer(clause)):
@@ -52,7 +57,7 @@ def adds_somebody(clause: str, raw: str) -> bool:
     if named - present:
         return True
     about = present.intersection(content_stems(clause)) | present & (_ANYBODY | _FRAMINGS)
-    return bool(framings) and not about and not _COUNTED.search(raw)
+    return bool(framings or _LOOKS.search(clause)) and not about and not _COUNTED.search(raw)
 
 
 def _is_there(tag: str, raw: str, present: set[str]) -> bool:

@@ -80,7 +80,9 @@ def test_things_called_after_somebody_are_nobody(clause):
     assert not adds_somebody(clause, "a table by the sea")
 
 
-@pytest.mark.parametrize("clause", ["portrait", "selfie", "studio headshot", "50mm portrait"])
+@pytest.mark.parametrize(
+    "clause", ["portrait", "selfie", "studio headshot", "gorgeous face", "long hair"]
+)
 def test_a_portrait_is_made_only_of_somebody(clause):
     assert adds_somebody(clause, "a lighthouse")
     for raw in ("elderly twins and a woman", "an alien", "1girl, library", "a knight in the rain"):
