@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from .decode.generate import Generation, OnToken, generate
 from .decode.sampling import Draw, SamplingParams
-from .rules.admissible import admissible, stammers, unasked
 from .rules.blocklist import Blocklist
-from .rules.policy import adds_somebody, permitted
+from .rules.policy import adds_somebody, contradicts, permitted, stammers
 from .settings import Settings
 from .text.dialect import PROSE, dialect_of
 from .text.fidelity import fidelity, mend
@@ -178,13 +177,11 @@ class Shaper:
         return Draft(text, prose, tuple(added), loss.kept, loss.lost, logprob, mended)
 
     def _expand(self, phrases: list[str], last: bool) -> tuple[str, list[str]] | None:
-        """The artist's text with the admissible phrases behind it."""
+        """The artist's text with the phrases behind it that may stand there."""
         style = [self.style] if self.style else []
         known = ", ".join([self.prompt, *style])
         unsuitable = self.unsuitable(phrases)
-        # A model that was taught several kinds of prompt knows what suits one.
-        allow = permitted if self.taught else admissible
-        new = allow(phrases, known, lambda p: p in unsuitable or self.blocklist.find(p))
+        new = permitted(phrases, known, lambda p: p in unsuitable or self.blocklist.find(p))
         if not last and len(words(" ".join(new))) < min(_THIN, len(words(" ".join(phrases)))):
             return None
         added: list[str] = []
@@ -238,17 +235,13 @@ class Shaper:
         """
         asked, unsuitable = self.asked, self.unsuitable(phrases)
         kept: list[str] = []
-
-        def unwanted(phrase: str) -> bool:
-            if self.taught:
-                return adds_somebody(phrase, self.raw)
-            return unasked(phrase, self.prompt, kept)
-
         seen: set[str] = set()
         for phrase in phrases:
             stems = content_stems(phrase)
             new = [stem for stem in stems if stem not in seen]
-            unwelcome = phrase in unsuitable or self.blocklist.find(phrase) or unwanted(phrase)
+            unwelcome = phrase in unsuitable or adds_somebody(phrase, self.raw)
+            unwelcome = unwelcome or self.blocklist.find(phrase)
+            unwelcome = unwelcome or contradicts(phrase, self.raw, kept)
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(stems)):
                 kept.append(phrase)
                 seen.update(stems)

@@ -28,7 +28,7 @@ from pathlib import Path
 import pandas as pd
 
 import train
-from bp_core.rules.admissible import admissible
+from bp_core.rules.policy import permitted
 from bp_core.text.words import STOPWORDS, clauses, content_stems, words
 from train.data.borrow import borrow
 from train.data.cleaning import Names, clean, is_english, is_safe
@@ -110,7 +110,7 @@ class PairMaker:
     def tail(self, raw: str, phrases: list[str]) -> str:
         """The phrases that follow `raw`, at most `tail_max` words; "" when too few are left."""
         tail, length = [], 0
-        for clause in admissible(phrases, raw, lambda c: not self.teachable(c)):
+        for clause in permitted(phrases, raw, lambda c: not self.teachable(c)):
             size = len(clause.split())
             if length + size > self.limits.tail_max:
                 break

@@ -10,9 +10,8 @@ from statistics import mean, median
 
 from bp_core.errors import InputError
 from bp_core.rewriter import Result
-from bp_core.rules.admissible import three_word_runs
 from bp_core.rules.blocklist import Blocklist
-from bp_core.rules.scene import adds_people
+from bp_core.rules.policy import adds_somebody, three_word_runs
 from bp_core.text.words import clauses, content_stems, words
 
 # What people append to any prompt whatever: the baseline that a rewriter must beat.
@@ -42,7 +41,7 @@ class Figures:
         "word pairs added by one prompt's candidates: different ones over all"
     )
     unasked_people: float = _figure(
-        "best candidates with a person, a part of one or a portrait nobody asked for, share"
+        "best candidates with a person or a portrait nobody asked for, share"
     )
     commonest: str = _figure("the added phrase that most best candidates share")
     commonest_share: float = _figure("best candidates with that phrase, share")
@@ -71,7 +70,7 @@ def measure(results: Sequence[Result]) -> Figures:
         twice=mean(_twice(c.added) for _, c in every),
         distinct_bigrams=mean(distinct_bigrams([c.added for c in r.candidates]) for r in done),
         unasked_people=mean(
-            any(adds_people(phrase, r.prompt) for phrase in r.candidates[0].added) for r in done
+            any(adds_somebody(phrase, r.prompt) for phrase in r.candidates[0].added) for r in done
         ),
         commonest=commonest,
         commonest_share=commonest_share,

@@ -16,7 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from bp_core.rewriter import Result
-from bp_core.rules.admissible import admissible
+from bp_core.rules.policy import permitted
 from bp_core.score.taste import Taste
 from bp_core.score.text_reward import Reward
 from bp_core.settings import Settings
@@ -119,13 +119,13 @@ def options(
             anew.append(tidied)
     written = [*by_phrases, *anew]
     if compose and written and mode == "expand":
-        lent = [] if fitting is None else admissible(fitting.lent, parsed.prose)
+        lent = [] if fitting is None else permitted(fitting.lent, parsed.prose)
         phrases = sorted({phrase for added in (*written, lent) for phrase in added})
         worth = dict(zip(phrases, gains([[p] for p in phrases]), strict=True))
         if fitting is not None:
             worth = {p: gain + fitting.weight * fitting.nats[p] for p, gain in worth.items()}
         for _ in range(compose):
-            anew.append(composed(written, worth, rng, lambda p: tidy(admissible(p, parsed.prose))))
+            anew.append(composed(written, worth, rng, lambda p: tidy(permitted(p, parsed.prose))))
     anew = [added for added in dict.fromkeys(anew) if added and added not in by_phrases]
     if anew:
         for added, gain in zip(anew, gains(anew), strict=True):

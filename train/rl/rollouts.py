@@ -41,7 +41,7 @@ class Rollout:
         finished: the end token was drawn.
         written: the prompt as the model wrote it, before the guard.
         text: what an artist would be shown: tidied by the guard, or the raw prompt when nothing
-            admissible was added.
+            permitted was added.
         kept: share (0-1) of the artist's content words in `written`.
         added: the phrases of `text` that the raw prompt did not have.
         refused: share (0-1) of the written phrases that the guard left out.

@@ -29,16 +29,10 @@ def test_a_list_says_what_it_decides_and_repeats_nothing(path):
     assert len(set(lines)) == len(lines)
 
 
-@pytest.mark.parametrize("name", ["rules/synonyms", "text/stop_words"])
+@pytest.mark.parametrize("name", ["text/stop_words"])
 def test_a_word_stands_in_one_group(name):
     words = " ".join(read_lines(name)).split()
     assert len(set(words)) == len(words)
-
-
-def test_a_side_of_opposites_has_a_word_once():
-    for line in read_lines("rules/opposites"):
-        for side in line.split("|"):
-            assert len(set(side.split())) == len(side.split()), line
 
 
 @pytest.mark.parametrize("path", LISTS, ids=name_of)
