@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import ModelError
 from .dialect import BOORU
-from .words import STOPWORDS, stem, words
+from .words import NEGATIONS, STOPWORDS, stem, words
 
 FILE = "concepts.txt"
 
@@ -28,13 +28,15 @@ FIELDS = ("look", "place", "light", "colour", "view", "tags")
 _LONGEST = 4  # words of a concept's name
 # Kinds that say where the picture is; beside one of them no other place is noted.
 _WHERE = frozenset(("place", "nature", "building"))
+_NO_THINGS = frozenset(("style", "mood", "action"))
 # How many notes of a field a prompt gets in all. What it looks like matters most.
 _SHARES = {"place": 2, "light": 2, "colour": 2, "view": 2}
 # Words of one group shut each other out: a prompt that has a word of one gets no note with
 # another's. The hour, the season, the weather and the ground of flat design.
 _EXCLUSIVE = (
     (
-        "night midnight moon moonlit moonlight starry star starlit dark",
+        "night midnight moon moonlit moonlight starry star starlit dark aurora northern firefly "
+        "bioluminescent campfire neon nebula galaxy milky",
         "noon midday daylight daytime sun sunlight sunlit sunny morning dawn sunrise afternoon "
         "sunset dusk evening",
     ),
@@ -44,6 +46,10 @@ _EXCLUSIVE = (
     ("summer", "winter snow snowy frost frosty autumn"),
     ("autumn fall", "winter snow snowy spring blossom summer"),
     ("spring", "winter snow snowy frost frosty autumn"),
+    (
+        "cave cavern subway tunnel underground underwater cellar basement dungeon catacomb studio",
+        "sun sunlight sunlit sunny sunset dawn",
+    ),
     ("rain rainy storm stormy fog foggy mist misty overcast cloudy", "sunny cloudless clear"),
 )
 _COLOURS = frozenset(
@@ -147,7 +153,8 @@ class Concepts:
                 if name not in self._lines:
                     name = self._stemmed.get(tuple(map(stem, name)), ())
                 if name and not (length == 1 and _says_little(spoken[at : at + 2])):
-                    yield name
+                    if at == 0 or spoken[at - 1] not in NEGATIONS:
+                        yield name
                     at += length
                     break
             else:
@@ -195,14 +202,25 @@ def _says_little(pair: list[str]) -> bool:
 
 
 def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:
-    """Phrases of every field but the tags: mostly looks, a few of the others."""
+    """Phrases of every field but the tags: mostly looks, a few of the others.
+
+    Where a picture is, what light falls on it and from where it is seen is told by its main thing,
+    its place and its style: a coat in it would hang on a hanger, an eye be seen from close by.
+    """
     where = any(concept.kind in _WHERE for concept in concepts)
+    things = [concept for concept in concepts if concept.kind not in _NO_THINGS]
+    main = things[:1]
+    if main and main[0].kind != "body":
+        concepts = [concept for concept in concepts if concept.kind != "body"]
+    settings = main + [
+        c for c in concepts if c.kind in ("place", "nature", "style") and c not in main
+    ]
     others: list[str] = []
     for name, share in _SHARES.items():
-        if name == "place" and where:
+        if name == "place" and (where or len(things) > 2):
             continue
-        fields = [list(concept.fields.get(name, ())) for concept in concepts]
-        others += _deal(fields, share, rng)
+        givers = main if name in ("place", "view") and main else settings
+        others += _deal([list(giver.fields.get(name, ())) for giver in givers], share, rng)
     looks = [list(concept.fields.get("look", ())) for concept in concepts]
     rng.shuffle(others)
     picked = _deal(looks, n - min(len(others), n // 2), rng)

@@ -46,6 +46,18 @@ def test_the_very_word_goes_before_its_kin():
     assert names(concepts, "two bowls") == ["bowl"]
 
 
+def test_what_is_not_there_is_not_told(concepts):
+    assert names(concepts, "a library without foxes") == ["library"]
+    assert names(concepts, "no fox") == []
+
+
+def test_light_and_view_are_of_the_main_thing():
+    coat = "coat | clothing | look: horn buttons | place: on a hanger | light: lamp in a hall"
+    concepts = Concepts(["man | person | look: square jaw | view: waist-up", coat, LINES[0]])
+    assert notes(concepts, "a man in a coat") == {"square jaw", "waist-up", "horn buttons"}
+    assert {"on a hanger", "lamp in a hall"} < notes(concepts, "a coat")
+
+
 def test_a_colour_is_no_fruit():
     concepts = Concepts(["orange | food | look: thick rind", "orange tree | plant | look: leaves"])
     assert names(concepts, "an orange cat") == []
