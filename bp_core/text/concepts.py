@@ -28,6 +28,7 @@ FIELDS = ("look", "place", "light", "colour", "view", "tags")
 _LONGEST = 4  # words of a concept's name
 # Kinds that say where the picture is; beside one of them no other place is noted.
 _WHERE = frozenset(("place", "nature", "building"))
+_SETTINGS = frozenset(("place", "nature", "style"))
 _NO_THINGS = frozenset(("style", "mood", "action"))
 # How many notes of a field a prompt gets in all. What it looks like matters most.
 _SHARES = {"place": 2, "light": 2, "colour": 2, "view": 2}
@@ -35,7 +36,7 @@ _SHARES = {"place": 2, "light": 2, "colour": 2, "view": 2}
 # another's. The hour, the season, the weather and the ground of flat design.
 _EXCLUSIVE = (
     (
-        "night midnight moon moonlit moonlight starry star starlit dark aurora northern firefly "
+        "night midnight moon moonlit moonlight starry star starlit dark aurora firefly "
         "bioluminescent campfire neon nebula galaxy milky",
         "noon midday daylight daytime sun sunlight sunlit sunny morning dawn sunrise afternoon "
         "sunset dusk evening",
@@ -212,9 +213,7 @@ def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:
     main = things[:1]
     if main and main[0].kind != "body":
         concepts = [concept for concept in concepts if concept.kind != "body"]
-    settings = main + [
-        c for c in concepts if c.kind in ("place", "nature", "style") and c not in main
-    ]
+    settings = main + [c for c in concepts if c.kind in _SETTINGS and c not in main]
     others: list[str] = []
     for name, share in _SHARES.items():
         if name == "place" and (where or len(things) > 2):
