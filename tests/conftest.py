@@ -17,6 +17,8 @@ define_operators()
 from bp_core.decode.bloom import bloom as bloom_of  # noqa: E402
 from bp_core.decode.transformer import Transformer  # noqa: E402
 
+SMALL_WRITER = Path(__file__).parent / "data" / "small_writer"
+
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -75,6 +77,12 @@ def write_folder(folder: Path, network: Transformer, texts: list[str]) -> Path:
 def bloom() -> Callable[..., Transformer]:
     """Factory of random BLOOMs: see `random_bloom`."""
     return random_bloom
+
+
+@pytest.fixture(scope="session")
+def small_writer() -> Path:
+    """A rewriter of 5.5 million weights that writes English: for what needs a text that is one."""
+    return SMALL_WRITER
 
 
 @pytest.fixture
