@@ -160,7 +160,8 @@ def _unpacked(nibbles: Tensor, steps: Tensor, least: Tensor) -> Tensor:
     else:
         numbers = torch.stack((nibbles & 15, nibbles >> 4), -1)
     weight = numbers.view(*steps.shape, -1).float()
-    torch.addcmul(least.float()[..., None], weight, steps.float()[..., None], out=weight)
+    # `addcmul` would take three times as long over groups.
+    weight.mul_(steps.float()[..., None]).add_(least.float()[..., None])
     return weight.view(len(nibbles), -1)
 
 
