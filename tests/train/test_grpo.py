@@ -69,9 +69,10 @@ def test_prompts_with_control_tokens_are_left_out(work):  # noqa: F811
 
 def test_a_row_is_what_inference_reads(work, dialect_writer):  # noqa: F811
     model = load(dialect_writer)
-    rows = grpo.fill(model, [Prompt("..."), Prompt("a cat <lora:x:1>"), Prompt("The cat sat.")],
-                     "expand", seed=4)  # fmt: skip
-    read = [Drafter(model, p, Settings(seed=4 + i)) for i, p in ((1, "a cat"), (2, "The cat sat."))]
+    texts = "a cat", "The cat sat in the snow."
+    prompts = [Prompt("..."), Prompt("a cat <lora:x:1>"), Prompt(texts[1])]
+    rows = grpo.fill(model, prompts, "expand", seed=4)
+    read = [Drafter(model, text, Settings(seed=4 + i)) for i, text in enumerate(texts, 1)]
     assert [row["index"] for row in rows] == [1, 2] and read[0].notes
     assert [row["prompt"] for row in rows] == [model.decode(drafter.ids) for drafter in read]
 
