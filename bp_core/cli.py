@@ -21,23 +21,23 @@ from pathlib import Path
 
 from .errors import BeautifulPromptError, InputError
 from .models import STARTER
-from .settings import ACCEPT, DIALECTS, MODES
+from .settings import ACCEPT, DIALECTS, MODES, Settings
 
 _FEW = 4  # prompts, for which a process does not load what only pays later
 
 _NUMBERS = {
-    "n": (int, "candidates to draw and rank (4)"),
-    "seed": (int, "same seed, same text (0)"),
-    "temperature": (float, "0 is greedy, higher is bolder (1.0)"),
-    "top-k": (int, "draw from the k most likely tokens; 0 for all (50)"),
-    "top-p": (float, "draw from the likeliest tokens that reach this probability (0.95)"),
-    "repetition-penalty": (float, "above 1 discourages repeated words (1.1)"),
-    "max-new-tokens": (int, "longest addition, in the model's tokens (40)"),
-    "min-new-tokens": (int, "shortest addition, before it is tidied (24)"),
+    "n": (int, "candidates to draw and rank"),
+    "seed": (int, "same seed, same text"),
+    "temperature": (float, "0 is greedy, higher is bolder"),
+    "top-k": (int, "draw from the k most likely tokens; 0 for all"),
+    "top-p": (float, "draw from the likeliest tokens that reach this probability"),
+    "repetition-penalty": (float, "above 1 discourages repeated words"),
+    "max-new-tokens": (int, "longest addition, in the model's tokens"),
+    "min-new-tokens": (int, "shortest addition, before it is tidied"),
     "token-budget": (int, "longest whole prompt, in tokens; the artist's words are never cut"),
-    "min-kept": (float, "share of your words a rewrite must keep, 0 to 1 (1.0)"),
-    "min-taste": (float, "least probability that an added phrase suits the prompt; 0: any (0.5)"),
-    "margin": (float, "with --accept auto: score that a rewrite must gain (0.1)"),
+    "min-kept": (float, "share of your words a rewrite must keep, 0 to 1"),
+    "min-taste": (float, "least probability that an added phrase suits the prompt; 0: any"),
+    "margin": (float, "with --accept auto: score that a rewrite must gain"),
 }
 
 
@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         "auto: what your prompt is (auto)",
     )
     for name, (kind, text) in _NUMBERS.items():
+        usual = getattr(Settings, name.replace("-", "_"))
+        text = text if usual is None else f"{text} ({usual})"
         beautify.add_argument(f"--{name}", type=kind, help=text)
     beautify.add_argument("--keep", action="append", metavar="PHRASE", help="must survive; repeat")
     beautify.add_argument(

@@ -285,6 +285,8 @@ class Drafter(Shaper):
         ids: what the model reads; empty when there is nothing to rewrite.
         wanted: the artist's words as ids, of which a free rewrite is reminded.
         longest: tokens that a continuation may take.
+        lead: what the continuation is made to begin with.
+        notes: what the model is told of the things that the prompt names.
     """
 
     def __init__(
@@ -296,18 +298,20 @@ class Drafter(Shaper):
         self.ids: list[int] = []
         self.wanted: list[list[int]] = []
         self.longest = self.settings.max_new_tokens
+        self.lead, self.notes = "", []
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
-            lead = self._lead(read) if self.settings.mode == "expand" else ""
             mode, dialect = self.settings.mode, self.settings.dialect
-            self.ids = model.encode(read, mode, lead, dialect, self.notes(read))
+            self.lead = self._lead(read) if mode == "expand" else ""
+            self.notes = self._notes(read)
+            self.ids = model.encode(read, mode, self.lead, dialect, self.notes)
             if mode == "rewrite":
                 # A comma behind the last word, or it would be lengthened.
                 self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
                 self.longest += sum(map(len, self.wanted))
 
-    def notes(self, read: str) -> list[str]:
-        """What the model is told of the things that its prompt names, another choice each seed."""
+    def _notes(self, read: str) -> list[str]:
+        """Another choice each seed."""
         if self.model.concepts is None:
             return []
         # Of a string the generator makes the same numbers on every Python and machine.

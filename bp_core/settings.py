@@ -52,12 +52,12 @@ class Settings:
     dialect: str = "auto"
     n: int = 4
     seed: int = 0
-    temperature: float = 1.0
+    temperature: float = 0.7
     top_k: int = 50
-    top_p: float = 0.95
-    repetition_penalty: float = 1.1
-    max_new_tokens: int = 40
-    min_new_tokens: int = 24
+    top_p: float = 0.9
+    repetition_penalty: float = 1.05
+    max_new_tokens: int = 48
+    min_new_tokens: int = 8
     token_budget: int | None = None
     count_tokens: Callable[[str], int] | None = None
     keep: Sequence[str] = ()

@@ -17,6 +17,8 @@ define_operators()
 from bp_core.decode.bloom import bloom as bloom_of  # noqa: E402
 from bp_core.decode.transformer import Transformer  # noqa: E402
 
+SMALL_WRITER = Path(__file__).parent / "data" / "small_writer"
+
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -77,6 +79,20 @@ def bloom() -> Callable[..., Transformer]:
     return random_bloom
 
 
+@pytest.fixture(scope="session")
+def small_writer() -> Path:
+    """A rewriter of 5.5 million weights that writes English: for what needs a text that is one."""
+    return SMALL_WRITER
+
+
+@pytest.fixture(scope="session")
+def bundled_rewriter():
+    """The bundled writer and what ranks its drafts: a second and more to load, so only once."""
+    from bp_core import Rewriter
+
+    return Rewriter.load()
+
+
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
     """A whole, tiny rewriter on disk, with random weights."""
@@ -131,3 +147,20 @@ def folders(model_folder: Path) -> Callable[..., Path]:
         return model_folder
 
     return make
+
+
+CONCEPTS = """\
+# What is known of two things.
+cat | creature | look: soft fur; long whiskers; green eyes | light: window light | tags: cat, fur
+lighthouse | building | look: white tower; iron railing | view: from below | tags: lighthouse
+"""
+
+
+@pytest.fixture
+def dialect_writer(folders) -> Path:
+    """A tiny Llama that writes several dialects and reads notes, with random weights."""
+    folder = folders("llama", tie_word_embeddings=True)
+    about = {"kind": "rewriter", "template": {"name": "dialects"}}
+    (folder / "beautifulprompt.json").write_text(json.dumps(about))
+    (folder / "concepts.txt").write_text(CONCEPTS)
+    return folder

@@ -23,7 +23,7 @@ to a prompt are put together from all of them, and from phrases that people put 
 
 Each round narrows what a model writes.
 
-`train.parquet` and `validation.parquet` have the columns of `train/collect.py`, `added`, the new
+`train.parquet` and `validation.parquet` have the columns of `train/sft.py`, `added`, the new
 phrases, and `gain`, the reward above that of the prompt as it was typed, in standard deviations.
 """
 
@@ -43,9 +43,13 @@ from statistics import fmean
 import torch
 
 import train
+from bp_core.draft import Drafter
 from bp_core.errors import InputError
 from bp_core.models import STARTER
+from bp_core.models.load import Model
 from bp_core.rewriter import Rewriter
+from bp_core.settings import Settings
+from bp_core.text.dialect import TAGS
 from bp_core.text.prompt import parse
 from bp_core.text.words import words
 from train.data.pairs import read_pairs
@@ -57,7 +61,7 @@ from train.rl.rollouts import read_prompts, short
 
 # Prompts rewritten at once and in one mode; the last 16 such parts tell what a stock word is.
 _PART = 128
-COLUMNS = ["raw_prompt", "prompt", "mode", "source", "added", "gain"]
+COLUMNS = ["raw_prompt", "prompt", "mode", "dialect", "notes", "source", "added", "gain"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ def rewrite(
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
     rewriter, people = _load(args.model, args.reward), args.pairs and _people(args.pairs)
     seeds = [(args.seed << 32) + first + i for i in range(len(prompts))]
-    results = rewriter.many(prompts, mode=mode, n=args.n, seeds=seeds)
+    # Options are lists of phrases.
+    results = rewriter.many(prompts, mode=mode, dialect=TAGS, n=args.n, seeds=seeds)
     fittings = [None] * len(results)
     if args.fit:
         fittings = fitted(_fit(args.fit), results, args.borrow, args.fit_weight, seeds)
@@ -204,7 +209,8 @@ def main(argv: list[str] | None = None) -> None:
         args.company_weight,
         args.taste_weight,
     )
-    write(pairs(prompts, modes, choices, weights), args.out)
+    model = _load(args.model, args.reward).model
+    write(pairs(prompts, modes, choices, weights, model, args.seed), args.out)
 
 
 def rewrite_all(
@@ -222,23 +228,37 @@ def rewrite_all(
 
 
 def pairs(
-    prompts: list[str], modes: list[str], choices: list[list[Option]], weights: Weights
+    prompts: list[str],
+    modes: list[str],
+    choices: list[list[Option]],
+    weights: Weights,
+    model: Model,
+    seed: int = 0,
 ) -> list[dict]:
-    """A row for each prompt that has something to be learned."""
+    """A row for each prompt that has something to be learned.
+
+    Args:
+        model: that wrote the options, by `seed`: with its notes, where it reads some.
+    """
     stock, rows = StockWords(), []
     for mode, start in zip(modes, range(0, len(prompts), _PART), strict=True):
         part = slice(start, start + _PART)
         chosen = [
-            (prompt, option)
-            for prompt, options in zip(prompts[part], choices[part], strict=True)
+            (place, option)
+            for place, options in enumerate(choices[part], start)
             if (option := choose(options, stock, weights)) is not None
         ]
         stock.add([option.added for _, option in chosen])
-        rows += [
-            {"raw_prompt": parse(prompt).prose, "prompt": option.target, "mode": mode,
-             "source": "best", "added": ", ".join(option.added), "gain": option.gain}
-            for prompt, option in chosen
-        ]  # fmt: skip
+        for place, option in chosen:
+            read = Settings(mode=mode, dialect=TAGS, seed=(seed << 32) + place)
+            reader = Drafter(model, prompts[place], read)
+            # Where a model writes right behind the prompt, its comma is the model's.
+            joint = f"{reader.lead} " if model.template.dialects and mode == "expand" else ""
+            rows.append(
+                {"raw_prompt": parse(prompts[place]).prose, "prompt": joint + option.target,
+                 "mode": mode, "dialect": TAGS, "notes": "; ".join(reader.notes),
+                 "source": "best", "added": ", ".join(option.added), "gain": option.gain}
+            )  # fmt: skip
     return rows
 
 

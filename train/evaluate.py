@@ -2,7 +2,7 @@
 
     python train/evaluate.py --data data --judge train/starter/judge --out runs/evaluate
     python train/evaluate.py --perplexity runs/pairs
-    python train/evaluate.py --model runs/starter_rewrite/model runs/starter_ppo/model \\
+    python train/evaluate.py --model runs/starter_writer/model runs/starter_ppo/model \\
         --judge train/starter/judge --sets --prompts runs/prompts/coco1000.txt --n 8
 
 Prompts: PartiPrompts and GenEval (`--data`), and files of your own (`--prompts`). `--judge FOLDER`
@@ -57,7 +57,10 @@ def perplexity(rewriter: Rewriter, pairs: Path) -> dict[str, float]:
             if row["mode"] == "text":
                 continue
             prompt = model.encode(
-                row["raw_prompt"], row["mode"], dialect=row.get("dialect") or "tags"
+                row["raw_prompt"],
+                row["mode"],
+                dialect=row["dialect"],
+                notes=[note for note in row["notes"].split("; ") if note],
             )
             text = model.template.lead + row["prompt"]
             target = [*model.tokenizer.encode(text, add_special_tokens=False).ids, model.eos_id]

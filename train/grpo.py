@@ -110,14 +110,22 @@ def build_reward(args: GrpoArguments) -> Reward | ImageReward:
     )
 
 
-def fill(model: Model, prompts: list[Prompt], mode: str) -> list[dict]:
-    """TRL's rows: the filled template, and which prompt it is; prompts with control tokens go."""
+def fill(model: Model, prompts: list[Prompt], mode: str, seed: int = 0) -> list[dict]:
+    """TRL's rows: what inference reads of a prompt, as text, and which prompt it is; prompts with
+    control tokens go."""
     control = [model.tokenizer.id_to_token(i) for i in model.special_ids]
-    return [
-        {"prompt": "".join(t for t, _ in prompt_parts(model.template, mode, p.raw)), "index": i}
-        for i, p in enumerate(prompts)
-        if not any(token in p.raw for token in control)
-    ]
+    rows = []
+    for i, prompt in enumerate(prompts):
+        if any(token in prompt.raw for token in control):
+            continue
+        read = drafter(model, prompt, mode, 1, seed=seed + i)
+        if not read.ids:
+            continue
+        kind = read.settings
+        parts = prompt_parts(model.template, kind.mode, read.raw, kind.dialect, read.notes)
+        lead = model.template.lead + read.lead if read.lead else ""
+        rows.append({"prompt": "".join(text for text, _ in parts) + lead, "index": i})
+    return rows
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -141,14 +149,14 @@ def main(argv: list[str] | None = None) -> None:
         model=network,
         reward_funcs=RewardFunction(model, reward, taste, prompts, args.mode, longest),
         args=config,
-        train_dataset=Dataset.from_list(fill(model, prompts, args.mode)),
+        train_dataset=Dataset.from_list(fill(model, prompts, args.mode, config.seed)),
         processing_class=tokenizer,
     )
     trainer.train(resume_from_checkpoint=args.resume or None)
     if trainer.is_world_process_zero():
         folder = Path(config.output_dir) / "model"
         trained = trainer.accelerator.unwrap_model(trainer.model)
-        write_folder(trained, tokenizer, model.template, folder, args.weights)
+        write_folder(trained, tokenizer, model.template, folder, args.weights, model.path)
         print(f"wrote {folder}", file=sys.stderr)
 
 

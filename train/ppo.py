@@ -1,6 +1,6 @@
 """Reinforcement learning: a rewriter that earns more reward and keeps the artist's words.
 
-    python train/ppo.py --config train/configs/starter_ppo.yaml      # the bundled starter
+    python train/ppo.py --config train/configs/starter_ppo.yaml      # on from starter_writer
     python train/ppo.py --config train/configs/paper_ppo.yaml        # bloom-1b1, as in the paper
     accelerate launch --num_processes 4 train/ppo.py --config …      # on several GPUs
     … --shard true                                                   # for larger bases (FSDP)

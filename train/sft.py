@@ -1,7 +1,6 @@
 """Supervised fine-tuning: teach a causal language model to write what follows a prompt.
 
-    python train/sft.py --config train/configs/starter_writer.yaml   # a Llama of starter.cut
-    python train/sft.py --config train/configs/starter_sft.yaml      # from random weights
+    python train/sft.py --config train/configs/starter_writer.yaml   # the bundled writer
     python train/sft.py --config train/configs/paper_sft.yaml        # bloom-1b1, as in the paper
 
 Reads Parquet pairs (of `train/collect.py` or `train.starter.pair_files`), encodes them as the
@@ -210,7 +209,8 @@ def main(argv: list[str] | None = None) -> None:
     if trainer.is_world_process_zero():
         folder = Path(config.output_dir) / "model"
         unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-        write_folder(unwrapped, tokenizer, template, folder, args.weights)
+        base = Path(args.base) if args.base else None
+        write_folder(unwrapped, tokenizer, template, folder, args.weights, base)
         report = {"validation_loss": loss, "validation_perplexity": math.exp(loss)}
         (folder / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         print(f"wrote {folder}; validation perplexity {math.exp(loss):.2f}", file=sys.stderr)

@@ -20,9 +20,10 @@ from torch import Tensor
 from ..errors import ModelError
 from .gguf_file import file_of
 
+PLAIN = "model.safetensors"
 PACKED = "packed.safetensors"  # see `packed`
 # In order of preference, as transformers writes them.
-_WHOLE = ("model.safetensors", PACKED, "pytorch_model.bin")
+_WHOLE = (PLAIN, PACKED, "pytorch_model.bin")
 WEIGHT_FILES = tuple(name for whole in _WHOLE for name in (whole, f"{whole}.index.json"))
 
 _AGAIN = "download it again"

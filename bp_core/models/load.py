@@ -250,13 +250,22 @@ def pack_folder(
         raise ModelError(f"{source} runs through transformers: it cannot be packed") from error
     folder.mkdir(parents=True, exist_ok=True)
     packed.write(folder / PACKED, network, bits, group, table_bits, beside)
-    fields = {k: v for k, v in opened(source)[0].items() if k not in ("dtype", "torch_dtype")}
+    # What transformers notes of where and how the weights were kept says nothing of these.
+    fields = {
+        key: value
+        for key, value in opened(source)[0].items()
+        if key not in ("dtype", "torch_dtype") and not key.startswith("_")
+    }
     stated = {"kind": kind, "template": template.to_dict()} if template else read_about(source)
     for name, content in (("config.json", fields), ("beautifulprompt.json", stated)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    _tokenizer(source).save(str(folder / "tokenizer.json"))
-    if source.is_dir() and (source / FILE).is_file():
-        shutil.copyfile(source / FILE, folder / FILE)
+    # Copied as it is: what today's tokenizers write, those of old hosts cannot read.
+    beside_it = source if source.is_dir() else source.parent
+    for name in ("tokenizer.json", FILE):
+        if (beside_it / name).is_file() and beside_it.resolve() != folder.resolve():
+            shutil.copyfile(beside_it / name, folder / name)
+    if not (folder / "tokenizer.json").is_file():
+        _tokenizer(source).save(str(folder / "tokenizer.json"), pretty=False)
     return folder
 
 

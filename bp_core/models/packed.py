@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ _LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST = (
 _TABLES = "embedding.weight", "head.weight"
 _GROUPS = 32, 64, 96, 192
 _TABLE_GROUP = 64
-_AT_ONCE = 2**17  # weights that are unpacked at once, which stay in the second cache
+_AT_ONCE = 2**16  # weights that are unpacked at once, which stay in the second cache
 
 
 def write(
@@ -149,8 +150,18 @@ def _grouped(weight: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _unpacked(nibbles: Tensor, steps: Tensor, least: Tensor) -> Tensor:
     """(out, in) float32."""
-    numbers = torch.stack((nibbles & 15, nibbles >> 4), -1).view(*steps.shape, -1)
-    weight = torch.addcmul(least.float()[..., None], numbers.float(), steps.float()[..., None])
+    if sys.byteorder == "little":
+        # In one number of 16 bits the halves of a byte come to lie in a byte each, as `stack` below
+        # has them, in a sixth of its time.
+        pairs = nibbles.short()
+        pairs |= pairs << 4
+        pairs &= 0x0F0F
+        numbers = pairs.view(torch.uint8)
+    else:
+        numbers = torch.stack((nibbles & 15, nibbles >> 4), -1)
+    weight = numbers.view(*steps.shape, -1).float()
+    # `addcmul` would take three times as long over groups.
+    weight.mul_(steps.float()[..., None]).add_(least.float()[..., None])
     return weight.view(len(nibbles), -1)
 
 

@@ -42,10 +42,10 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     import tokenizers
 
     path = folder / "tokenizer.json"
-    read_json(path)
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
+        read_json(path)  # says more of a file that is missing or no JSON
         raise ModelError(
             f"{path} cannot be read by tokenizers {tokenizers.__version__} ({error}): "
             "download it again or update tokenizers"
@@ -54,6 +54,9 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 
 def special_ids(tokenizer: Tokenizer) -> frozenset[int]:
     """Ids of control tokens."""
+    tokens = getattr(tokenizer, "get_added_tokens_decoder", dict)()
+    if tokens and all(hasattr(token, "special") for token in tokens.values()):
+        return frozenset(i for i, token in tokens.items() if token.special)
     # From what would be written: tokenizers before 0.15 do not tell which tokens are special.
     added = json.loads(tokenizer.to_str()).get("added_tokens") or []
     return frozenset(token["id"] for token in added if token.get("special"))

@@ -21,8 +21,8 @@ from tests.comfy_nodes.fakehost import ROOT, Interrupt, part
 
 SETTINGS = {
     "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
-    "keep": "", "block": "", "accept": "always", "temperature": 1.0, "top_k": 50, "top_p": 0.95,
-    "repetition_penalty": 1.1, "dialect": "auto",
+    "keep": "", "block": "", "accept": "always", "temperature": 0.7, "top_k": 50, "top_p": 0.9,
+    "repetition_penalty": 1.05, "dialect": "auto",
     "style_preset": "none", "into_english": False,
 }  # fmt: skip
 

@@ -74,9 +74,9 @@ def test_a_prompt_is_scored_by_the_model_that_is_chosen(pack, host, judge_folder
     # The rewriter's own is not asked.
     silent = SimpleNamespace(reward=None)
     assert node.execute(*texts, rewriter=silent, reward_model="judge").args == alone
-    (judge_folder / "model.safetensors").write_bytes(b"cut")
+    (judge_folder / "packed.safetensors").write_bytes(b"cut")
     part("memory").load_reward.cache_clear()
-    with pytest.raises(Exception, match=r"model\.safetensors"):
+    with pytest.raises(Exception, match=r"packed\.safetensors"):
         node.execute(*texts, reward_model="judge")
 
 

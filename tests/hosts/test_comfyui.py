@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SMALL_WRITER
 from tests.hosts.comfyui import ROOT, Host, Refused, api_format
 
 if not os.environ.get("COMFYUI_DIR"):
@@ -34,7 +35,7 @@ def beautify(**changes) -> dict:
     inputs = {
         "text": TEXT, "mode": "expand", "seed": 7, "candidates": 4, "length": 20,
         "token_budget": 0, "style": "", "keep": "", "block": "", "accept": "always",
-        "temperature": 1.0, "top_k": 50, "top_p": 0.95, "repetition_penalty": 1.1, **changes,
+        "temperature": 0.7, "top_k": 50, "top_p": 0.9, "repetition_penalty": 1.05, **changes,
     }  # fmt: skip
     return {"class_type": "BeautifulPromptBeautify", "inputs": inputs}
 
@@ -300,7 +301,7 @@ def test_two_prompts_queued_at_once_both_get_their_own(host):
 
 def test_a_broken_model_fails_at_our_node_and_nothing_else(host):
     folder = host.base / "models" / "beautifulprompt"
-    shutil.copytree(ROOT / "bp_core" / "starter", folder / "cut")
+    shutil.copytree(SMALL_WRITER, folder / "cut")
     weights = folder / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     (folder / "empty").mkdir()
@@ -325,15 +326,17 @@ def joined(parts: list) -> dict:
 
 
 def long_list(seed: int) -> dict:
-    """A graph that beautifies 200 prompts, a little."""
+    """A graph by which a small model beautifies 200 prompts, a little."""
     graph = {f"t{i}": joined([f"a cat number {10 * i + k}" for k in range(10)]) for i in range(20)}
     graph["a"] = joined([[f"t{i}", 0] for i in range(10)])
     graph["b"] = joined([[f"t{i}", 0] for i in range(10, 20)])
     graph["all"] = joined([["a", 0], ["b", 0]])
-    return {**graph, "1": beautify(text=["all", 0], candidates=1, length=4, seed=seed)}
+    asked = {"text": ["all", 0], "candidates": 1, "length": 4, "seed": seed}
+    return {**graph, "0": load(model="small"), "1": beautify(rewriter=["0", 0], **asked)}
 
 
 def test_a_long_list_of_prompts_does_not_grow(host):
+    shutil.copytree(SMALL_WRITER, host.base / "models" / "beautifulprompt" / "small")
     sizes = []
     for seed in range(71, 76):
         assert len(host.run(long_list(seed)).outputs["1"]["text"]) == 200

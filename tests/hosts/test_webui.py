@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bp_core.text.prompt import parse
+from tests.conftest import SMALL_WRITER
 from tests.hosts.webui import ROOT, started
 
 pytestmark = pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI")
@@ -330,7 +331,7 @@ def test_clicks_while_a_checkpoint_loads(webui):
 @pytest.mark.parametrize("harm", ["truncated", "no tokenizer", "gone"])
 def test_a_bad_model_folder_costs_no_picture(webui, harm):
     folder = webui.models / harm.replace(" ", "-")
-    shutil.copytree(STARTER, folder)
+    shutil.copytree(SMALL_WRITER, folder)
     weights = folder / "model.safetensors"
     if harm == "truncated":
         weights.write_bytes(weights.read_bytes()[:100_000])
@@ -349,7 +350,7 @@ def test_a_bad_model_folder_costs_no_picture(webui, harm):
 
 
 def test_another_model_of_the_folder(webui):
-    shutil.copytree(STARTER, webui.models / "mine")
+    shutil.copytree(SMALL_WRITER, webui.models / "mine")
     answer = webui.txt2img(PROMPT, {"when": "Always", "model": "mine"})
     assert "Beautify model: mine" in answer.info["infotexts"][0]
 

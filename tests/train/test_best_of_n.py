@@ -3,10 +3,13 @@
 import pandas as pd
 import pytest
 
+from bp_core.draft import Drafter
 from bp_core.errors import InputError
+from bp_core.models.load import load
+from bp_core.settings import Settings
 from tests.bp_core.score.test_text_reward import reward_folder
 from train import best_of_n
-from train.best_of_n import Weights, choose
+from train.best_of_n import Weights, choose, pairs
 from train.rl.options import Option
 from train.rl.rewards import StockWords
 
@@ -39,6 +42,19 @@ def test_phrases_that_fit_are_worth_more():
     assert choose([fits, gains], StockWords(), Weights()) == gains
     assert choose([fits, gains], StockWords(), Weights(fit=0.1)) == fits
     assert choose([fits, gains], StockWords(), Weights(company=0.1)) == fits
+
+
+def test_pairs_of_a_writer_of_dialects_begin_with_its_comma_and_have_its_notes(dialect_writer):
+    model = load(dialect_writer)
+    several = [[option("soft light", 0.2)], [option("oil", 0.2)]]
+    rows = pairs(["a cat", "a lighthouse."], ["expand"], several, Weights(), model, seed=3)
+    assert [row["prompt"] for row in rows] == [", soft light", " oil"]
+    for place, row in enumerate(rows):
+        read = Settings(dialect="tags", seed=(3 << 32) + place)
+        assert row["dialect"] == "tags"
+        assert row["notes"].split("; ") == Drafter(model, row["raw_prompt"], read).notes
+    (again,) = pairs(["a cat"], ["rewrite"], several[:1], Weights(), model)
+    assert again["prompt"] == "soft light"
 
 
 @pytest.fixture

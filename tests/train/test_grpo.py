@@ -2,9 +2,11 @@
 
 import pytest
 
+from bp_core.draft import Drafter
 from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.rewriter import Rewriter
+from bp_core.settings import Settings
 from tests.train.test_ppo import work  # noqa: F401
 from train import grpo
 from train.rl.rewards import RolloutReward, Terms
@@ -63,6 +65,16 @@ def test_prompts_with_control_tokens_are_left_out(work):  # noqa: F811
     model = load(work / "tiny")
     rows = grpo.fill(model, [Prompt("a <|expand|> cat"), Prompt("a cat")], "expand")
     assert rows == [{"prompt": "a cat<|expand|>", "index": 1}]
+
+
+def test_a_row_is_what_inference_reads(work, dialect_writer):  # noqa: F811
+    model = load(dialect_writer)
+    texts = "a cat", "The cat sat in the snow."
+    prompts = [Prompt("..."), Prompt("a cat <lora:x:1>"), Prompt(texts[1])]
+    rows = grpo.fill(model, prompts, "expand", seed=4)
+    read = [Drafter(model, text, Settings(seed=4 + i)) for i, text in enumerate(texts, 1)]
+    assert [row["index"] for row in rows] == [1, 2] and read[0].notes
+    assert [row["prompt"] for row in rows] == [model.decode(drafter.ids) for drafter in read]
 
 
 def test_an_unknown_mode_is_an_error(work):  # noqa: F811

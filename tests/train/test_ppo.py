@@ -97,6 +97,13 @@ def test_the_first_step_has_no_divergence_and_the_next_has(work):
     assert abs(rows[1]["kl"]) > 1e-4
 
 
+def test_a_writer_that_reads_notes_learns_and_keeps_its_concepts(work, dialect_writer):
+    rows = run(work, steps=2)
+    assert len(rows) == 2 and all(row["score/reward"] == row["score/reward"] for row in rows)
+    model = load(work / "run/model")
+    assert model.template.notes and model.concepts.named("a cat")
+
+
 def test_reward_rises(work, monkeypatch):
     # Worth: how many of the letters are e.
     def score(self, prompts, raw):

@@ -52,7 +52,7 @@ def test_every_command_of_the_recipe_is_found():
     modules = {module for module, _ in COMMANDS.values()}
     tops = {f"train.{p.stem}" for p in (ROOT / "train").glob("*.py")}
     assert modules >= tops - {"train.__init__", "train.train"}
-    assert modules >= {f"train.starter.{name}" for name in ("fit", "copying", "tune", "average")}
+    assert modules >= {f"train.starter.{name}" for name in ("fit", "bundle", "tune", "average")}
 
 
 @pytest.mark.parametrize("line", sorted(COMMANDS))

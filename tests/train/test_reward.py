@@ -107,7 +107,7 @@ def test_the_starters_configs_train_from_nothing(tmp_path, base, shares_tokenize
         tmp_path, "--tokenizer", base / "tokenizer.json", "--max_steps", 4, "--eval_steps", 2,
         "--save_steps", 2, "--validation_file", tmp_path / "validation.parquet",
         "--word_vectors", tmp_path / "words.npy", "--hidden_size", 16,
-        "--kept_file", tmp_path / "pairs.parquet",
+        "--kept_file", tmp_path / "pairs.parquet", "--share_tokenizer", shares_tokenizer,
         config=f"starter_reward{'_b' * shares_tokenizer}.yaml", frame=frame,
     )  # fmt: skip
     assert (folder / "tokenizer.json").exists() != shares_tokenizer

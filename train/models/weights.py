@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from torch import Tensor
 from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
 from bp_core.models import STARTER
+from bp_core.models.folder import BUNDLED
 from bp_core.models.load import Model, load
 from bp_core.models.template import Template
+from bp_core.text.concepts import FILE
+from train.data.vocabulary import save
 
 
 def load_trainable(base: str | None, device: torch.device) -> Model:
@@ -57,12 +61,21 @@ def write_folder_like(
     write_weights(tensors, folder, dtype)
     config = model.fields | {"dtype": dtype, "torch_dtype": dtype}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    model.tokenizer.save(str(folder / "tokenizer.json"))
-    write_about(model.template, folder)
+    save(model.tokenizer, folder / "tokenizer.json")
+    write_about(model.template, folder, model.path)
 
 
-def write_about(template: Template, folder: Path) -> None:
-    """beautifulprompt.json of a rewriter."""
+def write_about(template: Template, folder: Path, base: Path | None = None) -> None:
+    """beautifulprompt.json of a rewriter, and the concepts that its notes are of.
+
+    Args:
+        base: the folder that training began with, whose concepts they are; the bundled ones where
+            it has none.
+    """
     about = {"kind": "rewriter", "template": template.to_dict()}
     text = json.dumps(about, indent=2) + "\n"
     (folder / "beautifulprompt.json").write_text(text, encoding="utf-8")
+    if template.notes:
+        homes = [home for home in (base, BUNDLED) if home is not None and (home / FILE).is_file()]
+        if homes and homes[0].resolve() != folder.resolve():
+            shutil.copyfile(homes[0] / FILE, folder / FILE)

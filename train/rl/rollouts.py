@@ -157,8 +157,8 @@ def write(
         taste: what an artist's rewriter leaves phrases out by.
     """
     drafters = [
-        drafter(model, prompt, mode, params.max_new_tokens, taste)
-        for prompt, mode in zip(prompts, modes, strict=True)
+        drafter(model, prompt, mode, params.max_new_tokens, taste, drawn[0].seed)
+        for prompt, mode, drawn in zip(prompts, modes, draws, strict=True)
     ]
     # Prompts of like length share a decoding, so that little of it is padding.
     order = sorted(range(len(drafters)), key=lambda i: len(drafters[i].ids))
@@ -176,17 +176,23 @@ def write(
 
 
 def drafter(
-    model: Model, prompt: Prompt, mode: str, longest: int, taste: Taste | None = None
+    model: Model,
+    prompt: Prompt,
+    mode: str,
+    longest: int,
+    taste: Taste | None = None,
+    seed: int = 0,
 ) -> Drafter:
     """Reads a prompt as inference does; nothing is dropped for lost words, which rewards punish."""
-    settings = Settings(mode=mode, max_new_tokens=longest, min_kept=0.0)
+    settings = Settings(mode=mode, max_new_tokens=longest, min_kept=0.0, seed=seed)
     return Drafter(model, prompt.raw, settings, taste)
 
 
 def rollout(model: Model, prompt: Prompt, drafter: Drafter, generation: Generation) -> Rollout:
     """What a generation is worth showing, and what it was before the guard."""
     output = model.decode(generation.tokens).replace("\ufffd", "").strip()
-    written = f"{prompt.raw}, {output}" if drafter.settings.mode == "expand" else output
+    joint = " " if drafter.writes_sentences else ", "
+    written = f"{prompt.raw}{joint}{output}" if drafter.settings.mode == "expand" else output
     draft = drafter.draft(generation)
     phrases = clauses(output) if drafter.settings.mode == "expand" else []
     added = draft.added if draft else ()

@@ -1,6 +1,6 @@
 """Rewriters between others: the mean of their weights.
 
-    python -m train.starter.average runs/starter_ppo/model runs/starter_composed/model \\
+    python -m train.starter.average runs/starter_writer/model runs/starter_ppo/model \\
         --out runs/starter_mean/model
 
 A model soup (Wortsman et al. 2022, arXiv 2203.05482). Models that went on from one another, as the

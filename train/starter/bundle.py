@@ -3,7 +3,7 @@
     python -m train.starter.bundle --writer runs/starter_writer/model --group 192 --tables 4
 
 The writer's weights are packed in 4 bits (as its training rounded them, `sft.py --rounded`), the
-reward's in 8. What else a bundle holds stays: the concepts, the taste, the cards.
+reward's in 8; unpacked ones go. What else a bundle holds stays: the concepts, the taste, the cards.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import shutil
 from pathlib import Path
 
 import train
+from bp_core.errors import InputError
+from bp_core.models.checkpoint import PLAIN
 from bp_core.models.folder import BUNDLED
 from bp_core.models.load import pack_folder
 from bp_core.score.preference import FILE as PREFERENCE
@@ -29,12 +31,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--tables", type=int, default=4, choices=(4, 8), help="bits of embeddings")
     parser.add_argument("--out", type=Path, default=BUNDLED)
     args = parser.parse_args(argv)
+    if args.out.resolve() in {p.resolve() for p in (args.writer, args.reward) if p is not None}:
+        raise InputError(f"{args.out} is what is packed: give another folder as --out")
     train.make_folder(args.out)
     pack_folder(args.writer, args.out, 4, args.group, args.tables)
+    (args.out / PLAIN).unlink(missing_ok=True)
+    # One of another writer says nothing of this one's drafts.
+    (args.out / PREFERENCE).unlink(missing_ok=True)
     if (args.writer / PREFERENCE).is_file():
         shutil.copyfile(args.writer / PREFERENCE, args.out / PREFERENCE)
     if args.reward is not None:
         pack_folder(args.reward, args.out / "reward", 8, heads=[HEAD])
+        (args.out / "reward" / PLAIN).unlink(missing_ok=True)
     size = sum(file.stat().st_size for file in args.out.rglob("*") if file.is_file())
     print(f"{args.out}: {size / 1e6:.1f} MB of {_LARGEST / 1e6:.0f}")
 

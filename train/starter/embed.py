@@ -86,7 +86,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--encoder", type=Path, help="a folder; default: the package's")
     parser.add_argument("--layers", type=int, nargs="+", help="of it; default: the last")
     parser.add_argument(
-        "--tokenizer", type=Path, default=Path("bp_core/starter/tokenizer.json"), help="student's"
+        "--tokenizer",
+        type=Path,
+        default=Path("train/starter/judge/tokenizer.json"),
+        help="student's",
     )
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")

@@ -64,6 +64,20 @@ def test_each_engine_reads_it(source, tmp_path, monkeypatch):
         assert (logits - want[:, -1]).norm() / want[:, -1].norm() < 0.05
 
 
+def test_a_packed_folder_keeps_what_lies_beside_the_weights(folders, tmp_path):
+    source = folders("llama")
+    # As tokenizers 0.13 reads it, and today's would not write it.
+    told = json.dumps(json.loads((source / "tokenizer.json").read_text()), indent=7)
+    (source / "tokenizer.json").write_text(told)
+    (source / "concepts.txt").write_text("cat | creature | look: soft fur\n")
+    fields = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(fields | {"_name_or_path": "/home/me/x"}))
+    folder = pack_folder(source, tmp_path / "out")
+    assert (folder / "tokenizer.json").read_text() == told
+    assert (folder / "concepts.txt").read_text() == (source / "concepts.txt").read_text()
+    assert json.loads((folder / "config.json").read_text()) == fields
+
+
 def test_packing_again_changes_nothing(folders, tmp_path):
     one = pack_folder(folders("llama"), tmp_path / "one")
     two = pack_folder(one, tmp_path / "two")

@@ -23,8 +23,8 @@ def bundled():
 
 
 @pytest.fixture(scope="module")
-def rewriter(bundled):
-    return Rewriter(load(), load_reward(), bundled)
+def rewriter(bundled, small_writer):
+    return Rewriter(load(small_writer), load_reward(), bundled)
 
 
 def random_taste(folder, size=16, reward=None):

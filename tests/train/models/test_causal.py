@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
 from bp_core.errors import InputError
-from bp_core.models.load import load
+from bp_core.models.load import load, pack_folder
 from bp_core.models.template import TEMPLATES
 from tests.bp_core.models.test_gguf_file import IDS, SIZES, write
 from tests.train.tiny_llama import tiny_llama, tiny_tokenizer
@@ -26,6 +26,15 @@ def test_a_gguf_file_computes_and_reads_as_in_the_library(model_folder, networks
     assert tokenizer.eos_token_id == 0
     with pytest.raises(InputError, match="no file"):
         load_base("none.gguf")
+
+
+@pytest.mark.parametrize("kind", ["bloom", "llama", "gpt2"])
+def test_a_packed_folder_can_be_trained_on(folders, tmp_path, kind):
+    folder = pack_folder(folders(kind), tmp_path / "out", bits=8)
+    model, tokenizer = load_base(str(folder))
+    want = load(folder, dtype="float32").network(IDS)
+    torch.testing.assert_close(model.eval()(IDS).logits, want, atol=1e-4, rtol=1e-4)
+    assert tokenizer.eos_token_id == 0
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -1,0 +1,26 @@
+"""Rollouts: what the policy reads is what it will read at work."""
+
+from bp_core.decode.sampling import Draw, SamplingParams
+from bp_core.draft import Drafter
+from bp_core.models.load import load
+from bp_core.settings import Settings
+from train.rl.rollouts import Prompt, write
+
+
+def test_rollouts_read_the_notes_of_their_seed(dialect_writer):
+    model = load(dialect_writer, dtype="float32")
+    draws, params = [[Draw(seed, 0)] for seed in (7, 8)], SamplingParams(max_new_tokens=3)
+    rollouts = write(model, [Prompt("a cat")] * 2, ["expand"] * 2, draws, params, 4)
+    read = [Drafter(model, "a cat", Settings(seed=seed)) for seed in (7, 8)]
+    assert [rollout.ids for rollout in rollouts] == [drafter.ids for drafter in read]
+    assert read[0].notes and read[0].notes != read[1].notes
+
+
+def test_a_sentence_goes_on_without_a_comma(dialect_writer):
+    model = load(dialect_writer, dtype="float32")
+    draws, params = [[Draw(0, 0)]], SamplingParams(max_new_tokens=9, min_new_tokens=9)
+    prompts = [Prompt("The cat is asleep in the snow."), Prompt("a cat")]
+    prose, tags = write(model, prompts, ["expand"] * 2, draws * 2, params, 4)
+    assert prose.written.startswith("The cat is asleep in the snow. ") and tags.written.startswith(
+        "a cat, "
+    )
