@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from .decode.sampling import Draw, SamplingParams
 from .rules.blocklist import Blocklist
 from .rules.policy import adds_somebody, contradicts, permitted, stammers
 from .settings import Settings
-from .text.dialect import PROSE, dialect_of
+from .text.dialect import PROSE, TAGS, dialect_of
 from .text.fidelity import fidelity, mend
 from .text.prompt import inert, parse
 from .text.words import clauses, content_stems, sentences, words
@@ -35,6 +35,9 @@ _REWRITABLE = 60  # words
 _THIN = 5
 # Phrases that a model is told of what its prompt names: each is read by every candidate.
 _NOTES = 14
+# However unsure a model is, so many phrases of an addition stay; what ends a phrase.
+_SUREST = 3
+_ENDS = frozenset(("", ",", ".", ";"))
 # Nats by which a free rewrite is leaned towards the artist's next word.
 _RECALL = 8.0
 
@@ -81,6 +84,7 @@ class Shaper:
     Args:
         taste: what suits a prompt; without it everything does.
         taught: the model writes the dialect that it is asked for.
+        sentences: it can write sentences; else a sentence is put together from its phrases.
         rewritable: words of the longest prose that it may put into other words.
 
     Attributes:
@@ -96,9 +100,10 @@ class Shaper:
         taste: Taste | None = None,
         *,
         taught: bool = True,
+        sentences: bool = True,
         rewritable: int = _REWRITABLE,
     ) -> None:
-        self.prompt, self.taught = prompt, taught
+        self.prompt, self.taught, self._sentences = prompt, taught, sentences
         self.parsed = parse(prompt)
         self.raw = self.parsed.prose
         if len(words(self.raw)) > rewritable:
@@ -118,7 +123,12 @@ class Shaper:
     @property
     def writes_sentences(self) -> bool:
         """Whether sentences are written, by a model that was taught to."""
-        return self.settings.dialect == PROSE and self.taught
+        return self.settings.dialect == PROSE and self.taught and self._sentences
+
+    @property
+    def _joins_sentences(self) -> bool:
+        """Whether phrases are put together to a sentence."""
+        return self.settings.dialect == PROSE and self.taught and not self._sentences
 
     @cached_property
     def asked(self) -> set[str]:
@@ -144,7 +154,12 @@ class Shaper:
         return len(re.findall(r"\w+|[^\w\s]", text))
 
     def shape(
-        self, output: str, finished: bool = True, last: bool = True, logprob: float = 0.0
+        self,
+        output: str,
+        finished: bool = True,
+        last: bool = True,
+        logprob: float = 0.0,
+        doubtful: Container[str] = (),
     ) -> Draft | None:
         """The draft that a model's text makes; None when it must not or need not be shown.
 
@@ -152,6 +167,7 @@ class Shaper:
             output: a continuation of the artist's prose, or in rewrite mode the prose anew.
             finished: the model ended by itself, and was not cut.
             last: no other draw follows, so that little is better than nothing.
+            doubtful: phrases of an addition that had better be left out.
         """
         expand = self.settings.mode == "expand"
         written = output
@@ -163,7 +179,7 @@ class Shaper:
                 phrases.pop()  # it was cut in the middle
                 output = ""
             if expand:
-                made = self._expand(phrases, last)
+                made = self._expand([p for p in phrases if p not in doubtful], last)
             else:
                 made = self._rewrite(phrases, inert(output) if self.writes_sentences else "")
         if made is None:
@@ -187,12 +203,21 @@ class Shaper:
         added: list[str] = []
         text = self.prompt
         for phrase in style + new:
-            longer = self.parsed.expand(", ".join([*added, phrase]))
+            longer = self._with([*added, phrase])
             if self._too_long(longer):
                 break
             added.append(phrase)
             text = longer
         return (text, added) if len(added) > len(style) or (style and added) else None
+
+    def _with(self, added: list[str]) -> str:
+        """The artist's text with phrases behind it."""
+        tail = ", ".join(added)
+        if not self._joins_sentences:
+            return self.parsed.expand(tail)
+        if self.raw.rstrip().endswith((".", "!", "?")):
+            return self.parsed.expand(f" {tail[0].upper()}{tail[1:]}.", continues=True)
+        return self.parsed.expand(f", {tail}.", continues=True)
 
     def _continue(self, output: str, finished: bool) -> tuple[str, list[str]] | None:
         """The artist's text with the sentences behind it that may stand there."""
@@ -292,7 +317,10 @@ class Drafter(Shaper):
     def __init__(
         self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
     ) -> None:
-        super().__init__(prompt, settings, taste, taught=model.template.dialects)
+        sentences = PROSE in model.dialects
+        super().__init__(
+            prompt, settings, taste, taught=model.template.dialects, sentences=sentences
+        )
         self.model = model
         self._reason = "the prompt has no words to write on from"
         self.ids: list[int] = []
@@ -301,7 +329,8 @@ class Drafter(Shaper):
         self.lead, self.notes = "", []
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
-            mode, dialect = self.settings.mode, self.settings.dialect
+            mode = self.settings.mode
+            dialect = TAGS if self._joins_sentences else self.settings.dialect
             self.lead = self._lead(read) if mode == "expand" else ""
             self.notes = self._notes(read)
             self.ids = model.encode(read, mode, self.lead, dialect, self.notes)
@@ -348,7 +377,25 @@ class Drafter(Shaper):
         finished = generation.finished and len(generation.tokens) <= self.longest
         # Half a character at the cut decodes to the replacement sign.
         output = self.model.decode(tokens).replace("\ufffd", "")
-        return self.shape(output, finished, last, generation.logprob)
+        return self.shape(output, finished, last, generation.logprob, self._doubtful(generation))
+
+    def _doubtful(self, generation: Generation) -> set[str]:
+        """The phrases of which the model was not sure, but for the surest few."""
+        if self.model.doubt is None:
+            return set()
+        doubts: dict[str, float] = {}
+        ids: list[int] = []
+        logprobs: list[float] = []
+        for token, logprob in [*zip(generation.tokens, generation.logprobs, strict=False), (-1, 0)]:
+            if token != -1 and self.model.decode([token]).strip() not in _ENDS:
+                ids.append(token)
+                logprobs.append(logprob)
+            elif ids:
+                phrase = self.model.decode(ids).strip(" .,;")
+                doubts[phrase] = self.model.doubt.of(phrase, logprobs, self.notes)
+                ids, logprobs = [], []
+        surest = sorted(doubts, key=doubts.get)[:_SUREST]
+        return {p for p, d in doubts.items() if d > self.model.doubt.limit and p not in surest}
 
 
 def write(

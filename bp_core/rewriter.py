@@ -119,6 +119,9 @@ class Rewriter:
         preference: ranks candidates in place of the reward, by what readers kept of this model's.
     """
 
+    # Whether the model's own likelihood ranks.
+    _knows_itself = False
+
     def __init__(
         self,
         model: Model,
@@ -127,6 +130,7 @@ class Rewriter:
         preference: Preference | None = None,
     ) -> None:
         self.model, self.reward, self.taste, self.preference = model, reward, taste, preference
+        self._knows_itself = preference is None and model.doubt is not None
 
     @classmethod
     def load(
@@ -164,7 +168,9 @@ class Rewriter:
             return cls(loaded, preference=preference)
         folder = None if reward == "starter" else reward
         judge = load_reward(folder)
-        return cls(loaded, judge, load_taste(folder, judge.aesthetic))
+        # A writer that doubts its own phrases was taught what suits; a taste would know less.
+        taste = load_taste(folder, judge.aesthetic) if loaded.doubt is None else None
+        return cls(loaded, judge, taste)
 
     def __call__(self, prompt: str, *, on_progress: OnProgress | None = None, **settings) -> Result:
         """Rewrite one prompt; `settings` are the fields of `Settings`."""
@@ -311,11 +317,19 @@ class Rewriter:
             replace(candidate, score=score, aesthetic=aesthetic)
             for candidate, (score, aesthetic) in zip(candidates, scores, strict=True)
         ]
-        best, *_ = candidates = sorted(candidates, key=lambda c: -c.score)
+        best, *_ = candidates = sorted(candidates, key=self._rank)
         if settings.accept == "auto" and best.score < settings.margin:
             note = "the prompt is good as it is: no rewrite scores clearly higher"
             return Result(prompt, prompt, tuple(candidates), note, dialect)
         return Result(prompt, best.text, tuple(candidates), dialect=dialect)
+
+    def _rank(self, candidate: Candidate) -> float:
+        """The least comes first."""
+        if self._knows_itself:
+            # Between drafts of such a writer, readers agree with its own likelihood in 61 of 100
+            # pairs, and with the reward in 48 (docs/experiments/writer.md).
+            return -candidate.logprob
+        return -candidate.score
 
     def _scores(self, drafter: Shaper, proses: list[str]) -> list[tuple[float, float | None]]:
         """Score and, from a reward, its aesthetic part, of each rewrite of one prompt."""

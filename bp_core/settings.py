@@ -52,10 +52,10 @@ class Settings:
     dialect: str = "auto"
     n: int = 4
     seed: int = 0
-    temperature: float = 0.7
+    temperature: float = 0.5
     top_k: int = 50
     top_p: float = 0.9
-    repetition_penalty: float = 1.05
+    repetition_penalty: float = 1.0
     max_new_tokens: int = 48
     min_new_tokens: int = 8
     token_budget: int | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError
+from ..settings import DIALECTS
 from . import STARTER
 from .checkpoint import read_json, weight_files
 from .gguf_file import file_of
@@ -101,6 +102,21 @@ def download_folder(repo_id: str) -> Path:
 def read_about(folder: Path) -> dict:
     """All that a folder's beautifulprompt.json says; raises ModelError."""
     return read_json(folder / _ABOUT)
+
+
+def dialects(folder: Path) -> tuple[str, ...]:
+    """The dialects that a folder says its model writes; all, where it says nothing.
+
+    Raises:
+        ModelError: it names one that does not exist.
+    """
+    path = (folder.parent if folder.is_file() else folder) / _ABOUT
+    stated = read_json(path).get("dialects") if path.is_file() else None
+    if stated is None:
+        return DIALECTS[1:]
+    if not isinstance(stated, list) or not stated or not set(stated) <= set(DIALECTS[1:]):
+        raise ModelError(f"{path}: 'dialects' must list some of {', '.join(DIALECTS[1:])}")
+    return tuple(stated)
 
 
 def about(folder: Path) -> tuple[str, Template | None]:

@@ -21,10 +21,14 @@ from ..decode.config import Unsupported
 from ..decode.cpu import engine, packed_file
 from ..decode.transformer import Transformer
 from ..errors import ModelError
-from ..text.concepts import FILE, Concepts
+from ..settings import DIALECTS
+from ..text.concepts import FILE as CONCEPTS
+from ..text.concepts import Concepts
 from . import STARTER, gguf_file, packed
 from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
-from .folder import BUNDLED, about, find, name_of, read_about
+from .doubt import FILE as DOUBT
+from .doubt import Doubt
+from .folder import BUNDLED, about, dialects, find, name_of, read_about
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
 
@@ -47,6 +51,8 @@ class Model:
         eos_id: the end token.
         fields: its config.json.
         concepts: what is known of the things that prompts name, where its template has notes.
+        doubt: which of its phrases are likely wrong, where that was learned.
+        dialects: those that it writes itself, where its template has dialects.
     """
 
     name: str
@@ -58,6 +64,8 @@ class Model:
     special_ids: frozenset[int]
     fields: dict[str, Any]
     concepts: Concepts | None = None
+    doubt: Doubt | None = None
+    dialects: tuple[str, ...] = DIALECTS[1:]
 
     def __post_init__(self) -> None:
         words = [self.tokenizer.id_to_token(i) for i in sorted(self.special_ids)]
@@ -174,6 +182,8 @@ def load(
         special_ids=special_ids(tokenizer),
         fields=fields,
         concepts=Concepts.load(folder) if template.notes else None,
+        doubt=Doubt.load(folder),
+        dialects=dialects(folder),
     )
 
 
@@ -257,11 +267,13 @@ def pack_folder(
         if key not in ("dtype", "torch_dtype") and not key.startswith("_")
     }
     stated = {"kind": kind, "template": template.to_dict()} if template else read_about(source)
+    if dialects(source) != DIALECTS[1:]:
+        stated["dialects"] = list(dialects(source))
     for name, content in (("config.json", fields), ("beautifulprompt.json", stated)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     # Copied as it is: what today's tokenizers write, those of old hosts cannot read.
     beside_it = source if source.is_dir() else source.parent
-    for name in ("tokenizer.json", FILE):
+    for name in ("tokenizer.json", CONCEPTS, DOUBT):
         if (beside_it / name).is_file() and beside_it.resolve() != folder.resolve():
             shutil.copyfile(beside_it / name, folder / name)
     if not (folder / "tokenizer.json").is_file():
