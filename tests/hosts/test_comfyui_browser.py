@@ -188,7 +188,7 @@ def test_scores_stand_in_the_node(graph):
     node = graph.evaluate(ADD, ["BeautifulPromptScore", texts, [420, 140]])
     graph.wait_for_selector(BOX)
     graph.evaluate("() => app.queuePrompt(0)")
-    graph.wait_for_function(f"() => /gain/.test(document.querySelector('{BOX}').innerText)")
+    graph.wait_for_function(f"() => /score/.test(document.querySelector('{BOX}').innerText)")
     # A workflow of a pack that had fewer inputs: the missing ones have their usual values.
     saved = graph.evaluate("() => app.graph.serialize()")
     assert saved["nodes"][0]["widgets_values"] == ["a cat", "a cat, soft light", "auto"]
