@@ -59,7 +59,7 @@ def comfy(folder: Path, *words: str) -> str:
         cwd=folder, capture_output=True, text=True, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 @needs_cli
@@ -87,7 +87,9 @@ def test_the_pack_carries_what_runs_and_no_more(clone, tmp_path, monkeypatch, re
     # It works from that folder alone: the nodes load, and the bundled model writes.
     monkeypatch.setattr(fakehost, "ROOT", tmp_path / "pack")
     assert len(request.getfixturevalue("pack").nodes) >= 5
-    code = "from bp_core import Rewriter; print(Rewriter.load()('a cat', n=1, accept='always').text)"
+    code = (
+        "from bp_core import Rewriter; print(Rewriter.load()('a cat', n=1, accept='always').text)"
+    )
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "pack", capture_output=True, text=True
     )

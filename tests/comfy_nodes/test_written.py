@@ -60,7 +60,9 @@ def test_choices_and_comments_are_resolved_by_the_seed(beautify):
         saved = {}
         best, texts, _, report = beautify(asked, saved, seed=seed).args
         assert not set("{|}") & set(best) and "//" not in best and "<lora:moody:0.8>" in best
-        colours = {colour for text in texts for colour in ("red", "green", "blue") if colour in text}
+        colours = {
+            colour for text in texts for colour in ("red", "green", "blue") if colour in text
+        }
         assert len(colours) == 1  # all versions are of one prompt
         chosen |= colours
         assert all(text in report for text in texts)
