@@ -49,10 +49,18 @@ app.registerExtension({
   },
 });
 
-// Classic rendering has "Show Advanced", too, but does not look where Nodes 2.0 does. What is
-// connected stays in sight.
+// Classic rendering has "Show Advanced" in a node's menu, but does not look for advanced widgets
+// where Nodes 2.0 does, and would leave their room empty. What is connected stays in sight.
 function fold(node) {
-  for (const widget of node.widgets) if (widget.options?.advanced) widget.advanced = true;
+  const always = "Comfy.Node.AlwaysShowAdvancedWidgets";
+  for (const widget of node.widgets.filter((widget) => widget.options?.advanced)) {
+    widget.advanced = true;
+    Object.defineProperty(widget, "hidden", {
+      configurable: true,
+      get: () => !node.showAdvanced && !app.ui.settings.getSettingValue(always),
+      set() {},
+    });
+  }
   chain(node, "onConfigure", () => {
     if (node.widgets.some((w) => w.advanced && linked(node, w.name))) node.showAdvanced = true;
   });
@@ -63,5 +71,5 @@ function giveRoom(node) {
   const text = node.widgets.find((widget) => widget.name === "text");
   if (text?.options) text.options.getMinHeight = () => 78;
   const least = node.computeSize();
-  node.setSize([Math.max(least[0], 400), least[1] + 60]);
+  node.setSize([Math.max(least[0], 400), least[1]]);
 }

@@ -45,8 +45,9 @@ const STYLE = `
 // The boxes on the page, by node.
 const boxes = new Map();
 
-// Add the box. `part` of the node's output is a list; `show(box, list)` puts it in.
-export function addBox(node, part, hint, show) {
+// Add the box, at least `height` pixels high. `part` of the node's output is a list;
+// `show(box, list, node)` puts it in.
+export function addBox(node, part, hint, show, height = 84) {
   const element = document.createElement("div");
   element.className = "beautifulprompt-box";
   // Else a drag over the text moves the node.
@@ -55,7 +56,7 @@ export function addBox(node, part, hint, show) {
     serialize: false,
     // The Properties panel would give the box its own width, for good.
     hideInPanel: true,
-    getMinHeight: () => 84,
+    getMinHeight: () => height,
   });
   widget.serialize = false;
   const box = { node, part, element, hint, show, busy: false };

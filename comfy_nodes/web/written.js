@@ -8,13 +8,14 @@ const HINT = "Run the graph to see here what was added.";
 const DICE = "beautifulprompt_dice";
 
 export function addWritten(node) {
-  addBox(node, "beautifulprompt", HINT, show);
+  addBox(node, "beautifulprompt", HINT, show, 150);
   const frozen = widgetOf(node, "frozen");
   const written = widgetOf(node, "written");
   if (!frozen || !written) return;
   onResults(node, (list) => kept(node, list), (list) => {
     if (!isFrozen(node)) written.value = list.length === 1 ? list[0].after : "";
   });
+  written.options.getMinHeight = () => 64;
   // A text that is not asked for must not make a new run of the same.
   written.serializeValue = () => (isFrozen(node) || linked(node, "written") ? written.value : "");
   chain(frozen, "callback", () => {
