@@ -314,7 +314,10 @@ def test_the_shortcut_works_where_one_types(graph):
     graph.click("textarea >> visible=true")
     graph.keyboard.press("Control+Shift+b")
     graph.wait_for_function(f"(id) => ({VALUE})(id).startsWith('a red fox in snow,')", arg=node)
-    graph.evaluate("(id) => app.canvas.select(app.graph.getNodeById(id))", node)
+    if graph.rendering == "nodes2":
+        graph.click(f"[data-testid='node-header-{node}']")
+    else:
+        graph.evaluate("(id) => app.canvas.select(app.graph.getNodeById(id))", node)
     graph.wait_for_selector(".selection-toolbox .pi-sparkles")
     assert graph.failures == []
 
