@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.v0_0_2 import io
 
 from ..bp_core.settings import ACCEPT, DIALECTS, MODES, MOST_CANDIDATES, Settings
@@ -10,6 +12,7 @@ from ..bp_core.text.prompt import parse
 from ..bp_core.text.styles import NONE, leading, styles
 from . import metadata
 from .checks import verdict
+from .dynamic import resolve
 from .image_model import image_model
 from .live import Live
 from .load import REWRITER
@@ -32,8 +35,8 @@ class BeautifyPrompt(io.ComfyNode):
                 "words, LoRA tags, weights and wildcards stay as they are."
             ),
             search_aliases=[
-                "prompt enhancer", "prompt upsampler", "prompt expansion", "magic prompt",
-                "beautifulprompt", "LLM",
+                "improve prompt", "prompt enhancer", "expand prompt", "prompt expansion",
+                "prompt upsampler", "prompt generator", "magic prompt", "beautifulprompt", "LLM",
             ],
             is_output_node=True,  # so that it can be run alone, to read before rendering
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -57,11 +60,11 @@ class BeautifyPrompt(io.ComfyNode):
                     tooltip="How many versions are written and ranked.",
                 ),
                 io.Int.Input(
-                    "length", default=usual.max_new_tokens, min=4, max=512,
+                    "length", default=usual.max_new_tokens, min=4, max=512, advanced=True,
                     tooltip="Longest addition, in the language model's tokens.",
                 ),
                 io.Int.Input(
-                    "token_budget", default=0, min=0, max=4096,
+                    "token_budget", default=0, min=0, max=4096, advanced=True,
                     tooltip="Longest whole prompt in tokens, 0 for no limit; 75 fills one CLIP "
                     "window, and is no limit for prose. Counted by the CLIP that is connected, "
                     "else by the language model. The addition is cut between phrases; your "
@@ -71,12 +74,14 @@ class BeautifyPrompt(io.ComfyNode):
                     "style", default="", tooltip="Leads the addition, as in: watercolor",
                 ),
                 io.String.Input(
-                    "keep", default="", tooltip="Phrases of your prompt that must survive as they "
-                    "are in rewrite mode, such as trigger words; separated by commas.",
+                    "keep", default="", advanced=True,
+                    tooltip="Phrases of your prompt that must survive as they are in rewrite mode, "
+                    "such as trigger words; separated by commas.",
                 ),
                 io.String.Input(
-                    "block", default="", tooltip="Words and phrases that must not be added, "
-                    "separated by commas; /…/ is a regular expression.",
+                    "block", default="", advanced=True,
+                    tooltip="Words and phrases that must not be added, separated by commas; /…/ is "
+                    "a regular expression.",
                 ),
                 io.Combo.Input(
                     "accept", options=list(ACCEPT), default=usual.accept, advanced=True,
@@ -121,6 +126,20 @@ class BeautifyPrompt(io.ComfyNode):
                     "of bp_core/text/lists/styles.txt, which you may edit.",
                 ),
                 io.Boolean.Input(
+                    "dynamic_prompts", default=True, optional=True, advanced=True,
+                    tooltip="Resolve {a|b} and comments at the end, by the seed, as ComfyUI's own "
+                    "text boxes do. Off: they pass untouched, for another node to resolve.",
+                ),
+                io.Boolean.Input(
+                    "frozen", default=False, optional=True,
+                    tooltip="Keep the written text: it stays whatever the seed is, is saved with "
+                    "the workflow, and can be edited. For one prompt, not for a list.",
+                ),
+                io.String.Input(
+                    "written", multiline=True, default="", optional=True, dynamic_prompts=False,
+                    tooltip="The text that was written; used instead of a new one while frozen.",
+                ),
+                io.Boolean.Input(
                     "into_english", default=usual.into_english, optional=True, advanced=True,
                     tooltip="With a writer that reads your language, mode rewrite turns the "
                     "prompt into English. The bundled starter reads English only.",
@@ -134,7 +153,8 @@ class BeautifyPrompt(io.ComfyNode):
                 ),
                 io.Float.Output(
                     "scores", is_output_list=True,
-                    tooltip="Reward of each above that of your prompt, in standard deviations.",
+                    tooltip="How much each gains over your prompt, in standard deviations of "
+                    "the reward.",
                 ),
                 io.String.Output("report", tooltip="Every version with its scores, as text."),
             ],
@@ -168,9 +188,21 @@ class BeautifyPrompt(io.ComfyNode):
         clip=None,
         dialect: str = "auto",
         style_preset: str = NONE,
+        dynamic_prompts: bool = True,
+        frozen: bool = False,
+        written: str = "",
         into_english: bool = False,
     ) -> io.NodeOutput:
-        from comfy_execution.utils import get_executing_context
+        def final(prompt: str) -> str:
+            return resolve(prompt, seed) if dynamic_prompts else prompt
+
+        shown = {"before": final(text), "seed": seed, "note": "", "dialect": ""}
+        entry = {"text": text, "mode": mode, "seed": seed}
+        if frozen and written.strip():
+            kept = final(written)
+            shown |= {"after": kept, "frozen": True, "candidates": []}
+            cls._record({**entry, "prompt": kept, "frozen": True})
+            return _output(kept, [kept], [0.0], "frozen", shown)
 
         managed = rewriter or starter()
         model = image_model(clip, cls.hidden.prompt, cls.hidden.unique_id)
@@ -196,20 +228,31 @@ class BeautifyPrompt(io.ComfyNode):
             repetition_penalty=repetition_penalty,
             into_english=into_english,
         )
+        versions = [replace(found, text=final(found.text)) for found in result.candidates]
+        result = replace(result, text=final(result.text), candidates=tuple(versions))
         live.finish(result.text)
         # An empty list would leave the nodes behind without anything to work on.
-        texts = [candidate.text for candidate in result.candidates] or [result.text]
-        scores = [candidate.score or 0.0 for candidate in result.candidates] or [0.0]
-        entry = {"text": text, "prompt": result.text, "candidates": texts, "scores": scores}
-        entry |= {"mode": mode, "seed": seed, "model": managed.name, "dialect": result.dialect}
+        texts = [version.text for version in versions] or [result.text]
+        scores = [version.score or 0.0 for version in versions] or [0.0]
+        entry |= {"prompt": result.text, "candidates": texts, "scores": scores}
+        cls._record({**entry, "model": managed.name, "dialect": result.dialect})
+        line = dialect_line(result.dialect, wanted, model if dialect == "auto" else None)
+        shown |= {"after": result.text, "note": result.note, "dialect": line}
+        shown["candidates"] = [{"text": found.text, "score": found.score} for found in versions]
+        return _output(result.text, texts, scores, f"dialect: {line}\n{report(result)}", shown)
+
+    @classmethod
+    def _record(cls, entry: dict) -> None:
+        """Note for the picture's metadata what this node wrote."""
+        from comfy_execution.utils import get_executing_context
+
         context = get_executing_context()
         metadata.record(cls.hidden, context.list_index if context else None, entry)
-        line = dialect_line(result.dialect, wanted, model if dialect == "auto" else None)
-        shown = {"before": text, "after": result.text, "note": result.note, "dialect": line}
-        return io.NodeOutput(
-            result.text,
-            texts,
-            scores,
-            f"dialect: {line}\n{report(result)}",
-            ui={"text": [result.text], "beautifulprompt": [shown]},
-        )
+
+
+def _output(
+    text: str, candidates: list[str], scores: list[float], report: str, shown: dict
+) -> io.NodeOutput:
+    """The node's outputs, and what its display on the page is made from."""
+    ui = {"text": [text], "beautifulprompt": [shown]}
+    return io.NodeOutput(text, candidates, scores, report, ui=ui)

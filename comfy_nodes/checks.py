@@ -1,10 +1,17 @@
-"""Refusing a graph before it runs: errors turned into what ComfyUI's `validate_inputs` returns."""
+"""What nodes ask of the host before anything runs: refusing a graph, and what is shown again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from comfy_api.v0_0_2 import io
+
 from ..bp_core.errors import BeautifulPromptError
+
+_NAME = "has_intermediate_output"
+#: For the schema of a node in the middle of a graph: what it shows comes again with a result from
+#: the cache. A ComfyUI that does not know of it shows results of output nodes only.
+SHOWN = {_NAME: True} if hasattr(io.Schema, _NAME) else {"is_output_node": True}
 
 
 def verdict(check: Callable[[], object]) -> bool | str:

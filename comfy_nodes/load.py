@@ -24,7 +24,7 @@ class LoadBeautifulPrompt(io.ComfyNode):
                 "models/beautifulprompt, or a published one. ComfyUI moves and unloads it like "
                 "any other model."
             ),
-            search_aliases=["prompt enhancer", "prompt upsampler", "beautifulprompt", "LLM"],
+            search_aliases=["prompt enhancer", "improve prompt", "beautifulprompt", "LLM"],
             inputs=[
                 io.Combo.Input(
                     "model",

@@ -22,7 +22,7 @@ class ScorePrompt(io.ComfyNode):
                 "Tells how good a picture a prompt will make, without rendering it, and how much "
                 "a rewrite gains over it."
             ),
-            search_aliases=["prompt score", "reward", "beautifulprompt"],
+            search_aliases=["prompt score", "rate prompt", "reward", "beautifulprompt"],
             is_output_node=True,
             inputs=[
                 io.String.Input(
@@ -47,8 +47,14 @@ class ScorePrompt(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Float.Output("score", tooltip="Relevance and beauty together, as z-score."),
-                io.Float.Output("gain", tooltip="Score of the rewrite above that of the prompt."),
+                io.Float.Output(
+                    "quality", tooltip="Relevance and beauty of the text that is scored, together: "
+                    "standard deviations above the average prompt.",
+                ),
+                io.Float.Output(
+                    "score", tooltip="How much the rewrite gains over your prompt, in standard "
+                    "deviations of the reward; 0 without a rewrite.",
+                ),
                 io.Float.Output("aesthetic", tooltip="Beauty alone, as z-score."),
                 io.Float.Output("kept", tooltip="Share of your content words in the rewrite."),
                 io.String.Output("report", tooltip="All of it as text."),
@@ -76,8 +82,8 @@ class ScorePrompt(io.ComfyNode):
         loss = fidelity(*prose)
         gain = after.total - before.total
         lines = [
-            f"score {after.total:+.2f} (gain {gain:+.2f})",
-            f"aesthetic {after.aesthetic:+.2f}",
+            *([f"score {gain:+.2f}"] if rewrite.strip() else []),
+            f"quality {after.total:+.2f}, aesthetic {after.aesthetic:+.2f}",
             f"kept {loss.kept:.0%}" + (f", lost: {', '.join(loss.lost)}" if loss.lost else ""),
         ]
         report = "\n".join(lines)

@@ -14,7 +14,7 @@ from comfy_api.v0_0_2 import io
 from ..bp_core.errors import InputError, ModelError
 from ..bp_core.score import image as image_score
 from . import folders
-from .checks import verdict
+from .checks import SHOWN, verdict
 from .memory import devices, fetch, patcher
 from .pick import one_each
 
@@ -61,9 +61,9 @@ class ScoreImage(io.ComfyNode):
                 "pleases, the LAION predictor how beautiful it is. Needs these models' weights; "
                 "says how to get what is missing."
             ),
-            search_aliases=["PickScore", "HPS", "aesthetic score", "beautifulprompt"],
+            search_aliases=["PickScore", "HPS", "aesthetic score", "rate image", "beautifulprompt"],
             is_input_list=True,
-            is_output_node=True,
+            **SHOWN,
             inputs=[
                 io.Image.Input("images", tooltip="A batch, or a list as from several prompts."),
                 io.String.Input(

@@ -15,6 +15,14 @@ ROOT = Path(__file__).parents[2]
 PACK = "/custom_nodes/my prompts"  # ComfyUI names a pack's module after its path
 
 
+SETTINGS = {
+    "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
+    "keep": "", "block": "", "accept": "always", "temperature": 0.5, "top_k": 50, "top_p": 0.9,
+    "repetition_penalty": 1.0, "dialect": "auto", "style_preset": "none",
+    "dynamic_prompts": True, "frozen": False, "written": "", "into_english": False,
+}  # fmt: skip
+
+
 class Interrupt(BaseException):
     """ComfyUI's Cancel is no Exception either."""
 
@@ -31,6 +39,10 @@ class _Recorded:
     def __init__(self, id=None, *args, **fields):
         self.id, self.args = id, args
         self.__dict__.update(fields)
+
+
+class _Schema(_Recorded):
+    has_intermediate_output = False  # ComfyUI of 2026 knows of it
 
 
 class _Output:
@@ -79,7 +91,7 @@ class FakeHost:
         kind = SimpleNamespace(Input=_Recorded, Output=_Recorded)
         io = SimpleNamespace(
             **dict.fromkeys(("String", "Combo", "Int", "Float", "Boolean", "Clip", "Image"), kind),
-            Custom=lambda name: kind, ComfyNode=object, Schema=_Recorded, NodeOutput=_Output,
+            Custom=lambda name: kind, ComfyNode=object, Schema=_Schema, NodeOutput=_Output,
             Hidden=SimpleNamespace(unique_id=1, prompt=2, extra_pnginfo=3),
         )  # fmt: skip
         paths: dict[str, list[str]] = {}
@@ -137,6 +149,25 @@ def pack(host):
     yield module
     for name in [name for name in sys.modules if name == PACK or name.startswith(PACK + ".")]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def beautify(pack, host, model_folder):
+    """Runs the node on a tiny random model, with the hidden inputs of node 5 of a graph."""
+    rewriter = part("memory").load(model_folder, reward=None)
+    node = pack.nodes["BeautifyPrompt"]
+
+    def run(text="a cat", pnginfo=None, rewriter=rewriter, **changes):
+        settings = {**SETTINGS, **changes}
+        graph = {"5": {"class_type": "BeautifulPromptBeautify", "inputs": {"text": text}}}
+        graph["5"]["inputs"].update({k: v for k, v in settings.items() if k != "clip"})
+        clone = type("Clone", (node,), {})
+        clone.hidden = SimpleNamespace(unique_id="5", prompt=graph, extra_pnginfo=pnginfo)
+        run.graph = graph
+        return clone.execute(text, rewriter=rewriter, **settings)
+
+    run.rewriter = rewriter
+    return run
 
 
 def part(name: str) -> ModuleType:

@@ -17,36 +17,9 @@ from hypothesis import strategies as st
 from bp_core.rewriter import Result
 from comfy_nodes.plain import clip_tokens, phrases
 from tests.comfy_nodes import fakehost
-from tests.comfy_nodes.fakehost import ROOT, Interrupt, part
+from tests.comfy_nodes.fakehost import ROOT, SETTINGS, Interrupt, part
 
-SETTINGS = {
-    "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
-    "keep": "", "block": "", "accept": "always", "temperature": 0.7, "top_k": 50, "top_p": 0.9,
-    "repetition_penalty": 1.05, "dialect": "auto",
-    "style_preset": "none", "into_english": False,
-}  # fmt: skip
-
-
-host, pack = fakehost.host, fakehost.pack  # fixtures
-
-
-@pytest.fixture
-def beautify(pack, host, model_folder):
-    """Runs the node on a tiny random model, with the hidden inputs of node 5 of a graph."""
-    rewriter = part("memory").load(model_folder, reward=None)
-    node = pack.nodes["BeautifyPrompt"]
-
-    def run(text="a cat", pnginfo=None, rewriter=rewriter, **changes):
-        settings = {**SETTINGS, **changes}
-        graph = {"5": {"class_type": "BeautifulPromptBeautify", "inputs": {"text": text}}}
-        graph["5"]["inputs"].update({k: v for k, v in settings.items() if k != "clip"})
-        clone = type("Clone", (node,), {})
-        clone.hidden = SimpleNamespace(unique_id="5", prompt=graph, extra_pnginfo=pnginfo)
-        run.graph = graph
-        return clone.execute(text, rewriter=rewriter, **settings)
-
-    run.rewriter = rewriter
-    return run
+host, pack, beautify = fakehost.host, fakehost.pack, fakehost.beautify  # fixtures
 
 
 def test_importing_the_root_package_imports_nothing_else():

@@ -27,13 +27,13 @@ class Judge:
         return [SimpleNamespace(total=float(len(t)), aesthetic=1.0) for t in texts]
 
 
-def test_scoring_reads_prose_and_tells_the_gain(pack):
+def test_scoring_reads_prose_and_tells_the_gain_over_it(pack):
     node = pack.nodes["ScorePrompt"]
     judged = SimpleNamespace(reward=SimpleNamespace(ready=lambda texts: Judge()))
     out = node.execute("a red cat <lora:x:1>", "a cat, soft light", rewriter=judged)
-    score, gain, aesthetic, kept, report = out.args
-    assert (score, gain, aesthetic, kept) == (17.0, 8.0, 1.0, 0.5)
-    assert "lost: red" in report
+    quality, score, aesthetic, kept, report = out.args
+    assert (quality, score, aesthetic, kept) == (17.0, 8.0, 1.0, 0.5)
+    assert "lost: red" in report and report.startswith("score +8.00\n")
     alone = node.execute("a red cat", "  ", rewriter=judged).args
     assert (alone[1], alone[3]) == (0.0, 1.0)
     with pytest.raises(Exception, match="Load Beautiful Prompt"):

@@ -247,9 +247,10 @@ def api_format(workflow: dict, info: dict) -> dict:
             widget = isinstance(spec[0], list) or spec[0] in (
                 "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")  # fmt: skip
             if widget and not options.get("forceInput"):
-                inputs[name] = next(values)
+                # A workflow of a pack that had fewer inputs: the missing ones have their defaults.
+                inputs[name] = next(values, options.get("default"))
                 if options.get("control_after_generate"):
-                    next(values)
+                    next(values, None)
         for socket_ in node.get("inputs", []):
             if socket_.get("link") is not None:
                 link = links[socket_["link"]]

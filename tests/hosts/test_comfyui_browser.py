@@ -50,6 +50,16 @@ MENU = """(id) => app.canvas.getNodeMenuOptions(app.graph.getNodeById(id))
 CHOOSE = """([id, content]) => app.canvas.getNodeMenuOptions(app.graph.getNodeById(id))
   .find((item) => item?.content === content).callback()"""
 VALUE = "(id) => app.graph.getNodeById(id).widgets[0].value"
+VALUES = """(id) => Object.fromEntries(app.graph.getNodeById(id).widgets.map(
+  (widget) => [widget.name, widget.value]))"""
+SET = """([id, name, value]) => {
+  const widget = app.graph.getNodeById(id).widgets.find((widget) => widget.name === name);
+  app.canvas.emitBeforeChange();
+  widget.value = value;
+  widget.callback?.(value);
+  app.canvas.emitAfterChange();
+}"""
+QUEUED = "async (id) => (await app.graphToPrompt()).output[id]?.inputs"
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +187,158 @@ def test_a_text_that_is_left_alone_says_why(graph):
     graph.wait_for_selector(BOX)
     graph.evaluate("() => app.queuePrompt(0)")
     graph.wait_for_selector(f"{BOX} em")
-    assert graph.inner_text(BOX).split("\n") == [
+    assert graph.inner_text(f"{BOX} p").split("\n") == [
         "<lora:moody:0.8>", "the prompt has no words to write on from",
     ]  # fmt: skip
+    assert graph.failures == []
+
+
+def written(graph, **values) -> int:
+    """A node of ours that has run; its id."""
+    values = {"text": PROMPT, "seed": 11, "length": 20, **values}
+    node = graph.evaluate(ADD, ["BeautifulPromptBeautify", values, [420, 140]])
+    graph.wait_for_selector(BOX)
+    graph.evaluate("() => app.queuePrompt(0)")
+    graph.wait_for_selector(f"{BOX} ins")
+    return node
+
+
+def test_the_result_stays(graph):
+    node = written(graph)
+    text = graph.inner_text(f"{BOX} p")
+    assert "seed 11" in graph.inner_text(BOX)
+
+    def still(what: str) -> None:
+        graph.wait_for_selector(f"{BOX} ins")
+        assert graph.inner_text(f"{BOX} p") == text, what
+
+    graph.mouse.click(300, 760)
+    graph.evaluate(SET, [node, "style", "etching"])
+    graph.keyboard.press("Control+z")
+    graph.wait_for_function(
+        "() => app.graph._nodes[0]?.widgets.find((w) => w.name === 'style').value === ''"
+    )
+    still("undo")
+    graph.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    graph.wait_for_function(f"() => !document.querySelector('{BOX}')")
+    graph.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    still("another tab and back")
+    saved = graph.evaluate("() => app.graph.serialize()")
+    graph.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    graph.wait_for_function(f"() => !document.querySelector('{BOX}')")
+    graph.evaluate("(saved) => app.loadGraphData(saved)", saved)
+    still("loading a saved workflow")
+    graph.wait_for_timeout(2000)  # the page keeps a draft of the graph, a little later
+    graph.reload()
+    graph.wait_for_function("!!window.app?.graph?._nodes?.length")
+    still("reload")
+    assert graph.failures == []
+
+
+def test_a_candidate_is_taken_by_a_click_and_stays(graph, tmp_path):
+    node = written(graph)
+    values = graph.evaluate(VALUES, node)
+    assert values["control_after_generate"] == "randomize" and values["seed"] != 11
+    assert graph.evaluate(QUEUED, node)["written"] == ""  # else a second run would not be cached
+    rows = graph.query_selector_all(f"{BOX} .candidate")
+    assert len(rows) == values["candidates"]
+    assert all(row.inner_text()[0] in "+−" for row in rows)
+    rows[2].click()
+    taken = graph.evaluate(VALUES, node)
+    assert taken["frozen"] and taken["written"] != values["written"]
+    assert (taken["seed"], taken["control_after_generate"]) == (11, "fixed")
+    assert graph.query_selector_all(f"{BOX} .candidate.taken")
+    shoot(graph, "frozen", tmp_path)
+    # It can be edited, goes where the prompt goes, and outlives a run.
+    graph.evaluate(SET, [node, "written", taken["written"] + ", by hand"])
+    assert graph.inner_text(f"{BOX} p").endswith("by hand")
+    graph.evaluate("() => app.queuePrompt(0)")
+    graph.wait_for_function(
+        "(id) => /by hand$/.test(app.nodeOutputs[id]?.beautifulprompt?.[0].after)", arg=str(node)
+    )
+    assert len(graph.query_selector_all(f"{BOX} .candidate")) == values["candidates"]
+    saved = graph.evaluate("() => app.graph.serialize()")
+    assert taken["written"] + ", by hand" in saved["nodes"][0]["widgets_values"]
+    graph.evaluate(SET, [node, "frozen", False])
+    assert graph.evaluate(VALUES, node)["control_after_generate"] == "randomize"
+    assert graph.failures == []
+
+
+def test_the_text_is_copied(graph):
+    graph.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    node = written(graph)
+    graph.click(f"{BOX} .facts button")
+    graph.wait_for_function(
+        f"() => document.querySelector('{BOX} .facts button').textContent === 'Copied'"
+    )
+    copied = graph.evaluate("() => navigator.clipboard.readText()")
+    assert copied == graph.evaluate(VALUES, node)["written"]
+    assert graph.failures == []
+
+
+def test_a_bypassed_node_hands_its_text_on(graph):
+    ours = graph.evaluate(ADD, ["BeautifulPromptBeautify", {"text": PROMPT}, [300, 140]])
+    box = graph.evaluate(ADD, ["CLIPTextEncode", {"text": "from before"}, [860, 140]])
+    graph.evaluate(
+        """([from, to]) => {
+          const [node, target] = [from, to].map((id) => app.graph.getNodeById(id));
+          node.connect(0, target, target.inputs.findIndex((input) => input.name === "text"));
+          node.mode = 4;
+          for (const widget of node.widgets) widget.beforeQueued?.({});
+        }""",
+        [ours, box],
+    )
+    assert graph.evaluate(QUEUED, box)["text"] == PROMPT
+    graph.evaluate("(id) => { app.graph.getNodeById(id).mode = 0; }", ours)
+    assert graph.evaluate(QUEUED, box)["text"] == [str(ours), 0]
+    assert graph.evaluate(VALUE, box) == "from before"
+    assert graph.failures == []
+
+
+def test_cancel_leaves_no_half_text(graph):
+    values = {"text": PROMPT, "candidates": 16, "length": 512}
+    graph.evaluate(ADD, ["BeautifulPromptBeautify", values, [420, 140]])
+    graph.wait_for_selector(BOX)
+    graph.evaluate("() => app.queuePrompt(0)")
+    live = "app.graph._nodes[0].widgets.some((widget) => widget.name === '$$node-text-preview')"
+    graph.wait_for_function(f"() => {live}")
+    assert "Run the graph" not in graph.inner_text(BOX)
+    graph.evaluate("() => app.api.interrupt(null)")
+    graph.wait_for_function(f"() => !({live})")
+    assert "Run the graph" in graph.inner_text(BOX)
+    assert graph.failures == []
+
+
+def test_the_shortcut_works_where_one_types(graph):
+    node = graph.evaluate(ADD, ["CLIPTextEncode", {"text": "a red fox in snow"}, [420, 160]])
+    graph.click("textarea >> visible=true")
+    graph.keyboard.press("Control+Shift+b")
+    graph.wait_for_function(f"(id) => ({VALUE})(id).startsWith('a red fox in snow,')", arg=node)
+    if graph.rendering == "nodes2":
+        graph.click(f"[data-testid='node-header-{node}']")
+    else:
+        graph.evaluate("(id) => app.canvas.select(app.graph.getNodeById(id))", node)
+    graph.wait_for_selector(".selection-toolbox .pi-sparkles")
+    assert graph.failures == []
+
+
+def test_rare_widgets_are_folded_and_long_texts_scroll(graph, tmp_path):
+    long = ", ".join(f"a cat number {i} on a mat" for i in range(40))
+    node = written(graph, text=long, candidates=16)
+    shown = """(id) => { const node = app.graph.getNodeById(id);
+      return node.widgets.filter((w) => node.isWidgetVisible(w) && !w.options?.hidden)
+        .map((w) => w.name); }"""
+    names = graph.evaluate(shown, node)
+    assert {"text", "mode", "seed", "candidates", "frozen"} <= set(names)
+    folded = {"top_k", "top_p", "temperature", "keep", "block", "length", "token_budget"}
+    assert not (folded | {"written"}) & set(names)
+    graph.wait_for_function(f"() => document.querySelector('{BOX} p').scrollTop > 50")
+    shoot(graph, "long", tmp_path)
+    if graph.rendering == "nodes2":
+        assert graph.evaluate(f"() => document.querySelector('{BOX}').offsetHeight") <= 340
+    # The Properties panel would write its own width into the node.
+    box = "(id) => app.graph.getNodeById(id).widgets.find((w) => w.name === 'result').options"
+    assert graph.evaluate(box, node)["hideInPanel"] is True
     assert graph.failures == []
 
 
@@ -188,7 +347,7 @@ def test_scores_stand_in_the_node(graph):
     node = graph.evaluate(ADD, ["BeautifulPromptScore", texts, [420, 140]])
     graph.wait_for_selector(BOX)
     graph.evaluate("() => app.queuePrompt(0)")
-    graph.wait_for_function(f"() => /gain/.test(document.querySelector('{BOX}').innerText)")
+    graph.wait_for_function(f"() => /score/.test(document.querySelector('{BOX}').innerText)")
     # A workflow of a pack that had fewer inputs: the missing ones have their usual values.
     saved = graph.evaluate("() => app.graph.serialize()")
     assert saved["nodes"][0]["widgets_values"] == ["a cat", "a cat, soft light", "auto"]
