@@ -135,7 +135,7 @@ def test_an_image_carries_the_prompt_on_a_cache_hit_too(beautify, pack, host):
     assert info == {"beautifulprompt": {}}
     # The page sends whole numbers for floats.
     same = json.loads(json.dumps(beautify.graph))
-    same["5"]["inputs"]["temperature"] = 1
+    same["5"]["inputs"]["repetition_penalty"] = 1
     assert handler({"prompt": same})["extra_data"]["extra_pnginfo"]["beautifulprompt"]
 
 

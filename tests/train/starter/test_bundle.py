@@ -15,12 +15,14 @@ def test_a_bundle_holds_packed_weights_alone(dialect_writer, tmp_path):
     (out / "reward").mkdir(parents=True)
     for name in (PLAIN, PREFERENCE, "MODEL_CARD.md", f"reward/{PLAIN}", "reward/taste.safetensors"):
         (out / name).write_text("of another")
-    bundle.main(["--writer", str(dialect_writer), "--reward", str(reward), "--out", str(out)])
+    told = ["--reward", str(reward), "--dialects", "tags", "booru", "--out", str(out)]
+    bundle.main(["--writer", str(dialect_writer), *told])
     assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} == {
         PACKED, "config.json", "tokenizer.json", "beautifulprompt.json", "concepts.txt",
         "MODEL_CARD.md", f"reward/{PACKED}", "reward/config.json", "reward/tokenizer.json",
         "reward/beautifulprompt.json", "reward/taste.safetensors",
     }  # fmt: skip
-    assert load(out).concepts.named("a cat")
+    model = load(out)
+    assert model.concepts.named("a cat") and model.dialects == ("tags", "booru")
     with pytest.raises(InputError, match="another folder"):
         bundle.main(["--writer", str(dialect_writer), "--out", str(dialect_writer)])
