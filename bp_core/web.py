@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import socket
 import sys
 import time
@@ -59,8 +60,8 @@ element.addEventListener("click", async (event) => {
         copied = document.execCommand("copy");
         box.remove();
     }
+    for (const other of element.querySelectorAll("button[data-text]")) other.textContent = "Copy";
     button.textContent = copied ? "Copied" : "Select the text to copy it";
-    setTimeout(() => (button.textContent = "Copy"), 1500);
 });
 """
 
@@ -229,6 +230,9 @@ def _told(line: str) -> Exception:
 
 def _gradio():
     """The module; raises ModelError when gradio 6 is not installed."""
+    # A local page asks nobody for its version, reports nothing and keeps no history.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "False")
     try:
         import gradio
     except ImportError as error:
@@ -271,7 +275,9 @@ def page(rewriter: Rewriter):
         with gr.Row():
             button = gr.Button("Beautify", variant="primary", scale=4)
             cancel = gr.Button("Cancel", scale=1)
-        best = gr.Textbox("", label="Best", lines=3, interactive=False, buttons=["copy"])
+        best = gr.Textbox(
+            "", label="Best", lines=3, interactive=False, buttons=["copy"], elem_id="bp-best"
+        )
         rest = gr.HTML(js_on_load=_COPY)
         inputs = [prompt, mode, dialect, n, seed, style, keep, block]
         running = gr.on(
@@ -291,10 +297,6 @@ def ready(host: str, port: int) -> None:
         ModelError: gradio 6 is not installed.
         InputError: nothing can listen there.
     """
-    import os
-
-    # A local page asks nobody for its version and reports nothing.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     _gradio()
     if not 1 <= port <= 65535:
         raise InputError(f"port {port}: use 1 to 65535")
@@ -317,8 +319,9 @@ def serve(rewriter: Rewriter, host: str, port: int, *, wait: bool = True):
     )
     blocks = page(rewriter)
     blocks.launch(
-        server_name=host, server_port=port, quiet=True, theme=theme, prevent_thread_lock=True
-    )
+        server_name=host, server_port=port, quiet=True, theme=theme, prevent_thread_lock=True,
+        footer_links=["api", "settings"],
+    )  # fmt: skip
     if wait:
         print(f"bp: the page is at {blocks.local_url} (Ctrl-C ends it)", file=sys.stderr)
         blocks.block_thread()
