@@ -167,7 +167,7 @@ def beautifier(
     """What the page's button calls: (best text, candidates as HTML).
 
     gradio hands over None for a field that was cleared or never touched. Whatever fails is told
-    in a line (gradio.Error), and what the page shows stays.
+    in a line over the page, and what the page shows stays.
     """
     usual = Settings()
     visitors = visitors or Visitors()
@@ -205,11 +205,11 @@ def beautifier(
 
             return gradio.skip(), gradio.skip()
         except BeautifulPromptError as error:
-            raise _told(str(error)) from error
-        except Exception as error:
+            return _told(str(error))
+        except Exception:
             traceback.print_exc()
             line = "the rewrite failed; the terminal that runs bp web says why: try another seed"
-            raise _told(line) from error
+            return _told(line)
         return result.text, candidates_html(result)
 
     return beautify
@@ -220,12 +220,12 @@ def _tab(request) -> str:
     return str(getattr(request, "session_hash", None) or "")
 
 
-def _told(line: str) -> Exception:
-    """gradio's error that shows one line; it takes a message for HTML."""
+def _told(line: str) -> tuple:
+    """Show one line over the page, whose results stay: gradio.Error would cover them."""
     import gradio
 
-    line = html.escape(line, quote=False)
-    return gradio.Error(line, title="Not rewritten", print_exception=False)
+    gradio.Warning(html.escape(line, quote=False))  # it takes HTML
+    return gradio.skip(), gradio.skip()
 
 
 def _gradio():
@@ -249,14 +249,10 @@ def page(rewriter: Rewriter):
     call = beautifier(rewriter, visitors)
 
     def stop(request) -> None:
-        if visitors.stop(_tab(request)):
-            gr.Info("What was there before stays.", title="Cancelled")
-
-    def leave(request) -> None:
         visitors.stop(_tab(request))
 
     # gradio goes by the annotation; this module must not import it.
-    for function in (call, stop, leave):
+    for function in (call, stop):
         function.__annotations__ = {"request": gr.Request}
     with gr.Blocks(title="Beautiful Prompt") as blocks:
         gr.HTML(f"<style>{_STYLE}</style><h1>Beautiful Prompt</h1>")
@@ -286,7 +282,7 @@ def page(rewriter: Rewriter):
         )  # fmt: skip
         # One that waits in the queue is dropped; one that runs is stopped at its next token.
         cancel.click(stop, cancels=[running], queue=False, api_visibility="private")
-        blocks.unload(leave)
+        blocks.unload(stop)
     return blocks.queue(max_size=_MOST_WAITING, default_concurrency_limit=1)
 
 
