@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import socket
 import sys
 import time
@@ -59,8 +60,8 @@ element.addEventListener("click", async (event) => {
         copied = document.execCommand("copy");
         box.remove();
     }
+    for (const other of element.querySelectorAll("button[data-text]")) other.textContent = "Copy";
     button.textContent = copied ? "Copied" : "Select the text to copy it";
-    setTimeout(() => (button.textContent = "Copy"), 1500);
 });
 """
 
@@ -166,7 +167,7 @@ def beautifier(
     """What the page's button calls: (best text, candidates as HTML).
 
     gradio hands over None for a field that was cleared or never touched. Whatever fails is told
-    in a line (gradio.Error), and what the page shows stays.
+    in a line over the page, and what the page shows stays.
     """
     usual = Settings()
     visitors = visitors or Visitors()
@@ -204,11 +205,11 @@ def beautifier(
 
             return gradio.skip(), gradio.skip()
         except BeautifulPromptError as error:
-            raise _told(str(error)) from error
-        except Exception as error:
+            return _told(str(error))
+        except Exception:
             traceback.print_exc()
             line = "the rewrite failed; the terminal that runs bp web says why: try another seed"
-            raise _told(line) from error
+            return _told(line)
         return result.text, candidates_html(result)
 
     return beautify
@@ -219,16 +220,19 @@ def _tab(request) -> str:
     return str(getattr(request, "session_hash", None) or "")
 
 
-def _told(line: str) -> Exception:
-    """gradio's error that shows one line; it takes a message for HTML."""
+def _told(line: str) -> tuple:
+    """Show one line over the page, whose results stay: gradio.Error would cover them."""
     import gradio
 
-    line = html.escape(line, quote=False)
-    return gradio.Error(line, title="Not rewritten", print_exception=False)
+    gradio.Warning(html.escape(line, quote=False))  # it takes HTML
+    return gradio.skip(), gradio.skip()
 
 
 def _gradio():
     """The module; raises ModelError when gradio 6 is not installed."""
+    # A local page asks nobody for its version, reports nothing and keeps no history.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "False")
     try:
         import gradio
     except ImportError as error:
@@ -245,14 +249,10 @@ def page(rewriter: Rewriter):
     call = beautifier(rewriter, visitors)
 
     def stop(request) -> None:
-        if visitors.stop(_tab(request)):
-            gr.Info("What was there before stays.", title="Cancelled")
-
-    def leave(request) -> None:
         visitors.stop(_tab(request))
 
     # gradio goes by the annotation; this module must not import it.
-    for function in (call, stop, leave):
+    for function in (call, stop):
         function.__annotations__ = {"request": gr.Request}
     with gr.Blocks(title="Beautiful Prompt") as blocks:
         gr.HTML(f"<style>{_STYLE}</style><h1>Beautiful Prompt</h1>")
@@ -271,7 +271,9 @@ def page(rewriter: Rewriter):
         with gr.Row():
             button = gr.Button("Beautify", variant="primary", scale=4)
             cancel = gr.Button("Cancel", scale=1)
-        best = gr.Textbox("", label="Best", lines=3, interactive=False, buttons=["copy"])
+        best = gr.Textbox(
+            "", label="Best", lines=3, interactive=False, buttons=["copy"], elem_id="bp-best"
+        )
         rest = gr.HTML(js_on_load=_COPY)
         inputs = [prompt, mode, dialect, n, seed, style, keep, block]
         running = gr.on(
@@ -280,7 +282,7 @@ def page(rewriter: Rewriter):
         )  # fmt: skip
         # One that waits in the queue is dropped; one that runs is stopped at its next token.
         cancel.click(stop, cancels=[running], queue=False, api_visibility="private")
-        blocks.unload(leave)
+        blocks.unload(stop)
     return blocks.queue(max_size=_MOST_WAITING, default_concurrency_limit=1)
 
 
@@ -291,10 +293,6 @@ def ready(host: str, port: int) -> None:
         ModelError: gradio 6 is not installed.
         InputError: nothing can listen there.
     """
-    import os
-
-    # A local page asks nobody for its version and reports nothing.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     _gradio()
     if not 1 <= port <= 65535:
         raise InputError(f"port {port}: use 1 to 65535")
@@ -317,8 +315,9 @@ def serve(rewriter: Rewriter, host: str, port: int, *, wait: bool = True):
     )
     blocks = page(rewriter)
     blocks.launch(
-        server_name=host, server_port=port, quiet=True, theme=theme, prevent_thread_lock=True
-    )
+        server_name=host, server_port=port, quiet=True, theme=theme, prevent_thread_lock=True,
+        footer_links=["api", "settings"],
+    )  # fmt: skip
     if wait:
         print(f"bp: the page is at {blocks.local_url} (Ctrl-C ends it)", file=sys.stderr)
         blocks.block_thread()
