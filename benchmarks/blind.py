@@ -8,7 +8,8 @@ A prompt file has `prompt` and `dialect` a line; a version file has `text`, the 
 its addition, in the same order (`bp beautify --json` writes that). A packet holds each prompt with
 its additions in random order as A, B, C …; who wrote which is in `key.json`, which readers do not
 see. A reader writes a line an item: number, ranking, marks and the letters with something wrong,
-with tabs between them: `34	CABD	A2 B1 C5 D1	BD`. Equal additions stand once, for all their writers.
+with tabs between them: `34    CABD    A2 B1 C5 D1    BD`. Equal additions stand once, for all
+their writers.
 """
 
 from __future__ import annotations
