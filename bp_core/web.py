@@ -300,7 +300,7 @@ def ready(host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).partition(" (")[0]
         raise InputError(
             f"cannot listen on {host}:{port} ({reason}): choose another --host or --port"
         ) from error
