@@ -42,7 +42,7 @@ def test_an_error_is_one_line_and_exit_code_1(capsys, monkeypatch):
     assert leaving.value.code == "ppo.py: no prompts: give some"
     done = started("-m", "train.starter.prompts", "--pairs", "nowhere")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith("prompts.py: cannot read nowhere")
+    assert done.stderr.startswith("prompts.py: cannot read pairs from nowhere")
 
 
 @pytest.mark.parametrize("text", ["pairs: x\nout: y\nsteps: many\n", "nonsense: 1\n", "steps: 0\n"])

@@ -322,11 +322,11 @@ def test_models_dir_without_the_variable(monkeypatch):
 @pytest.mark.parametrize("mode", ["expand", "rewrite"])
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_parts_fill_the_template(name, mode):
-    parts = prompt_parts(TEMPLATES[name], mode, "a  red\ncat")
-    assert "".join(text for text, _ in parts) == getattr(TEMPLATES[name], mode).replace(
-        "{raw}", "a red cat"
-    ).replace("{dialect}", "tags")
-    assert all(text.strip() == "a red cat" for text, typed in parts if typed)
+    parts = prompt_parts(TEMPLATES[name], mode, "a  red\ncat", notes=["fur", "green eyes"])
+    filled = getattr(TEMPLATES[name], mode).replace("{raw}", "a red cat")
+    filled = filled.replace("{dialect}", "tags").replace("{notes}", " fur, green eyes,")
+    assert "".join(text for text, _ in parts) == filled
+    assert {text.strip() for text, typed in parts if typed} <= {"a red cat", "fur, green eyes,"}
     if name not in ("starter", "dialects"):
         assert (" a red cat", True) in parts, "the space belongs to the first word"
 
