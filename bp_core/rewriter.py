@@ -46,7 +46,8 @@ class Candidate:
         tokens: length of `text` as `Settings.count_tokens` counts it.
         logprob: mean log-probability of the drawn tokens, in nats.
         score: reward above that of the artist's own prompt, in standard deviations, or, where a
-            preference ranks, log-odds that it is kept before an average draft; None without both.
+            preference or the model's own doubt ranks, log-odds that a reader keeps it before an
+            average draft; None without any.
         aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.
         mended: words that the writer had lost were put back.
     """
@@ -119,7 +120,8 @@ class Rewriter:
         preference: ranks candidates in place of the reward, by what readers kept of this model's.
     """
 
-    # Whether the model's own likelihood ranks.
+    # Whether the model's own likelihood ranks: between drafts of a writer with a doubt, readers
+    # agree with it in 61 of 100 pairs, and with the reward in 48 (docs/experiments/writer.md).
     _knows_itself = False
 
     def __init__(
@@ -312,24 +314,19 @@ class Rewriter:
             candidates.sort(key=lambda c: (-c.kept, -c.logprob))
             return Result(prompt, candidates[0].text, tuple(candidates), dialect=dialect)
         proses = [drafts[candidate.index].prose for candidate in candidates]
-        scores = self._scores(drafter, proses)
+        if self._knows_itself:
+            scores = [(self.model.doubt.score(c.logprob), None) for c in candidates]
+        else:
+            scores = self._scores(drafter, proses)
         candidates = [
             replace(candidate, score=score, aesthetic=aesthetic)
             for candidate, (score, aesthetic) in zip(candidates, scores, strict=True)
         ]
-        best, *_ = candidates = sorted(candidates, key=self._rank)
+        best, *_ = candidates = sorted(candidates, key=lambda c: -c.score)
         if settings.accept == "auto" and best.score < settings.margin:
             note = "the prompt is good as it is: no rewrite scores clearly higher"
             return Result(prompt, prompt, tuple(candidates), note, dialect)
         return Result(prompt, best.text, tuple(candidates), dialect=dialect)
-
-    def _rank(self, candidate: Candidate) -> float:
-        """The least comes first."""
-        if self._knows_itself:
-            # Between drafts of such a writer, readers agree with its own likelihood in 61 of 100
-            # pairs, and with the reward in 48 (docs/experiments/writer.md).
-            return -candidate.logprob
-        return -candidate.score
 
     def _scores(self, drafter: Shaper, proses: list[str]) -> list[tuple[float, float | None]]:
         """Score and, from a reward, its aesthetic part, of each rewrite of one prompt."""

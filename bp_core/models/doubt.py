@@ -48,11 +48,15 @@ class Doubt:
 
     Attributes:
         limit: a phrase that is likelier wrong than this (0-1) is left out.
+        usual: mean log-probability of an average draft, in nats.
+        worth: log-odds, a nat above it, that a reader keeps a draft before an average one.
     """
 
     weights: tuple[float, ...]
     bias: float
     limit: float
+    usual: float = 0.0
+    worth: float = 1.0
 
     @classmethod
     def load(cls, folder: Path) -> Doubt | None:
@@ -63,13 +67,20 @@ class Doubt:
         stated = read_json(path)
         try:
             weights = tuple(float(stated["weights"][name]) for name in FEATURES)
-            return cls(weights, float(stated["bias"]), float(stated["limit"]))
+            rest = [float(stated[name]) for name in ("bias", "limit", "usual", "worth")]
+            return cls(weights, *rest)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{path} lacks weights, bias or limit ({error}): make it with train.starter.doubt"
+                f"{path} lacks weights, bias, limit, usual or worth ({error}): make it with "
+                "train.starter.doubt"
             ) from None
 
     def of(self, phrase: str, logprobs: Sequence[float], notes: Sequence[str]) -> float:
         """Probability (0-1) that a reader would call the phrase wrong."""
         values = features(phrase, logprobs, notes)
         return 1 / (1 + math.exp(-self.bias - sum(map(float.__mul__, self.weights, values))))
+
+    def score(self, logprob: float) -> float:
+        """Log-odds that a reader keeps a draft of this mean log-probability before an average one
+        (Bradley and Terry 1952)."""
+        return self.worth * (logprob - self.usual)

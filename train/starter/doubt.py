@@ -3,9 +3,10 @@
     python -m train.starter.doubt --model runs/starter_writer/model
 
 Each row of `phrases/marked.jsonl` is a prompt with its notes and drafts of the writer, best first
-as a reader ranked them, each as its phrases: their tokens' mean and least log-probability, and
-whether the reader called them wrong. Five folds by prompt tell how well the doubt knows; all rows'
-weights are written to `doubt.json` in the model's folder.
+as a reader ranked them, each with its mean log-probability and its phrases: their tokens' mean and
+least log-probability, and whether the reader called them wrong. Five folds by prompt tell how well
+the doubt knows; all rows' weights are written to `doubt.json` in the model's folder, with what a
+draft's own likelihood is worth.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +59,10 @@ def main(argv: list[str] | None = None) -> None:
         file=sys.stderr,
     )
     *weights, bias = learn(marked.x, marked.wrong)
+    usual, worth = read_worth(args.marked)
     stated = {"weights": dict(zip(FEATURES, weights, strict=True)), "bias": bias}
-    text = json.dumps(stated | {"limit": args.limit}, indent=2) + "\n"
+    stated |= {"limit": args.limit, "usual": usual, "worth": worth}
+    text = json.dumps(stated, indent=2) + "\n"
     (args.model / FILE).write_text(text, encoding="utf-8")
 
 
@@ -70,10 +74,26 @@ def read_marked(path: Path) -> Marked:
     return Marked(np.array(x), np.array(wrong, float), np.array(prompt))
 
 
+def read_worth(path: Path) -> tuple[float, float]:
+    """Mean log-probability of a draft, and what a nat above it is worth in log-odds that a reader
+    puts one draft before another."""
+    rows = [
+        [float(draft["logprob"]) for draft in fields["drafts"]]
+        for fields in read_json_lines(path, dict)
+        if fields["dialect"] in _DIALECTS
+    ]
+    gains = np.array([a - b for row in rows for a, b in combinations(row, 2)])
+    worth = 0.0
+    for _ in range(_ROUNDS):
+        p = 1 / (1 + np.exp(-worth * gains))
+        worth += float(((1 - p) * gains).sum() / (p * (1 - p) * gains**2).sum())
+    return float(np.mean([logprob for row in rows for logprob in row])), worth
+
+
 def _row(fields: dict) -> list[tuple[list[float], bool]]:
     if fields["dialect"] not in _DIALECTS:
         return []
-    phrases = [phrase for draft in fields["drafts"] for phrase in draft]
+    phrases = [phrase for draft in fields["drafts"] for phrase in draft["phrases"]]
     return [(_features(phrase, fields["notes"]), bool(phrase["wrong"])) for phrase in phrases]
 
 

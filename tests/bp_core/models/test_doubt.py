@@ -20,7 +20,8 @@ def test_features_tell_how_sure_and_how_noted_a_phrase_is():
 
 
 def write(folder, **changes):
-    stated = {"weights": dict.fromkeys(FEATURES, 0.0), "bias": 0.0, "limit": 0.2} | changes
+    stated = {"weights": dict.fromkeys(FEATURES, 0.0), "bias": 0.0, "limit": 0.2}
+    stated |= {"usual": -2.0, "worth": 1.5} | changes
     (folder / FILE).write_text(json.dumps(stated))
 
 
@@ -29,6 +30,7 @@ def test_a_folder_has_one_or_none(tmp_path):
     write(tmp_path)
     doubt = Doubt.load(tmp_path)
     assert doubt.limit == 0.2 and doubt.of("a fox", [-1.0], NOTES) == 0.5
+    assert doubt.score(-1.0) == 1.5 and doubt.score(-2.0) == 0
 
 
 @pytest.mark.parametrize("changes", [{"weights": {}}, {"bias": "much"}, {"limit": None}])
