@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import sys
 from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 from statistics import mean
+
+from scipy.stats import binomtest
+
+import benchmarks  # noqa: F401  # the root on sys.path
+from train.data.json_lines import read_json_lines
 
 LETTERS = "ABCDEFGH"
 
@@ -41,15 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.command == "packet":
         versions = dict(version.split("=", 1) for version in args.version)
-        rows = {name: read_lines(Path(file)) for name, file in versions.items()}
-        write_packet(read_lines(args.prompts), rows, args.seed, args.out)
+        rows = {name: list(read_json_lines(Path(file), dict)) for name, file in versions.items()}
+        write_packet(list(read_json_lines(args.prompts, dict)), rows, args.seed, args.out)
     else:
         key = json.loads(args.key.read_text(encoding="utf-8"))
         print(json.dumps(count(key, [read_reader(file) for file in args.readers]), indent=2))
-
-
-def read_lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
 def write_packet(prompts: list[dict], versions: dict, seed: int, out: Path) -> None:
@@ -122,10 +122,8 @@ def count(key: dict, readers: list[dict]) -> dict:
 
 def interval(wins: int, of: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share."""
-    z, share = 1.96, wins / of
-    centre = (share + z * z / 2 / of) / (1 + z * z / of)
-    half = z * math.sqrt(share * (1 - share) / of + z * z / 4 / of / of) / (1 + z * z / of)
-    return round(centre - half, 3), round(centre + half, 3)
+    low, high = binomtest(wins, of).proportion_ci(0.95, method="wilson")
+    return round(float(low), 3), round(float(high), 3)
 
 
 def agreement(readers: list[dict]) -> float:

@@ -381,7 +381,7 @@ class Drafter(Shaper):
 
     def _doubtful(self, generation: Generation) -> set[str]:
         """The phrases of which the model was not sure, but for the surest few."""
-        if self.model.doubt is None:
+        if self.model.doubt is None or self.settings.mode == "rewrite":
             return set()
         doubts: dict[str, float] = {}
         ids: list[int] = []

@@ -313,11 +313,10 @@ class Rewriter:
         if self.reward is None and self.preference is None:
             candidates.sort(key=lambda c: (-c.kept, -c.logprob))
             return Result(prompt, candidates[0].text, tuple(candidates), dialect=dialect)
-        proses = [drafts[candidate.index].prose for candidate in candidates]
         if self._knows_itself:
             scores = [(self.model.doubt.score(c.logprob), None) for c in candidates]
         else:
-            scores = self._scores(drafter, proses)
+            scores = self._scores(drafter, [drafts[c.index].prose for c in candidates])
         candidates = [
             replace(candidate, score=score, aesthetic=aesthetic)
             for candidate, (score, aesthetic) in zip(candidates, scores, strict=True)

@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from ..errors import ModelError
@@ -180,8 +181,8 @@ class Concepts:
             picked = _deal([list(concept.fields.get("tags", ())) for concept in concepts], n, rng)
         else:
             picked = _about(concepts, n, rng)
-        asked = [stem(word) for word in words(prompt)]
-        shut = _shut_out(set(asked))
+        asked = {stem(word) for word in words(prompt)}
+        shut = _shut_out(asked)
         coloured = _COLOURS.intersection(asked)
         kept = []
         for phrase in picked:
@@ -253,10 +254,15 @@ def _deal(hands: list[list[str]], n: int, rng: random.Random) -> list[str]:
 def _shut_out(asked: set[str]) -> set[str]:
     """Stems that no note may have beside those of the prompt."""
     shut: set[str] = set()
-    for group, others in _EXCLUSIVE:
-        first, second = ({stem(word) for word in part.split()} for part in (group, others))
+    for first, second in _exclusive():
         if asked & first:
             shut |= second - asked
         if asked & second:
             shut |= first - asked
     return shut
+
+
+@cache
+def _exclusive() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+    """The stems of each pair of _EXCLUSIVE."""
+    return tuple(tuple(frozenset(map(stem, side.split())) for side in pair) for pair in _EXCLUSIVE)

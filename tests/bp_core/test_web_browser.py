@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import threading
 from contextlib import contextmanager
@@ -18,21 +17,11 @@ import pytest
 
 from bp_core.errors import Cancelled
 from bp_core.rewriter import Rewriter
+from tests.browser import CHROMIUM, FLAGS, PATIENCE
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("gradio", minversion="6")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-# A loaded machine takes its time.
-_PATIENCE = 120_000  # milliseconds
 START = "a lighthouse at dusk"
 PROMPT = f"{START} <lora:moody:0.8>"
 
@@ -70,7 +59,7 @@ def site():
         port = free.getsockname()[1]
     blocks = serve(gate, "127.0.0.1", port, wait=False)
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield SimpleNamespace(gate=gate, browser=browser, url=f"http://127.0.0.1:{port}")
         browser.close()
     blocks.close()
@@ -83,7 +72,7 @@ def visit(site, theme="light", width=1280):
         viewport={"width": width, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
     )
     tab = context.new_page()
-    tab.set_default_timeout(_PATIENCE)
+    tab.set_default_timeout(PATIENCE)
     tab.asked = []
     tab.on("request", lambda request: tab.asked.append(request.url))
     tab.goto(f"{site.url}/?__theme={theme}")
@@ -114,7 +103,7 @@ def result(tab):
 
 
 def until(tab, text):
-    playwright.expect(result(tab)).to_have_value(text, timeout=_PATIENCE)
+    playwright.expect(result(tab)).to_have_value(text, timeout=PATIENCE)
 
 
 def best(tab, start):
@@ -124,7 +113,7 @@ def best(tab, start):
 
 
 def waits(condition):
-    for _ in range(_PATIENCE // 50):
+    for _ in range(PATIENCE // 50):
         if condition():
             return
         threading.Event().wait(0.05)

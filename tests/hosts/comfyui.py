@@ -257,3 +257,15 @@ def api_format(workflow: dict, info: dict) -> dict:
                 inputs[socket_["name"]] = [str(link[1]), link[2]]
         graph[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
     return graph
+
+
+def metadata(png: bytes) -> dict[str, str]:
+    """The text chunks of a PNG."""
+    found, at = {}, 8
+    while at < len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        if png[at + 4 : at + 8] == b"tEXt":
+            key, _, value = png[at + 8 : at + 8 + length].partition(b"\0")
+            found[key.decode()] = value.decode("latin-1")
+        at += 12 + length
+    return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SMALL_WRITER
-from tests.hosts.comfyui import ROOT, Host, Refused, api_format
+from tests.hosts.comfyui import ROOT, Host, Refused, api_format, metadata
 
 if not os.environ.get("COMFYUI_DIR"):
     pytest.skip("COMFYUI_DIR is not set", allow_module_level=True)
@@ -83,18 +82,6 @@ def test_loading_the_pack_is_quick_and_reads_nothing(tmp_path):
     assert cost["readers"] == []
     # Processor time: the clock on the wall also counts what else a busy machine does.
     assert cost["cpu"] <= 0.15
-
-
-def metadata(png: bytes) -> dict[str, str]:
-    """The text chunks of a PNG."""
-    found, at = {}, 8
-    while at < len(png):
-        (length,) = struct.unpack(">I", png[at : at + 4])
-        if png[at + 4 : at + 8] == b"tEXt":
-            key, _, value = png[at + 8 : at + 8 + length].partition(b"\0")
-            found[key.decode()] = value.decode("latin-1")
-        at += 12 + length
-    return found
 
 
 def test_the_page_finds_translations_examples_and_help(host):

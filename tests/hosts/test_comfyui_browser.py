@@ -6,32 +6,21 @@ COMFYUI_SHOTS names a folder for the screenshots that the documentation shows.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.browser import CHROMIUM, FLAGS, PATIENCE
 from tests.hosts.comfyui import Host
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.skipif("COMFYUI_DIR" not in os.environ, reason="COMFYUI_DIR names no ComfyUI"),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
 ]
 PROMPT = "a lighthouse at dusk <lora:moody:0.8>"
 BOX = ".beautifulprompt-box"
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-# A loaded machine takes its time.
-_PATIENCE = 120_000  # milliseconds
 
 ADD = """([kind, values, place]) => {
   const node = LiteGraph.createNode(kind);
@@ -74,7 +63,7 @@ def browser(tmp_path_factory):
     try:
         host.wait()
         with playwright.sync_playwright() as play:
-            chromium = play.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+            chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             chromium.url = host.url
             yield chromium
             chromium.close()
@@ -86,7 +75,7 @@ def browser(tmp_path_factory):
 def page(request, browser):
     """The page with an empty graph, in one of the two renderings."""
     page = browser.new_page(viewport={"width": 1280, "height": 860})
-    page.set_default_timeout(_PATIENCE)
+    page.set_default_timeout(PATIENCE)
     page.rendering = request.param
     page.failures = []
     page.on("pageerror", lambda error: page.failures.append(str(error)))

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import struct
 import time
 
 import pytest
 
-from tests.hosts.comfyui import Host
+from tests.hosts.comfyui import Host, metadata
 
 if not os.environ.get("COMFYUI_DIR"):
     pytest.skip("COMFYUI_DIR is not set", allow_module_level=True)
@@ -116,19 +115,8 @@ def test_a_translation_leaves_the_original_in_the_png(host):
     assert "雪" not in text and "<lora:moody:0.8>" in text
     image = run.outputs["7"]["images"][0]
     png = host.get(f"/view?filename={image['filename']}&type=output")
-    [entry] = json.loads(chunks(png)["beautifulprompt"])["3"]
+    [entry] = json.loads(metadata(png)["beautifulprompt"])["3"]
     assert entry["text"].startswith("雪中的狐狸") and entry["prompt"] == text
-
-
-def chunks(png: bytes) -> dict[str, str]:
-    texts, at = {}, 8
-    while at < len(png):
-        (length,) = struct.unpack(">I", png[at : at + 4])
-        if png[at + 4 : at + 8] == b"tEXt":
-            key, _, value = png[at + 8 : at + 8 + length].partition(b"\0")
-            texts[key.decode()] = value.decode("latin-1")
-        at += 12 + length
-    return texts
 
 
 def test_a_dead_server_leaves_the_prompt_and_no_key_anywhere(host):

@@ -8,36 +8,25 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.browser import CHROMIUM, FLAGS, PATIENCE
 from tests.hosts.webui import ROOT, USER, started
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI"),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
 ]
 PROMPT = "a lighthouse at dusk, (storm clouds:1.2)"
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-# A loaded machine takes its time.
-_PATIENCE = 120_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 
@@ -50,7 +39,7 @@ def page(browser):
 def opened(browser, theme="dark", width=1280, before=lambda page: None):
     """The host's page once it is ready; `before` may prepare it."""
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.set_default_timeout(_PATIENCE)
+    page.set_default_timeout(PATIENCE)
     before(page)
     running = started()
     if running.is_sdnext:
@@ -113,7 +102,7 @@ def cards(page, tab="txt2img"):
 
 def until(page, text, tab="txt2img"):
     """Wait until the prompt box holds `text`."""
-    playwright.expect(box(page, tab)).to_have_value(text, timeout=_PATIENCE)
+    playwright.expect(box(page, tab)).to_have_value(text, timeout=PATIENCE)
 
 
 def test_click_choose_restore_generate(page, shot):
@@ -216,7 +205,7 @@ def test_an_edited_text_is_rewritten_from_the_artists_part(page):
     page.click("#txt2img_beautify")
     panel = page.locator("#txt2img_beautify_panel .bp-panel")
     own = f"{PROMPT}, red hat"
-    playwright.expect(panel).to_have_attribute("data-original", own, timeout=_PATIENCE)
+    playwright.expect(panel).to_have_attribute("data-original", own, timeout=PATIENCE)
     texts = [card.get_attribute("data-text") for card in cards(page).all()]
     until(page, texts[0])
     assert all(text.startswith(own) and best not in text for text in texts)
@@ -254,7 +243,7 @@ def test_a_picture_takes_its_own_prompt_to_img2img(page):
     box(page).fill("a quiet harbour")
     page.click("#txt2img_generate")
     told = page.locator("#html_info_txt2img").first
-    playwright.expect(told).to_contain_text("a quiet harbour, ", timeout=_PATIENCE)
+    playwright.expect(told).to_contain_text("a quiet harbour, ", timeout=PATIENCE)
     prompt = re.split(r"\n(?:Negative prompt|Steps): ", told.inner_text().strip())[0].strip()
     assert prompt.startswith("a quiet harbour, ")
     assert box(page).input_value() == "a quiet harbour", "the box keeps what was typed"

@@ -26,17 +26,18 @@ from train.data.json_lines import read_json_lines
 
 MARKED = Path(__file__).parent / "phrases" / "marked.jsonl"
 _FOLDS = 5
-_ROUNDS = 30  # of Newton's method, which has settled by then
 # Sentences are of another grain, and the bundled writer writes none.
 _DIALECTS = ("tags", "booru")
 
 
 class Marked(NamedTuple):
-    """Phrases: features (n, len(FEATURES)), whether wrong (n,), number of the prompt (n,)."""
+    """Of phrases features (n, len(FEATURES)), whether wrong (n,) and number of the prompt (n,); of
+    each prompt the mean log-probabilities of its drafts, best first."""
 
     x: np.ndarray
     wrong: np.ndarray
     prompt: np.ndarray
+    drafts: list[list[float]]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -45,6 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--marked", type=Path, default=MARKED, help=".jsonl of marked drafts")
     parser.add_argument("--limit", type=float, default=0.2, help="doubt above which phrases go")
     args = parser.parse_args(argv)
+    from sklearn.metrics import roc_auc_score
+
     train.make_folder(args.model)
     marked = read_marked(args.marked)
     doubt = np.empty(len(marked.wrong))
@@ -52,49 +55,44 @@ def main(argv: list[str] | None = None) -> None:
         away = marked.prompt % _FOLDS == fold
         doubt[away] = probabilities(learn(marked.x[~away], marked.wrong[~away]), marked.x[away])
     kept = doubt <= args.limit
+    area, left = roc_auc_score(marked.wrong, doubt), marked.wrong[kept].mean()
     print(
-        f"{len(doubt)} phrases, {marked.wrong.mean():.1%} wrong; area under the curve "
-        f"{area(doubt, marked.wrong):.3f}; {kept.mean():.1%} stay, {marked.wrong[kept].mean():.1%} "
-        "of them wrong",
+        f"{len(doubt)} phrases, {marked.wrong.mean():.1%} wrong; area under the curve {area:.3f}; "
+        f"{kept.mean():.1%} stay, {left:.1%} of them wrong",
         file=sys.stderr,
     )
     *weights, bias = learn(marked.x, marked.wrong)
-    usual, worth = read_worth(args.marked)
+    usual = float(np.mean([logprob for row in marked.drafts for logprob in row]))
     stated = {"weights": dict(zip(FEATURES, weights, strict=True)), "bias": bias}
-    stated |= {"limit": args.limit, "usual": usual, "worth": worth}
+    stated |= {"limit": args.limit, "usual": usual, "worth": worth(marked.drafts)}
     text = json.dumps(stated, indent=2) + "\n"
     (args.model / FILE).write_text(text, encoding="utf-8")
 
 
 def read_marked(path: Path) -> Marked:
-    """The phrases of a file; raises InputError for a row of another form."""
+    """The drafts of a file; raises InputError for a row of another form."""
     rows = list(read_json_lines(path, _row))
-    phrases = [(x, wrong, i) for i, row in enumerate(rows) for x, wrong in row]
-    x, wrong, prompt = zip(*phrases, strict=True)
-    return Marked(np.array(x), np.array(wrong, float), np.array(prompt))
+    phrases = [(x, wrong, i) for i, (marks, _) in enumerate(rows) for x, wrong in marks]
+    x, wrong, prompt = map(np.array, zip(*phrases, strict=True))
+    return Marked(x, wrong, prompt, [logprobs for _, logprobs in rows if logprobs])
 
 
-def read_worth(path: Path) -> tuple[float, float]:
-    """Mean log-probability of a draft, and what a nat above it is worth in log-odds that a reader
-    puts one draft before another."""
-    rows = [
-        [float(draft["logprob"]) for draft in fields["drafts"]]
-        for fields in read_json_lines(path, dict)
-        if fields["dialect"] in _DIALECTS
-    ]
-    gains = np.array([a - b for row in rows for a, b in combinations(row, 2)])
-    worth = 0.0
-    for _ in range(_ROUNDS):
-        p = 1 / (1 + np.exp(-worth * gains))
-        worth += float(((1 - p) * gains).sum() / (p * (1 - p) * gains**2).sum())
-    return float(np.mean([logprob for row in rows for logprob in row])), worth
+def worth(drafts: list[list[float]]) -> float:
+    """Log-odds, a nat of mean log-probability, that a reader puts one draft before another."""
+    gains = np.array([a - b for row in drafts for a, b in combinations(row, 2)])
+    # Each judgement both ways, so that there is something to tell apart.
+    x, first = np.concatenate((gains, -gains)), np.repeat((True, False), len(gains))
+    return float(_regression(np.inf).fit(x[:, None], first).coef_[0, 0])
 
 
-def _row(fields: dict) -> list[tuple[list[float], bool]]:
+def _row(fields: dict) -> tuple[list[tuple[list[float], bool]], list[float]]:
+    """Features and mark of each phrase, and each draft's mean log-probability; none of both of a
+    dialect that the doubt is not of."""
     if fields["dialect"] not in _DIALECTS:
-        return []
+        return [], []
     phrases = [phrase for draft in fields["drafts"] for phrase in draft["phrases"]]
-    return [(_features(phrase, fields["notes"]), bool(phrase["wrong"])) for phrase in phrases]
+    marked = [(_features(phrase, fields["notes"]), bool(phrase["wrong"])) for phrase in phrases]
+    return marked, [float(draft["logprob"]) for draft in fields["drafts"]]
 
 
 def _features(phrase: dict, notes: list[str]) -> list[float]:
@@ -109,25 +107,20 @@ def learn(x: np.ndarray, wrong: np.ndarray) -> list[float]:
     one spread, are held by a prior of one."""
     mean, spread = x.mean(0), x.std(0) + 1e-6
     z = np.column_stack(((x - mean) / spread, np.ones(len(x))))
-    w = np.zeros(z.shape[1])
-    for _ in range(_ROUNDS):
-        p = 1 / (1 + np.exp(-z @ w))
-        curvature = (z * (p * (1 - p))[:, None]).T @ z + np.eye(len(w))
-        w -= np.linalg.solve(curvature, z.T @ (p - wrong) + w)
-    weights = w[:-1] / spread
-    return [*map(float, weights), float(w[-1] - weights @ mean)]
+    *scaled, bias = _regression(1.0).fit(z, wrong).coef_[0]
+    weights = scaled / spread
+    return [*map(float, weights), float(bias - weights @ mean)]
+
+
+def _regression(prior: float):
+    """A logistic regression without a bias of its own; `prior` is the variance of its weights."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=prior, fit_intercept=False, tol=1e-8, solver="newton-cholesky")
 
 
 def probabilities(weights: list[float], x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x @ np.array(weights[:-1]) - weights[-1]))
-
-
-def area(doubt: np.ndarray, wrong: np.ndarray) -> float:
-    """Chance that a wrong phrase is doubted more than a right one."""
-    right = np.sort(doubt[wrong == 0])
-    bad = doubt[wrong == 1]
-    below, upto = (np.searchsorted(right, bad, side) for side in ("left", "right"))
-    return float((below + upto).mean() / 2 / len(right))
 
 
 if __name__ == "__main__":
