@@ -22,7 +22,7 @@ import torch
 
 import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core import Rewriter
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.models.folder import BUNDLED
 from bp_core.settings import Settings
 from train.models.vision import define_operators

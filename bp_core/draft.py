@@ -1,60 +1,28 @@
-"""Prompts on their way through the model: what it reads and writes, and the drafts made of it.
-
-Inference and the rollouts of training both come through here.
-"""
+"""Drafts: a prompt with what a language model wrote behind it or of it, held to the rules."""
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .decode.generate import Generation, OnToken, generate
-from .decode.sampling import Draw, SamplingParams
 from .rules.blocklist import Blocklist
 from .rules.policy import adds_somebody, contradicts, permitted, stammers
 from .settings import Settings
-from .text.dialect import PROSE, TAGS, dialect_of
+from .text.dialect import PROSE, dialect_of
 from .text.fidelity import fidelity, mend
 from .text.prompt import inert, parse
 from .text.words import clauses, content_stems, sentences, words
 
 if TYPE_CHECKING:
-    from .models.load import Model
     from .score.taste import Taste
 
-# The model reads this many characters of a prompt's prose: training prompts were shorter, and
-# reading costs time. The rest is kept all the same.
-_READ = 1000
 # Longer prose is extended even in rewrite mode: no small model copies so much without losing some.
 _REWRITABLE = 60  # words
 # A draft of which fewer words stay is drawn again, if the model wrote as many.
 _THIN = 5
-# Phrases that a model is told of what its prompt names: each is read by every candidate.
-_NOTES = 14
-# However unsure a model is, so many phrases of an addition stay; what ends a phrase.
-_SUREST = 3
-_ENDS = frozenset(("", ",", ".", ";"))
-# Nats by which a free rewrite is leaned towards the artist's next word.
-_RECALL = 8.0
-
-
-def sampling_params(settings: Settings, longest: int | None = None) -> SamplingParams:
-    """How the model's tokens are drawn; at most `longest` new ones, or what the settings say."""
-    expand = settings.mode == "expand"
-    return SamplingParams(
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        repetition_penalty=settings.repetition_penalty,
-        max_new_tokens=longest or settings.max_new_tokens,
-        min_new_tokens=min(settings.min_new_tokens, settings.max_new_tokens),
-        penalise_prompt=expand,
-        recall=0.0 if expand else _RECALL,
-    )
 
 
 @dataclass(frozen=True)
@@ -301,129 +269,6 @@ class Shaper:
     def _too_long(self, text: str) -> bool:
         budget = self.settings.token_budget
         return budget is not None and self.count(text) > budget
-
-
-class Drafter(Shaper):
-    """Reads one prompt for a model of ours and turns the model's tokens into drafts.
-
-    Attributes:
-        ids: what the model reads; empty when there is nothing to rewrite.
-        wanted: the artist's words as ids, of which a free rewrite is reminded.
-        longest: tokens that a continuation may take.
-        lead: what the continuation is made to begin with.
-        notes: what the model is told of the things that the prompt names.
-    """
-
-    def __init__(
-        self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
-    ) -> None:
-        sentences = PROSE in model.dialects
-        super().__init__(
-            prompt, settings, taste, taught=model.template.dialects, sentences=sentences
-        )
-        self.model = model
-        self._reason = "the prompt has no words to write on from"
-        self.ids: list[int] = []
-        self.wanted: list[list[int]] = []
-        self.longest = self.settings.max_new_tokens
-        self.lead, self.notes = "", []
-        if words(self.raw):
-            read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
-            mode = self.settings.mode
-            dialect = TAGS if self._joins_sentences else self.settings.dialect
-            self.lead = self._lead(read) if mode == "expand" else ""
-            self.notes = self._notes(read)
-            self.ids = model.encode(read, mode, self.lead, dialect, self.notes)
-            if mode == "rewrite":
-                # A comma behind the last word, or it would be lengthened.
-                self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
-                self.longest += sum(map(len, self.wanted))
-
-    def _notes(self, read: str) -> list[str]:
-        """Another choice each seed."""
-        if self.model.concepts is None:
-            return []
-        # Of a string the generator makes the same numbers on every Python and machine.
-        rng = random.Random(f"notes {self.settings.seed}")
-        return self.model.concepts.notes(read, self.settings.dialect, _NOTES, rng)
-
-    def _lead(self, read: str) -> str:
-        """What an addition is made to begin with."""
-        if not self.taught:
-            return f"{self.style}," if self.style else ""
-        joint = "" if read.endswith(tuple(",.;:!?")) else ","
-        if self.style:
-            return f"{joint} {self.style},"
-        # Without its comma a phrase might lengthen the artist's last word: "gym", "nasium".
-        return "" if self.writes_sentences else joint
-
-    def leave_alone(self, reason: str) -> None:
-        """Have nothing written; `reason` is one line."""
-        self.ids, self._reason = [], reason
-
-    @property
-    def obstacle(self) -> str:
-        """Why there is no draft, in one line."""
-        if not self.ids:
-            return self._reason
-        return "the model found nothing new that suits, within the limits; raise n or relax block"
-
-    def _length(self, text: str) -> int:
-        return len(self.model.tokenizer.encode(text, add_special_tokens=False).ids)
-
-    def draft(self, generation: Generation, last: bool = True) -> Draft | None:
-        """The draft that the model's tokens make; as for `shape`."""
-        tokens = generation.tokens[: self.longest]
-        finished = generation.finished and len(generation.tokens) <= self.longest
-        # Half a character at the cut decodes to the replacement sign.
-        output = self.model.decode(tokens).replace("\ufffd", "")
-        return self.shape(output, finished, last, generation.logprob, self._doubtful(generation))
-
-    def _doubtful(self, generation: Generation) -> set[str]:
-        """The phrases of which the model was not sure, but for the surest few."""
-        if self.model.doubt is None or self.settings.mode == "rewrite":
-            return set()
-        doubts: dict[str, float] = {}
-        ids: list[int] = []
-        logprobs: list[float] = []
-        for token, logprob in [*zip(generation.tokens, generation.logprobs, strict=False), (-1, 0)]:
-            if token != -1 and self.model.decode([token]).strip() not in _ENDS:
-                ids.append(token)
-                logprobs.append(logprob)
-            elif ids:
-                phrase = self.model.decode(ids).strip(" .,;")
-                doubts[phrase] = self.model.doubt.of(phrase, logprobs, self.notes)
-                ids, logprobs = [], []
-        surest = sorted(doubts, key=doubts.get)[:_SUREST]
-        return {p for p, d in doubts.items() if d > self.model.doubt.limit and p not in surest}
-
-
-def write(
-    model: Model,
-    drafters: Sequence[Drafter],
-    draws: Sequence[Sequence[Draw]],
-    params: SamplingParams,
-    on_token: OnToken | None = None,
-) -> list[list[Generation]]:
-    """What the model writes for each prompt, one generation a draw, all decoded together.
-
-    Args:
-        drafters: of one mode, each with `ids`.
-        draws: the candidates wanted of each.
-        params: from `sampling_params`.
-        on_token: as of `generate`.
-    """
-    return generate(
-        model.network,
-        [drafter.ids for drafter in drafters],
-        eos=model.eos_id,
-        draws=draws,
-        params=params,
-        # Only the end token of the control tokens means anything in an output.
-        blocked=[(i,) for i in model.special_ids if i != model.eos_id],
-        wanted=[drafter.wanted for drafter in drafters],
-        on_token=on_token,
-    )
 
 
 def _restore_case(raw: str, text: str) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from .decode.sampling import Draw
 from .decode.threads import few_threads
-from .draft import Draft, Drafter, Shaper, sampling_params, write
+from .draft import Draft, Shaper
+from .drafter import Drafter, sampling_params, write
 from .errors import InputError
 from .models import STARTER
 from .settings import Settings

@@ -43,7 +43,7 @@ from statistics import fmean
 import torch
 
 import train
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.errors import InputError
 from bp_core.models import STARTER
 from bp_core.models.load import Model

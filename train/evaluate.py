@@ -27,7 +27,7 @@ import numpy as np
 
 import train
 from bp_core.decode.sampling import Draw
-from bp_core.draft import sampling_params
+from bp_core.drafter import sampling_params
 from bp_core.errors import InputError
 from bp_core.models import STARTER
 from bp_core.models.folder import find

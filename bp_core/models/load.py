@@ -29,6 +29,8 @@ from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
 from .doubt import FILE as DOUBT
 from .doubt import Doubt
 from .folder import BUNDLED, about, dialects, find, name_of, read_about
+from .suitability import FILE as SUITABILITY
+from .suitability import Suitability
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
 
@@ -51,7 +53,8 @@ class Model:
         eos_id: the end token.
         fields: its config.json.
         concepts: what is known of the things that prompts name, where its template has notes.
-        doubt: which of its phrases are likely wrong, where that was learned.
+        doubt: how sure it was of its phrases and what that tells, where that was learned.
+        suitability: which phrases suit a prompt, where it was taught to tell.
         dialects: those that it writes itself, where its template has dialects.
     """
 
@@ -65,6 +68,7 @@ class Model:
     fields: dict[str, Any]
     concepts: Concepts | None = None
     doubt: Doubt | None = None
+    suitability: Suitability | None = None
     dialects: tuple[str, ...] = DIALECTS[1:]
 
     def __post_init__(self) -> None:
@@ -97,6 +101,17 @@ class Model:
         for text, typed in prompt_parts(self.template, mode, raw, dialect, notes):
             ids += self._inert(text) if typed else self._ids(text)
         return ids + self._inert(self.template.lead + lead_text) if lead_text else ids
+
+    def encode_phrases(
+        self, raw: str, dialect: str, phrases: Sequence[str]
+    ) -> tuple[list[int], list[int]]:
+        """A prompt and phrases behind it, to be judged, as ids; and where each phrase ends."""
+        ids = self.encode(raw, "judge", dialect=dialect)
+        ends = []
+        for phrase in phrases:
+            ids += self._inert(f" {phrase},")
+            ends.append(len(ids) - 1)
+        return ids, ends
 
     def encode_words(self, text: str) -> list[list[int]]:
         """The ids with which the model would write a text, those of each word together."""
@@ -183,8 +198,17 @@ def load(
         fields=fields,
         concepts=Concepts.load(folder) if template.notes else None,
         doubt=Doubt.load(folder),
+        suitability=_suitability(folder, template, network),
         dialects=dialects(folder),
     )
+
+
+def _suitability(folder: Path, template: Template, network: Network) -> Suitability | None:
+    """What the network tells of phrases, if its template is of one that does."""
+    own = getattr(network, "model", network)
+    if not template.judge or not isinstance(own, Transformer):
+        return None
+    return Suitability.load(folder, own.width)
 
 
 def _usable(name: str | torch.device, dtype: str | torch.dtype | None) -> torch.device:
@@ -273,7 +297,7 @@ def pack_folder(
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     # Copied as it is: what today's tokenizers write, those of old hosts cannot read.
     beside_it = source if source.is_dir() else source.parent
-    for name in ("tokenizer.json", CONCEPTS, DOUBT):
+    for name in ("tokenizer.json", CONCEPTS, DOUBT, SUITABILITY):
         if (beside_it / name).is_file() and beside_it.resolve() != folder.resolve():
             shutil.copyfile(beside_it / name, folder / name)
     if not (folder / "tokenizer.json").is_file():

@@ -19,12 +19,15 @@ class Template:
         expand: the model continues this with phrases that follow the artist's own words.
         lead: written between the template and the target when the model was trained; kept out of
             the template because a space there would split the target's first token.
+        judge: behind this the model reads phrases and tells which suit (see `suitability`); ""
+            for one that was not taught to.
     """
 
     name: str
     rewrite: str
     expand: str
     lead: str = ""
+    judge: str = ""
 
     def __post_init__(self) -> None:
         for field in ("rewrite", "expand"):
@@ -45,8 +48,8 @@ class Template:
         return "{notes}" in self.expand
 
     def pieces(self, mode: str, dialect: str = "tags") -> tuple[str, ...]:
-        """The template of `mode` ("expand" or "rewrite") cut at each `{raw}` and `{notes}`, which
-        stand between the pieces.
+        """The template of `mode` ("expand", "rewrite" or "judge") cut at each `{raw}` and
+        `{notes}`, which stand between the pieces.
 
         Encoding the pieces apart from the prose keeps a prompt that imitates the template from
         being read as one.
@@ -83,6 +86,7 @@ TEMPLATES: dict[str, Template] = {
             "dialects",
             rewrite="<|notes|>{notes}<|{dialect}|>{raw}<|rewrite|>",
             expand="<|notes|>{notes}<|{dialect}|>{raw}",
+            judge="<|{dialect}|>{raw}<|notes|>",
         ),
     )
 }

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.settings import Settings

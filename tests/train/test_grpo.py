@@ -2,7 +2,7 @@
 
 import pytest
 
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.rewriter import Rewriter

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import train
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.errors import InputError
 from bp_core.models.load import load
 from bp_core.models.template import TEMPLATES

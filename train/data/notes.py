@@ -52,7 +52,7 @@ def notes_for(row: Written, concepts: Concepts, rng: random.Random) -> list[str]
     own = own[:most]
     known = concepts.notes(row.prompt, row.dialect, rng.randint(10, MOST), rng)
     taken = {phrase.lower() for phrase in own}
-    others = [phrase for phrase in known if phrase.lower() not in taken]
+    others = [note.text for note in known if note.text.lower() not in taken]
     notes = own + others[: MOST - len(own)]
     rng.shuffle(notes)
     return notes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 
 from bp_core.decode.sampling import Draw
-from bp_core.draft import sampling_params
+from bp_core.drafter import sampling_params
 from bp_core.models.load import Model
 from bp_core.score.taste import Taste
 from bp_core.score.text_reward import TextReward

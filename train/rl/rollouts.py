@@ -14,8 +14,8 @@ import numpy as np
 
 from bp_core.decode.generate import Generation
 from bp_core.decode.sampling import Draw, SamplingParams
-from bp_core.draft import Drafter
-from bp_core.draft import write as write_drafts
+from bp_core.drafter import Drafter
+from bp_core.drafter import write as write_drafts
 from bp_core.errors import InputError
 from bp_core.models.load import Model
 from bp_core.score.taste import Taste

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from bp_core import Rewriter
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.errors import ModelError
 from bp_core.models.load import load
 from bp_core.score import taste

@@ -24,7 +24,7 @@ def concepts() -> Concepts:
 
 
 def notes(concepts, prompt, dialect="tags", n=14):
-    return set(concepts.notes(prompt, dialect, n, random.Random("seed")))
+    return {note.text for note in concepts.notes(prompt, dialect, n, random.Random("seed"))}
 
 
 def names(concepts, prompt):

@@ -1,7 +1,7 @@
 """Rollouts: what the policy reads is what it will read at work."""
 
 from bp_core.decode.sampling import Draw, SamplingParams
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.models.load import load
 from bp_core.settings import Settings
 from train.rl.rollouts import Prompt, write

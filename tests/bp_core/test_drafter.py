@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bp_core.decode.generate import Generation
-from bp_core.draft import Drafter
+from bp_core.drafter import Drafter
 from bp_core.errors import ModelError
 from bp_core.models.doubt import FEATURES, Doubt
 from bp_core.models.load import load

@@ -1,0 +1,208 @@
+"""Prompts on their way through a model of ours: what it reads, and the drafts of what it writes.
+
+Inference and the rollouts of training both come through here.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .decode.generate import Generation, OnToken, generate
+from .decode.sampling import Draw, SamplingParams
+from .draft import Draft, Shaper
+from .settings import Settings
+from .text.dialect import PROSE, TAGS
+from .text.prompt import inert
+from .text.words import clauses, words
+
+if TYPE_CHECKING:
+    from .models.load import Model
+    from .models.suitability import Verdict
+    from .score.taste import Taste
+
+# The model reads this many characters of a prompt's prose: training prompts were shorter, and
+# reading costs time. The rest is kept all the same.
+_READ = 1000
+# Phrases that a model is told of what its prompt names, and of how many they are chosen by one
+# that can tell what suits.
+_NOTES, _CHOSEN, _POOL = 14, 9, 24
+# However little suits, so many phrases of an addition stay.
+_SUREST = 3
+# Nats by which a free rewrite is leaned towards the artist's next word.
+_RECALL = 8.0
+
+
+def sampling_params(settings: Settings, longest: int | None = None) -> SamplingParams:
+    """How the model's tokens are drawn; at most `longest` new ones, or what the settings say."""
+    expand = settings.mode == "expand"
+    return SamplingParams(
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        repetition_penalty=settings.repetition_penalty,
+        max_new_tokens=longest or settings.max_new_tokens,
+        min_new_tokens=min(settings.min_new_tokens, settings.max_new_tokens),
+        penalise_prompt=expand,
+        recall=0.0 if expand else _RECALL,
+    )
+
+
+class Drafter(Shaper):
+    """Reads one prompt for a model of ours and turns the model's tokens into drafts.
+
+    Attributes:
+        readings: what the model reads, as ids; candidates take turns where there are several.
+            Empty when there is nothing to rewrite.
+        ids: the first of them, [] where there is none.
+        wanted: the artist's words as ids, of which a free rewrite is reminded.
+        longest: tokens that a continuation may take.
+        lead: what the continuation is made to begin with.
+        notes: what the first reading tells of the things that the prompt names.
+    """
+
+    def __init__(
+        self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
+    ) -> None:
+        sentences = PROSE in model.dialects
+        super().__init__(
+            prompt, settings, taste, taught=model.template.dialects, sentences=sentences
+        )
+        self.model = model
+        self._reason = "the prompt has no words to write on from"
+        self.readings: list[list[int]] = []
+        self.wanted: list[list[int]] = []
+        self.longest = self.settings.max_new_tokens
+        self.lead, self.notes = "", []
+        self._verdicts: dict[str, Verdict] = {}
+        if words(self.raw):
+            read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
+            mode = self.settings.mode
+            dialect = TAGS if self._joins_sentences else self.settings.dialect
+            self.lead = self._lead(read) if mode == "expand" else ""
+            choices = self._notes(read, dialect)
+            self.notes = choices[0]
+            self.readings = [model.encode(read, mode, self.lead, dialect, n) for n in choices]
+            if mode == "rewrite":
+                # A comma behind the last word, or it would be lengthened.
+                self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
+                self.longest += sum(map(len, self.wanted))
+
+    @property
+    def ids(self) -> list[int]:
+        return self.readings[0] if self.readings else []
+
+    def _notes(self, read: str, dialect: str) -> list[list[str]]:
+        """Notes for each reading; other ones each seed."""
+        concepts, suitability = self.model.concepts, self.model.suitability
+        if concepts is None:
+            return [[]]
+        # Of a string the generator makes the same numbers on every Python and machine.
+        rng = random.Random(f"notes {self.settings.seed}")
+        if suitability is None:
+            return [[note.text for note in concepts.notes(read, dialect, _NOTES, rng)]]
+        pool = concepts.notes(read, dialect, _POOL, rng)
+        self._judge = functools.partial(suitability.of, self.model, read, dialect)
+        verdicts = self._judge(pool)
+        # A note may be a palette of several colours, which the writer's commas part.
+        self._verdicts = {part: v for note, v in verdicts.items() for part in clauses(note)}
+        choices = suitability.choose(verdicts, pool, _CHOSEN)
+        if self.settings.mode == "rewrite":
+            del choices[1:]
+        for chosen in choices:
+            rng.shuffle(chosen)
+        return choices
+
+    def _lead(self, read: str) -> str:
+        """What an addition is made to begin with."""
+        if not self.taught:
+            return f"{self.style}," if self.style else ""
+        joint = "" if read.endswith(tuple(",.;:!?")) else ","
+        if self.style:
+            return f"{joint} {self.style},"
+        # Without its comma a phrase might lengthen the artist's last word: "gym", "nasium".
+        return "" if self.writes_sentences else joint
+
+    def leave_alone(self, reason: str) -> None:
+        """Have nothing written; `reason` is one line."""
+        self.readings, self._reason = [], reason
+
+    @property
+    def obstacle(self) -> str:
+        """Why there is no draft, in one line."""
+        if not self.ids:
+            return self._reason
+        return "the model found nothing new that suits, within the limits; raise n or relax block"
+
+    def _length(self, text: str) -> int:
+        return len(self.model.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def draft(self, generation: Generation, last: bool = True) -> Draft | None:
+        """The draft that the model's tokens make; as for `shape`."""
+        tokens = generation.tokens[: self.longest]
+        finished = generation.finished and len(generation.tokens) <= self.longest
+        # Half a character at the cut decodes to the replacement sign.
+        output = self.model.decode(tokens).replace("\ufffd", "")
+        return self.shape(output, finished, last, generation.logprob, self._doubtful(output))
+
+    def _doubtful(self, output: str) -> set[str]:
+        """Phrases of an addition that are likely wrong for the prompt, but for the best few."""
+        suitability = self.model.suitability
+        if suitability is None or self.settings.mode == "rewrite":
+            return set()
+        phrases = clauses(inert(output))
+        verdicts = self._verdicts
+        if any(phrase not in verdicts for phrase in phrases):
+            verdicts = self._judge(phrases) | verdicts
+        surest = sorted(phrases, key=lambda phrase: verdicts[phrase].wrong)[:_SUREST]
+        limit = suitability.limit
+        return {p for p in phrases if verdicts[p].doubt > limit and p not in surest}
+
+
+def write(
+    model: Model,
+    drafters: Sequence[Drafter],
+    draws: Sequence[Sequence[Draw]],
+    params: SamplingParams,
+    on_token: OnToken | None = None,
+) -> list[list[Generation]]:
+    """What the model writes for each prompt, one generation a draw, all decoded together.
+
+    Args:
+        drafters: of one mode, each with `ids`.
+        draws: the candidates wanted of each.
+        params: from `sampling_params`.
+        on_token: as of `generate`.
+    """
+    # Rows by the reading that they go on from, and where each stands among the draws.
+    places: dict[tuple[int, int], list[int]] = {}
+    flat = [(i, draw) for i, wanted in enumerate(draws) for draw in wanted]
+    for place, (i, draw) in enumerate(flat):
+        reading = draw.candidate % len(drafters[i].readings)
+        places.setdefault((i, reading), []).append(place)
+    order = [place for rows in places.values() for place in rows]
+
+    def in_order(step: int, ids: Tensor) -> None:
+        asked = torch.empty_like(ids)
+        asked[torch.tensor(order, device=ids.device)] = ids
+        on_token(step, asked)
+
+    rows = generate(
+        model.network,
+        [drafters[i].readings[reading] for i, reading in places],
+        eos=model.eos_id,
+        draws=[[flat[place][1] for place in rows] for rows in places.values()],
+        params=params,
+        # Only the end token of the control tokens means anything in an output.
+        blocked=[(i,) for i in model.special_ids if i != model.eos_id],
+        wanted=[drafters[i].wanted for i, _ in places],
+        on_token=on_token and in_order,
+    )
+    by_place = dict(zip(order, (generation for each in rows for generation in each), strict=True))
+    written = iter(by_place[place] for place in range(len(flat)))
+    return [[next(written) for _ in wanted] for wanted in draws]

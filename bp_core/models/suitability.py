@@ -1,0 +1,180 @@
+"""Suitability: which phrases suit a prompt, told by the first layers of the writer itself.
+
+Of what is known of a coat (`text.concepts`), its wide lapels suit a man who waits in the rain and
+its wooden hanger does not. The writer reads the prompt and the phrases behind it; two directions
+in its states at the end of each phrase say what readers would make of it, who judged notes of some
+ten thousand prompts (`train/sft.py --judgements_file`). It needs no second network. Where a phrase
+is from is weighed with it: a place told of the main thing is likelier right than one of the third,
+and a note that readers liked elsewhere than one that they did not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from ..errors import ModelError
+from ..text.notes import FIELDS, ROLES, Note
+
+if TYPE_CHECKING:
+    from .load import Model
+
+FILE = "suitability.safetensors"
+_EPSILON = 1e-6  # of the norm
+# What is weighed for wrong and for best: what the directions say, then where the phrase is from.
+FEATURES = (
+    "reads wrong",
+    "reads best",
+    "grade",
+    "made up",
+    *(f"{field} of {role}" for field in FIELDS for role in ROLES),
+)
+# A choice of notes has one palette, one light; looks and tags are as many as there are.
+_ONCE = frozenset(("place", "light", "colour", "view"))
+
+
+class Verdict(NamedTuple):
+    """Log-odds that a reader strikes the phrase out, and that it is among the best to say."""
+
+    wrong: float
+    best: float
+
+    @property
+    def doubt(self) -> float:
+        """Probability (0-1) that the phrase is wrong for the prompt."""
+        return math.exp(_log_sigmoid(self.wrong))
+
+    @property
+    def worth(self) -> float:
+        """Log-probability that the phrase is right and among the best; at most 0."""
+        return _log_sigmoid(-self.wrong) + _log_sigmoid(self.best)
+
+
+@dataclass
+class Suitability:
+    """Two directions in the states of one writer, and weights of FEATURES.
+
+    Attributes:
+        directions: (2, hidden_size) and `bias` (2,): of wrong, and of best.
+        depth: how many of the writer's layers read.
+        weights: (2, len(FEATURES) + 1), the last of a constant, as the directions are in order.
+        limit: a phrase that is likelier wrong than this (0-1) is left out.
+    """
+
+    directions: Tensor
+    bias: Tensor
+    depth: int
+    weights: Tensor | None = None
+    limit: float = 0.4
+
+    def __post_init__(self) -> None:
+        if self.weights is None:  # the directions as they are
+            self.weights = torch.eye(2, len(FEATURES) + 1)
+
+    @classmethod
+    def load(cls, folder: Path, size: int) -> Suitability | None:
+        """That of a model folder whose network is `size` wide; None where there is none.
+
+        Raises:
+            ModelError: the file is damaged, or of another model.
+        """
+        from safetensors import safe_open
+
+        path = folder / FILE
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                stated = json.loads((file.metadata() or {})["suitability"])
+                depth, limit, names = int(stated["depth"]), float(stated["limit"]), stated["names"]
+                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+            read = cls(tensors["directions"], tensors["bias"], depth, tensors["weights"], limit)
+        except Exception as error:  # safetensors raises its own
+            raise ModelError(f"cannot read {path} ({error}): copy the folder again") from None
+        shapes = [tuple(t.shape) for t in (read.directions, read.bias, read.weights)]
+        if shapes != [(2, size), (2,), (2, len(FEATURES) + 1)] or tuple(names) != FEATURES:
+            raise ModelError(f"{path} is of another model: copy the folder again")
+        return read
+
+    def save(self, folder: Path) -> None:
+        """Write the file of a model folder."""
+        from safetensors.torch import save_file
+
+        stated = {"depth": self.depth, "limit": self.limit, "names": FEATURES}
+        tensors = {"directions": self.directions, "bias": self.bias, "weights": self.weights}
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(tensors, folder / FILE, metadata={"suitability": json.dumps(stated)})
+
+    def of(
+        self, model: Model, raw: str, dialect: str, phrases: Sequence[Note | str]
+    ) -> dict[str, Verdict]:
+        """What readers would make of each note, or phrase that is none, behind a prompt."""
+        if not phrases:
+            return {}
+        x = self.features(model, raw, dialect, phrases)
+        verdicts = linear(x, self.weights[:, :-1], self.weights[:, -1]).tolist()
+        return {_text(phrase): Verdict(*v) for phrase, v in zip(phrases, verdicts, strict=True)}
+
+    @torch.inference_mode()
+    def features(
+        self, model: Model, raw: str, dialect: str, phrases: Sequence[Note | str]
+    ) -> Tensor:
+        """(n, len(FEATURES)) of n phrases behind a prompt, each read with those before it."""
+        ids, ends = model.encode_phrases(raw, dialect, [_text(phrase) for phrase in phrases])
+        network = getattr(model.network, "model", model.network)
+        tokens = torch.tensor([ids], device=network.device)
+        states = network.hidden(tokens, depth=self.depth)[0, ends].float().cpu()
+        read = linear(normed(states), self.directions, self.bias)
+        x = torch.zeros(len(phrases), len(FEATURES))
+        x[:, :2] = read
+        for row, phrase in zip(x, phrases, strict=True):
+            if isinstance(phrase, Note):
+                row[2] = phrase.grade / 4.5 - 1
+                row[4 + FIELDS.index(phrase.field) * len(ROLES) + ROLES.index(phrase.role)] = 1
+            else:
+                row[3] = 1
+        return x
+
+    def choose(
+        self, verdicts: Mapping[str, Verdict], notes: Sequence[Note], n: int
+    ) -> list[list[str]]:
+        """Two choices of `n` notes, of those that are worth most and none that is likely wrong.
+
+        They share the best third and part the others between them, so that drafts of one and of
+        the other tell of different things. Where there are few, one choice holds them all.
+        """
+        right = [note for note in notes if verdicts[note.text].doubt <= self.limit]
+        right.sort(key=lambda note: -verdicts[note.text].worth)
+        choices: list[list[str]] = [[], []]
+        taken: list[set[str]] = [set(), set()]
+        for rank, note in enumerate(right):
+            turn = (0, 1) if rank < n // 3 else (rank % 2, 1 - rank % 2)
+            for first in turn:
+                if len(choices[first]) < n and note.field not in taken[first]:
+                    choices[first].append(note.text)
+                    if note.field in _ONCE:
+                        taken[first].add(note.field)
+                    if rank >= n // 3:
+                        break
+        return choices
+
+
+def normed(states: Tensor) -> Tensor:
+    """States (..., hidden_size) at a mean square of 1, as the directions take them."""
+    return states * torch.rsqrt(states.pow(2).mean(-1, keepdim=True) + _EPSILON)
+
+
+def _text(phrase: Note | str) -> str:
+    return phrase.text if isinstance(phrase, Note) else phrase
+
+
+def _log_sigmoid(x: float) -> float:
+    return -math.log1p(math.exp(-x)) if x > -30 else x

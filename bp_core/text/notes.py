@@ -1,0 +1,211 @@
+"""Notes: which phrases of the concepts that a prompt names are told to a small model.
+
+Phrases that the prompt's own colours, hour or weather shut out are not among them, nor places where
+it has one.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+from .dialect import BOORU
+from .words import STOPWORDS, stem, words
+
+KINDS = frozenset(
+    "creature person plant food thing clothing body vehicle building place nature style action mood"
+    .split()
+)  # fmt: skip
+GRADES, _MIDDLE = "grades", 5
+FIELDS = ("look", "place", "light", "colour", "view", "tags")
+
+# What a concept is to a picture: the first thing that is named, the second, a further one, or a
+# style, a mood or an action.
+ROLES = MAIN, SECOND, FURTHER, QUALITY = ("main", "second", "further", "quality")
+
+# Kinds that say where the picture is; beside one of them no other place is noted.
+_WHERE = frozenset(("place", "nature", "building"))
+_SETTINGS = frozenset(("place", "nature", "style"))
+_NO_THINGS = frozenset(("style", "mood", "action"))
+# The share of a prompt's notes that each field gets. What it looks like matters most.
+_SHARES = {"place": 0.125, "light": 0.125, "colour": 0.125, "view": 0.125}
+# Words of one group shut each other out: a prompt that has a word of one gets no note with
+# another's. The hour, the season, the weather and the ground of flat design.
+_EXCLUSIVE = (
+    (
+        "night midnight moon moonlit moonlight starry star starlit dark aurora firefly "
+        "bioluminescent campfire neon nebula galaxy milky",
+        "noon midday daylight daytime sun sunlight sunlit sunny morning dawn sunrise afternoon "
+        "sunset dusk evening",
+    ),
+    ("morning dawn sunrise", "sunset dusk evening afternoon noon midday"),
+    ("noon midday", "sunset dusk evening dawn sunrise morning"),
+    ("winter snow snowy snowfall frost frosty ice icy", "summer spring autumn fall blossom"),
+    ("summer", "winter snow snowy frost frosty autumn"),
+    ("autumn fall", "winter snow snowy spring blossom summer"),
+    ("spring", "winter snow snowy frost frosty autumn"),
+    (
+        "cave cavern subway tunnel underground underwater cellar basement dungeon catacomb studio",
+        "sun sunlight sunlit sunny sunset dawn",
+    ),
+    ("rain rainy storm stormy fog foggy mist misty overcast cloudy", "sunny cloudless clear"),
+)
+_COLOURS = frozenset(
+    "red orange yellow green blue purple violet pink brown black white grey gray gold silver "
+    "crimson scarlet amber turquoise teal cyan magenta beige cream ivory navy maroon copper bronze "
+    "rust russet emerald olive lavender lilac tan chestnut golden".split()
+)
+
+_WHO = re.compile(
+    r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
+)
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One line of the file: `fields` holds the phrases of each of FIELDS, commonest first, and
+    `grades` a digit for each (see Note)."""
+
+    name: str
+    kind: str
+    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    grades: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, line: str) -> Concept:
+        """A line as `name | kind | look: phrase; phrase | … | tags: tag, tag | grades: 75 3`, with
+        a digit for each phrase; without the last part all are of the same grade.
+
+        Raises:
+            ValueError: the line is none of a concept; the message says why.
+        """
+        name, kind, *rest = (part.strip() for part in line.split("|"))
+        if kind not in KINDS:
+            raise ValueError(f"'{kind}' is no kind of concept")
+        phrases, digits = {}, []
+        for part in rest:
+            key, _, text = part.partition(":")
+            if key.strip() == GRADES:
+                digits = text.split()
+                continue
+            if key.strip() not in FIELDS:
+                raise ValueError(f"'{key.strip()}' is no field of a concept")
+            mark = "," if key.strip() == "tags" else ";"
+            phrases[key.strip()] = tuple(filter(None, map(str.strip, text.split(mark))))
+        grades = {key: (_MIDDLE,) * len(texts) for key, texts in phrases.items()}
+        # Who changes a line need not grade it anew.
+        if [len(each) for each in digits] == [len(texts) for texts in phrases.values()]:
+            grades = {key: tuple(map(int, each)) for key, each in zip(phrases, digits, strict=True)}
+        return cls(name, kind, phrases, grades)
+
+
+class Note(NamedTuple):
+    """A phrase of one of FIELDS, of a concept of one of ROLES.
+
+    Attributes:
+        grade: what readers made of it in other prompts, from 0 (struck out) to 9 (among the best).
+    """
+
+    text: str
+    field: str
+    role: str
+    grade: int
+
+
+def notes_of(
+    prompt: str, concepts: list[Concept], dialect: str, n: int, rng: random.Random
+) -> list[Note]:
+    """Up to `n` notes of the concepts that a prompt names, in random order."""
+    if dialect == BOORU:
+        picked = _deal([list(concept.fields.get("tags", ())) for concept in concepts], n, rng)
+    else:
+        picked = _about(concepts, n, rng)
+    asked = {stem(word) for word in words(prompt)}
+    shut = _shut_out(asked)
+    coloured = _COLOURS.intersection(asked)
+    kept = []
+    for phrase in picked:
+        if dialect == BOORU and _WHO.fullmatch(phrase):
+            continue  # who is there is the artist's to say
+        stems = {stem(word) for word in words(phrase)}
+        repeats = all(s in asked or s in STOPWORDS for s in stems)
+        other_colour = coloured and dialect != BOORU and stems & _COLOURS - coloured
+        if not repeats and not other_colour and not stems & shut:
+            kept.append(phrase)
+    rng.shuffle(kept)
+    origins = origins(concepts)
+    return [origins[phrase] for phrase in kept]
+
+
+def origins(concepts: Sequence[Concept]) -> dict[str, Note]:
+    """The note that each phrase is; of the first concept that has it."""
+    notes: dict[str, Note] = {}
+    things = [concept for concept in concepts if concept.kind not in _NO_THINGS]
+    for concept in concepts:
+        role = QUALITY if concept not in things else ROLES[min(2, things.index(concept))]
+        for name, phrases in concept.fields.items():
+            for phrase, grade in zip(phrases, concept.grades[name], strict=True):
+                notes.setdefault(phrase, Note(phrase, name, role, grade))
+    return notes
+
+
+def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:
+    """Phrases of every field but the tags: mostly looks, a few of the others.
+
+    Where a picture is, what light falls on it and from where it is seen is told by its main thing,
+    its place and its style: a coat in it would hang on a hanger, an eye be seen from close by.
+    """
+    where = any(concept.kind in _WHERE for concept in concepts)
+    things = [concept for concept in concepts if concept.kind not in _NO_THINGS]
+    main = things[:1]
+    if main and main[0].kind != "body":
+        concepts = [concept for concept in concepts if concept.kind != "body"]
+    settings = main + [c for c in concepts if c.kind in _SETTINGS and c not in main]
+    others: list[str] = []
+    for name, share in _SHARES.items():
+        if name == "place" and (where or len(things) > 2):
+            continue
+        givers = main if name == "place" and main else settings
+        phrases = [list(giver.fields.get(name, ())) for giver in givers]
+        others += _deal(phrases, max(1, round(share * n)), rng)
+    looks = [list(concept.fields.get("look", ())) for concept in concepts]
+    rng.shuffle(others)
+    picked = _deal(looks, n - min(len(others), n // 2), rng)
+    return picked + others[: n - len(picked)]
+
+
+def _deal(hands: list[list[str]], n: int, rng: random.Random) -> list[str]:
+    """`n` phrases, one after another from each hand; those in front of a hand are likelier."""
+    order = [sorted(hand, key=lambda p, h=hand: h.index(p) / 4 + rng.random()) for hand in hands]
+    order = [hand for hand in order if hand]
+    rng.shuffle(order)
+    dealt: list[str] = []
+    while order and len(dealt) < n:
+        for hand in list(order):
+            phrase = hand.pop(0)
+            if phrase not in dealt:
+                dealt.append(phrase)
+            if not hand:
+                order.remove(hand)
+    return dealt[:n]
+
+
+def _shut_out(asked: set[str]) -> set[str]:
+    """Stems that no note may have beside those of the prompt."""
+    shut: set[str] = set()
+    for first, second in _exclusive():
+        if asked & first:
+            shut |= second - asked
+        if asked & second:
+            shut |= first - asked
+    return shut
+
+
+@cache
+def _exclusive() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+    """The stems of each pair of _EXCLUSIVE."""
+    return tuple(tuple(frozenset(map(stem, side.split())) for side in pair) for pair in _EXCLUSIVE)

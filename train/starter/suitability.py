@@ -1,0 +1,166 @@
+"""What readers' judgements of notes teach beside the writer's own reading of them.
+
+    python -m train.starter.suitability --model runs/starter_writer/model
+
+Two things are learned of `judgements/*.jsonl` (see `train/data/judged.py`). Each phrase of the
+folder's concepts gets a grade: how often readers struck it out and how often it was among the best,
+drawn towards what they made of its field of the same concept, and of all. And the grade, the place
+of its concept in the prompt and what the writer's directions say are weighed together by a logistic
+regression, on the prompts that the writer was not trained on (`pair_files.held_out`): five folds
+tell how well that works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import train
+from bp_core.errors import InputError
+from bp_core.models.load import Model, load
+from bp_core.text.concepts import FILE
+from bp_core.text.notes import GRADES, Concept, Note, origins
+from train.data.judged import Judged, read_judged
+from train.starter.pair_files import held_out
+
+JUDGEMENTS = Path(__file__).parent / "judgements"
+_FOLDS = 5
+# Judgements that the means above a phrase count as: of its concept's field, and of everything.
+_OF_FIELD, _OF_ALL = 3, 6
+
+Place = tuple[str, str, str]  # concept, field and phrase
+
+
+class Grades:
+    """What readers made of phrases: the share of best less the share of wrong, drawn to means.
+
+    Args:
+        marks: (place, 1 for best, -1 for wrong, else 0) of each judged phrase.
+    """
+
+    def __init__(self, marks: Iterable[tuple[Place, int]]) -> None:
+        self._sums: dict[tuple, list[int]] = defaultdict(lambda: [0, 0])
+        for place, mark in marks:
+            for key in (place, place[:2], ()):
+                self._sums[key][0] += 1
+                self._sums[key][1] += mark
+
+    def of(self, place: Place) -> int:
+        """A digit, 0 to 9."""
+        count, total = self._sums.get((), (0, 0))
+        mean = total / max(1, count)
+        for key, weight in ((place[:2], _OF_ALL), (place, _OF_FIELD)):
+            count, total = self._sums.get(key, (0, 0))
+            mean = (total + weight * mean) / (count + weight)
+        return round((mean + 1) * 4.5)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, required=True, help="folder of train/sft.py")
+    parser.add_argument("--judgements", type=Path, default=JUDGEMENTS, help="folder of .jsonl")
+    parser.add_argument("--limit", type=float, default=0.4, help="doubt above which a note goes")
+    args = parser.parse_args(argv)
+    model = load(args.model)
+    if model.suitability is None or model.concepts is None:
+        raise InputError(f"{args.model} judges no notes: train it with sft.py --judgements_file")
+    rows = [row for file in sorted(args.judgements.glob("*.jsonl")) for row in read_judged(file)]
+    if not any(held_out(row.prompt) for row in rows):
+        raise InputError(f"{args.judgements}: no row of a prompt that was held out; judge more")
+    named = {row.prompt: model.concepts.named(row.prompt) for row in rows}
+    learned = Grades(mark for row in rows if not held_out(row.prompt) for mark in marks(row, named))
+    x, y, prompts = examples(model, [row for row in rows if held_out(row.prompt)], named, learned)
+    weights = [fit(name, x, y[:, i], prompts) for i, name in enumerate(("wrong", "best"))]
+    model.suitability.weights = torch.tensor(np.array(weights), dtype=torch.float32)
+    model.suitability.limit = args.limit
+    model.suitability.save(args.model)
+    grades = Grades(mark for row in rows for mark in marks(row, named))
+    write_grades(args.model / FILE, grades)
+
+
+def marks(row: Judged, named: dict[str, list[Concept]]) -> Iterable[tuple[Place, int]]:
+    """The phrases of a row that are notes, each with what the reader made of it."""
+    places = _places(named[row.prompt])
+    for number, phrase in enumerate(row.phrases):
+        if phrase in places and row.best is not None:
+            yield places[phrase], (number in row.best) - (number in row.wrong)
+
+
+def _places(concepts: Sequence[Concept]) -> dict[str, Place]:
+    places: dict[str, Place] = {}
+    for concept in concepts:
+        for name, phrases in concept.fields.items():
+            for phrase in phrases:
+                places.setdefault(phrase, (concept.name, name, phrase))
+    return places
+
+
+def examples(
+    model: Model, rows: Sequence[Judged], named: dict[str, list[Concept]], grades: Grades
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of n judged phrases features (n, len(FEATURES)), whether wrong and whether best (n, 2), -1
+    where no reader said, and the number of the prompt (n,)."""
+    x, y, prompts = [], [], []
+    for index, row in enumerate(rows):
+        known, places = origins(named[row.prompt]), _places(named[row.prompt])
+        phrases: list[Note | str] = [
+            known[phrase]._replace(grade=grades.of(places[phrase])) if phrase in known else phrase
+            for phrase in row.phrases
+        ]
+        x.append(model.suitability.features(model, row.prompt, row.dialect, phrases).numpy())
+        for number in range(len(phrases)):
+            y.append((number in row.wrong, -1 if row.best is None else number in row.best))
+            prompts.append(index)
+    return np.concatenate(x), np.array(y, dtype=float), np.array(prompts)
+
+
+def fit(name: str, x: np.ndarray, y: np.ndarray, prompts: np.ndarray) -> list[float]:
+    """Weights of all features and a constant, last; how well they do is told."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
+    def learn(part: np.ndarray) -> LogisticRegression:
+        return LogisticRegression(C=0.3, max_iter=1000).fit(x[part], y[part])
+
+    told = y >= 0
+    scores = np.zeros(len(y))
+    for fold in range(_FOLDS):
+        away = prompts % _FOLDS == fold
+        scores[away] = learn(told & ~away).decision_function(x[away])
+    alone = roc_auc_score(y[told], x[told, ("wrong", "best").index(name)])
+    area = roc_auc_score(y[told], scores[told])
+    print(
+        f"{name}: {y[told].mean():.1%} of {told.sum()}; area under the curve {area:.3f}, of the "
+        f"directions alone {alone:.3f}",
+        file=sys.stderr,
+    )
+    whole = learn(told)
+    return [*map(float, whole.coef_[0]), float(whole.intercept_[0])]
+
+
+def write_grades(path: Path, grades: Grades) -> None:
+    """Write a file of concepts anew, with a grade for each phrase."""
+
+    def graded(line: str) -> str:
+        if not line.strip() or line.startswith("#"):
+            return line
+        body = line.partition(f" | {GRADES}:")[0]
+        concept = Concept.read(body)
+        digits = (
+            "".join(str(grades.of((concept.name, name, phrase))) for phrase in phrases)
+            for name, phrases in concept.fields.items()
+        )
+        return f"{body} | {GRADES}: {' '.join(digits)}"
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(map(graded, lines)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    train.run(main)
