@@ -23,9 +23,19 @@ from bp_core.errors import InputError
 from bp_core.models.template import TEMPLATES, Template
 from bp_core.models.tokenizer import prompt_parts
 from bp_core.settings import DIALECTS
+from train.data.held_out import held_out
+from train.data.judged import read_judged
 from train.data.pairs import read_pairs
 from train.data.vocabulary import CONTROLS, END, PAD, learn
 from train.models.causal import load_base, write_folder
+from train.models.judging import (
+    NOTHING_JUDGED,
+    Collator,
+    add_directions,
+    encode_judged,
+    judging_trainer,
+    take_directions,
+)
 from train.models.precision import machine_defaults
 from train.models.rounding import Rounding
 from train.models.vision import define_operators
@@ -55,6 +65,11 @@ class SftArguments:
     )
     rounded_group: int = field(default=192, metadata={"help": "weights that share a 4-bit step"})
     rounded_tables: int = field(default=4, metadata={"help": "bits of the embeddings, 4 or 8"})
+    judgements: str | None = field(
+        default=None,
+        metadata={"help": "folder of .jsonl of judged phrases: learn to tell which suit, too"},
+    )
+    judging_layers: int = field(default=18, metadata={"help": "layers that read judged phrases"})
     weights: str = field(default="float16", metadata={"help": "dtype of the written weights"})
     drop_short: bool = field(
         default=False,
@@ -114,6 +129,23 @@ def check_dialects(tokenizer, rows: list[dict[str, str]]) -> None:
         raise InputError(
             f"the base has no token {min(missing)}: make it with `python -m train.starter.cut`"
         )
+
+
+def judged_examples(
+    folder: str, tokenizer, template: Template, longest: int, seed: int
+) -> dict[str, list[dict]]:
+    """Examples of judged phrases to train and to validate on; raises InputError for no rows."""
+    files = sorted(Path(folder).glob("*.jsonl"))
+    rows = [row for file in files for row in read_judged(file)]
+    if not template.judge or not rows:
+        why = "no .jsonl with rows there" if template.judge else f"'{template.name}' cannot judge"
+        raise InputError(f"--judgements {folder}: {why}")
+    rng = random.Random(seed)
+    sets: dict[str, list[dict]] = {"train": [], "validation": []}
+    for row in rows:
+        example = encode_judged(tokenizer, template, row, longest, rng)
+        sets["validation" if held_out(row.prompt) else "train"].append(example)
+    return sets
 
 
 def keep_long(examples: list[dict], seed: int) -> list[dict]:
@@ -186,19 +218,32 @@ def main(argv: list[str] | None = None) -> None:
     model, tokenizer = load_base(args.base) if args.base else new_model(args, pairs["train"])
     if template.dialects:
         check_dialects(tokenizer, [row for rows in pairs.values() for row in rows])
+    judged = {"train": [], "validation": []}
+    if args.judgements:
+        judged = judged_examples(
+            args.judgements, tokenizer, template, config.max_length, config.seed
+        )
+        add_directions(model)
+        # TRL would drop what has no token to write, and columns that are not its own.
+        config.dataset_kwargs = {"skip_prepare_dataset": True}
+        config.remove_unused_columns = False
+        SFTTrainer = judging_trainer(SFTTrainer, args.judging_layers)
     sets = {}
     for name, rows in pairs.items():
         whole = args.loss_on_prompt and name == "train"
         examples = [encode_pair(tokenizer, template, r, config.max_length, whole) for r in rows]
         if args.drop_short:
             examples = keep_long(examples, config.seed)
-        sets[name] = Dataset.from_list(examples)
+        if args.judgements:  # columns are those of the first row
+            examples = [example | NOTHING_JUDGED for example in examples]
+        sets[name] = Dataset.from_list(examples + judged[name])
     trainer = SFTTrainer(
         model=model,
         args=config,
         processing_class=tokenizer,
         train_dataset=sets["train"],
         eval_dataset=sets["validation"],
+        data_collator=Collator(tokenizer.pad_token_id) if args.judgements else None,
         callbacks=[stopping(args.stop_at)] if args.stop_at else None,
     )
     if args.rounded_from < 1:
@@ -210,7 +255,10 @@ def main(argv: list[str] | None = None) -> None:
         folder = Path(config.output_dir) / "model"
         unwrapped = trainer.accelerator.unwrap_model(trainer.model)
         base = Path(args.base) if args.base else None
+        suitability = take_directions(unwrapped, args.judging_layers) if args.judgements else None
         write_folder(unwrapped, tokenizer, template, folder, args.weights, base)
+        if suitability is not None:
+            suitability.save(folder)
         report = {"validation_loss": loss, "validation_perplexity": math.exp(loss)}
         (folder / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         print(f"wrote {folder}; validation perplexity {math.exp(loss):.2f}", file=sys.stderr)

@@ -140,11 +140,12 @@ def about(folder: Path) -> tuple[str, Template | None]:
     if isinstance(fields, dict):
         if set(fields) == {"name"} and fields["name"] in TEMPLATES:
             return kind, TEMPLATES[fields["name"]]
-        if {"name", "rewrite", "expand"} <= set(fields) <= {"name", "rewrite", "expand", "lead"}:
+        needed = {"name", "rewrite", "expand"}
+        if needed <= set(fields) <= needed | {"lead", "judge"}:
             return kind, Template(**fields)
     raise ModelError(
-        f"{path}: 'template' must have 'name', 'rewrite', 'expand' and may have 'lead', or be "
-        f"one of {', '.join(TEMPLATES)} by 'name'"
+        f"{path}: 'template' must have 'name', 'rewrite', 'expand' and may have 'lead' and "
+        f"'judge', or be one of {', '.join(TEMPLATES)} by 'name'"
     )
 
 

@@ -95,7 +95,8 @@ class Suitability:
             with safe_open(path, framework="pt") as file:
                 stated = json.loads((file.metadata() or {})["suitability"])
                 depth, limit, names = int(stated["depth"]), float(stated["limit"]), stated["names"]
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+                names_there = ("directions", "bias", "weights")
+                tensors = {name: file.get_tensor(name).float() for name in names_there}
             read = cls(tensors["directions"], tensors["bias"], depth, tensors["weights"], limit)
         except Exception as error:  # safetensors raises its own
             raise ModelError(f"cannot read {path} ({error}): copy the folder again") from None

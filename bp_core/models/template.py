@@ -58,7 +58,8 @@ class Template:
         return tuple(re.split(r"(\{raw\}|\{notes\})", whole))
 
     def to_dict(self) -> dict[str, str]:
-        return asdict(self)
+        fields = asdict(self)
+        return fields if self.judge else {k: v for k, v in fields.items() if k != "judge"}
 
 
 _V1 = (

@@ -137,8 +137,8 @@ def notes_of(
         if not repeats and not other_colour and not stems & shut:
             kept.append(phrase)
     rng.shuffle(kept)
-    origins = origins(concepts)
-    return [origins[phrase] for phrase in kept]
+    known = origins(concepts)
+    return [known[phrase] for phrase in kept]
 
 
 def origins(concepts: Sequence[Concept]) -> dict[str, Note]:

@@ -16,6 +16,7 @@ from bp_core.models.template import TEMPLATES
 from bp_core.rewriter import Rewriter
 from bp_core.settings import Settings
 from bp_core.text.concepts import Concepts
+from bp_core.text.notes import Note
 from tests.train.tiny_llama import write_base
 from train import sft
 from train.data.pairs import read_pairs
@@ -127,7 +128,7 @@ class Noted(Concepts):
         self.known = known
 
     def notes(self, prompt, dialect, n, rng):
-        return self.known
+        return [Note(phrase, "look", "main", 5) for phrase in self.known]
 
 
 @pytest.fixture
@@ -179,6 +180,46 @@ def test_a_cut_llama_learns_dialects_and_runs_in_the_rewriter(llama):
     for dialect in ("tags", "prose", "booru"):
         result = Rewriter(model)("a fox", n=1, max_new_tokens=4, dialect=dialect)
         assert result.text.startswith("a fox")
+
+
+def judge(folder):
+    """Notes of 40 prompts about ships: the sail suits, the hanger does not."""
+    folder.mkdir()
+    rows = [
+        {
+            "prompt": f"ship {number}", "dialect": "tags", "wrong": [1], "best": [0],
+            "phrases": "torn sail; wooden hanger; low sun",
+        }
+        for number in range(40)
+    ]  # fmt: skip
+    text = "\n".join(json.dumps(row) for row in [*rows, {**rows[0], "best": None}])
+    (folder / "ships.jsonl").write_text(text)
+    return folder
+
+
+def test_a_writer_learns_to_tell_which_phrases_suit(llama, tmp_path):
+    arguments = [
+        *f"--base {llama} --template dialects --weights float32 --learning_rate 1e-2".split(),
+        *f"--judgements {judge(tmp_path / 'judged')} --judging_layers 1 --save_steps 6".split(),
+        *"--max_steps 12 --rounded_from 0.8 --rounded_group 16".split(),
+    ]
+    run(llama.parent, *arguments, "--stop_at", "6")
+    folder = run(llama.parent, *arguments, "--resume", "true")
+    model = load(folder, dtype="float32")
+    assert not any("suitability" in name for name in load_file(folder / "model.safetensors"))
+    verdicts = model.suitability.of(model, "a ship", "tags", ["wooden hanger", "torn sail"])
+    assert verdicts["wooden hanger"].doubt > 0.5 > verdicts["torn sail"].doubt
+    assert verdicts["torn sail"].worth > verdicts["wooden hanger"].worth
+
+
+def test_judgements_need_rows_and_a_template_that_reads_them(llama, starter, tmp_path):
+    empty = tmp_path / "none"
+    empty.mkdir()
+    with pytest.raises(InputError, match=r"no \.jsonl with rows"):
+        run(llama.parent, *f"--base {llama} --template dialects --judgements {empty}".split())
+    judged = judge(tmp_path / "judged")
+    with pytest.raises(InputError, match="'starter' cannot judge"):
+        run(llama.parent, *f"--base {starter} --template starter --judgements {judged}".split())
 
 
 def test_dialects_need_their_tokens_and_names(llama, starter):

@@ -20,6 +20,8 @@ from bp_core.models.tokenizer import prompt_parts
 from train.data.judged import Judged
 
 NAME = "suitability"  # of the directions within the model
+# What an example of a pair has in these columns.
+NOTHING_JUDGED = {"ends": [], "wrong": [], "best": []}
 _UNTOLD = -1.0  # a reader has not said which are best
 # Directions begin at nothing and are two rows: they can learn faster than a whole network.
 _STEP = 5.0
@@ -76,7 +78,7 @@ class Collator:
         phrases = [
             (row, *phrase)
             for row, e in enumerate(examples)
-            for phrase in zip(e["ends"] or [], e["wrong"] or [], e["best"] or [], strict=True)
+            for phrase in zip(e["ends"], e["wrong"], e["best"], strict=True)
         ]
         rows, ends, wrong, best = zip(*phrases, strict=True) if phrases else ([],) * 4
         return {

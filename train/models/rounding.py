@@ -8,6 +8,7 @@ from transformers import TrainerCallback
 
 from bp_core.decode import families
 from bp_core.models.packed import as_packed
+from train.models.judging import NAME
 
 
 class Rounding(TrainerCallback):
@@ -29,7 +30,7 @@ class Rounding(TrainerCallback):
         self._matrices = [
             (names.ours(name) or name, parameter)
             for name, parameter in model.named_parameters()
-            if parameter.ndim == 2
+            if parameter.ndim == 2 and not name.startswith(NAME)
         ]
         self._whole: list[Tensor] = []
 

@@ -11,7 +11,6 @@ times with others.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 
@@ -21,11 +20,10 @@ from bp_core.models.folder import BUNDLED
 from bp_core.text.concepts import Concepts
 from bp_core.text.prompt import parse
 from train.data.dedup import near
+from train.data.held_out import held_out
 from train.data.notes import with_notes
 from train.data.pools import read_evaluation_sets
 from train.data.written import PAIRS, Written, figures, praises, read_written, variety
-
-_ONE_IN = 33
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -55,11 +53,6 @@ def clear(rows: list[Written], evaluation: dict[str, list[str]]) -> list[Written
     references = sorted({prompt for prompts in evaluation.values() for prompt in prompts})
     refused = {p for p, is_near in zip(prompts, near(prompts, references), strict=True) if is_near}
     return [row for row in rows if row.prompt not in refused]
-
-
-def held_out(prompt: str) -> bool:
-    """Whether a prompt's rows validate; capitals make no other prompt of it."""
-    return int(hashlib.md5(prompt.lower().encode()).hexdigest(), 16) % _ONE_IN == 0
 
 
 def write(rows: list[Written], folder: Path, copies: int = 1, seed: int = 0) -> None:

@@ -26,8 +26,8 @@ from bp_core.errors import InputError
 from bp_core.models.load import Model, load
 from bp_core.text.concepts import FILE
 from bp_core.text.notes import GRADES, Concept, Note, origins
+from train.data.held_out import held_out
 from train.data.judged import Judged, read_judged
-from train.starter.pair_files import held_out
 
 JUDGEMENTS = Path(__file__).parent / "judgements"
 _FOLDS = 5
