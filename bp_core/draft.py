@@ -35,6 +35,7 @@ class Draft:
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         logprob: mean log-probability of the drawn tokens, in nats.
         mended: words that the writer had lost were put back.
+        appeal: log-odds that a reader keeps it before an average draft, where the model can tell.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Draft:
     lost: tuple[str, ...]
     logprob: float = 0.0
     mended: bool = False
+    appeal: float | None = None
 
 
 class Shaper:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -148,20 +149,29 @@ class Drafter(Shaper):
         finished = generation.finished and len(generation.tokens) <= self.longest
         # Half a character at the cut decodes to the replacement sign.
         output = self.model.decode(tokens).replace("\ufffd", "")
-        return self.shape(output, finished, last, generation.logprob, self._doubtful(output))
+        verdicts = self._judged(output)
+        doubtful = self._doubtful(verdicts)
+        draft = self.shape(output, finished, last, generation.logprob, doubtful)
+        if draft is None or self.model.suitability is None:
+            return draft
+        wrong = [verdicts[phrase].wrong for phrase in draft.added if phrase in verdicts]
+        return replace(draft, appeal=self.model.suitability.score(draft.logprob, wrong))
 
-    def _doubtful(self, output: str) -> set[str]:
-        """Phrases of an addition that are likely wrong for the prompt, but for the best few."""
-        suitability = self.model.suitability
-        if suitability is None or self.settings.mode == "rewrite":
-            return set()
+    def _judged(self, output: str) -> dict[str, Verdict]:
+        """What readers would make of each phrase of an addition, where the model can tell."""
+        if self.model.suitability is None or self.settings.mode == "rewrite":
+            return {}
         phrases = clauses(inert(output))
-        verdicts = self._verdicts
-        if any(phrase not in verdicts for phrase in phrases):
-            verdicts = self._judge(phrases) | verdicts
-        surest = sorted(phrases, key=lambda phrase: verdicts[phrase].wrong)[:_SUREST]
-        limit = suitability.limit
-        return {p for p in phrases if verdicts[p].doubt > limit and p not in surest}
+        # Notes have been judged before they were told.
+        made_up = [phrase for phrase in phrases if phrase not in self._verdicts]
+        verdicts = self._judge(phrases) if made_up else {}
+        return {phrase: self._verdicts.get(phrase) or verdicts[phrase] for phrase in phrases}
+
+    def _doubtful(self, verdicts: dict[str, Verdict]) -> set[str]:
+        """Phrases of an addition that are likely wrong for the prompt, but for the best few."""
+        surest = sorted(verdicts, key=lambda phrase: verdicts[phrase].wrong)[:_SUREST]
+        wrong = {p for p, v in verdicts.items() if v.doubt > self.model.suitability.limit}
+        return wrong - set(surest)
 
 
 def write(

@@ -47,7 +47,7 @@ class Candidate:
         tokens: length of `text` as `Settings.count_tokens` counts it.
         logprob: mean log-probability of the drawn tokens, in nats.
         score: reward above that of the artist's own prompt, in standard deviations, or, where a
-            preference or the model's own doubt ranks, log-odds that a reader keeps it before an
+            preference or the model's own judgement ranks, log-odds that a reader keeps it before an
             average draft; None without any.
         aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.
         mended: words that the writer had lost were put back.
@@ -121,8 +121,8 @@ class Rewriter:
         preference: ranks candidates in place of the reward, by what readers kept of this model's.
     """
 
-    # Whether the model's own likelihood ranks: between drafts of a writer with a doubt, readers
-    # agree with it in 61 of 100 pairs, and with the reward in 48 (docs/experiments/writer.md).
+    # Whether the model's own judgement ranks: between drafts of the bundled writer readers agree
+    # with it more often than with the reward (docs/experiments/writer.md).
     _knows_itself = False
 
     def __init__(
@@ -133,7 +133,7 @@ class Rewriter:
         preference: Preference | None = None,
     ) -> None:
         self.model, self.reward, self.taste, self.preference = model, reward, taste, preference
-        self._knows_itself = preference is None and model.doubt is not None
+        self._knows_itself = preference is None and model.suitability is not None
 
     @classmethod
     def load(
@@ -171,8 +171,8 @@ class Rewriter:
             return cls(loaded, preference=preference)
         folder = None if reward == "starter" else reward
         judge = load_reward(folder)
-        # A writer that doubts its own phrases was taught what suits; a taste would know less.
-        taste = load_taste(folder, judge.aesthetic) if loaded.doubt is None else None
+        # A writer that judges phrases was taught what suits; a taste would know less.
+        taste = load_taste(folder, judge.aesthetic) if loaded.suitability is None else None
         return cls(loaded, judge, taste)
 
     def __call__(self, prompt: str, *, on_progress: OnProgress | None = None, **settings) -> Result:
@@ -315,7 +315,7 @@ class Rewriter:
             candidates.sort(key=lambda c: (-c.kept, -c.logprob))
             return Result(prompt, candidates[0].text, tuple(candidates), dialect=dialect)
         if self._knows_itself:
-            scores = [(self.model.doubt.score(c.logprob), None) for c in candidates]
+            scores = [(drafts[c.index].appeal, None) for c in candidates]
         else:
             scores = self._scores(drafter, [drafts[c.index].prose for c in candidates])
         candidates = [

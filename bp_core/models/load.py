@@ -26,8 +26,6 @@ from ..text.concepts import FILE as CONCEPTS
 from ..text.concepts import Concepts
 from . import STARTER, gguf_file, packed
 from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
-from .doubt import FILE as DOUBT
-from .doubt import Doubt
 from .folder import BUNDLED, about, dialects, find, name_of, read_about
 from .suitability import FILE as SUITABILITY
 from .suitability import Suitability
@@ -53,7 +51,6 @@ class Model:
         eos_id: the end token.
         fields: its config.json.
         concepts: what is known of the things that prompts name, where its template has notes.
-        doubt: how sure it was of its phrases and what that tells, where that was learned.
         suitability: which phrases suit a prompt, where it was taught to tell.
         dialects: those that it writes itself, where its template has dialects.
     """
@@ -67,7 +64,6 @@ class Model:
     special_ids: frozenset[int]
     fields: dict[str, Any]
     concepts: Concepts | None = None
-    doubt: Doubt | None = None
     suitability: Suitability | None = None
     dialects: tuple[str, ...] = DIALECTS[1:]
 
@@ -197,7 +193,6 @@ def load(
         special_ids=special_ids(tokenizer),
         fields=fields,
         concepts=Concepts.load(folder) if template.notes else None,
-        doubt=Doubt.load(folder),
         suitability=_suitability(folder, template, network),
         dialects=dialects(folder),
     )
@@ -297,7 +292,7 @@ def pack_folder(
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     # Copied as it is: what today's tokenizers write, those of old hosts cannot read.
     beside_it = source if source.is_dir() else source.parent
-    for name in ("tokenizer.json", CONCEPTS, DOUBT, SUITABILITY):
+    for name in ("tokenizer.json", CONCEPTS, SUITABILITY):
         if (beside_it / name).is_file() and beside_it.resolve() != folder.resolve():
             shutil.copyfile(beside_it / name, folder / name)
     if not (folder / "tokenizer.json").is_file():

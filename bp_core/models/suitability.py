@@ -67,6 +67,8 @@ class Suitability:
         depth: how many of the writer's layers read.
         weights: (2, len(FEATURES) + 1), the last of a constant, as the directions are in order.
         limit: a phrase that is likelier wrong than this (0-1) is left out.
+        ranking: how a draft's mean log-probability and mean log-odds of wrong are weighed, and a
+            constant: together the log-odds that a reader keeps it before an average draft.
     """
 
     directions: Tensor
@@ -74,6 +76,7 @@ class Suitability:
     depth: int
     weights: Tensor | None = None
     limit: float = 0.4
+    ranking: tuple[float, float, float] = (1.0, -1.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.weights is None:  # the directions as they are
@@ -97,11 +100,14 @@ class Suitability:
                 depth, limit, names = int(stated["depth"]), float(stated["limit"]), stated["names"]
                 names_there = ("directions", "bias", "weights")
                 tensors = {name: file.get_tensor(name).float() for name in names_there}
-            read = cls(tensors["directions"], tensors["bias"], depth, tensors["weights"], limit)
+            ranking = tuple(map(float, stated["ranking"]))
+            weights = tensors["weights"]
+            read = cls(tensors["directions"], tensors["bias"], depth, weights, limit, ranking)
         except Exception as error:  # safetensors raises its own
             raise ModelError(f"cannot read {path} ({error}): copy the folder again") from None
         shapes = [tuple(t.shape) for t in (read.directions, read.bias, read.weights)]
-        if shapes != [(2, size), (2,), (2, len(FEATURES) + 1)] or tuple(names) != FEATURES:
+        right = shapes == [(2, size), (2,), (2, len(FEATURES) + 1)] and len(ranking) == 3
+        if not right or tuple(names) != FEATURES:
             raise ModelError(f"{path} is of another model: copy the folder again")
         return read
 
@@ -109,7 +115,8 @@ class Suitability:
         """Write the file of a model folder."""
         from safetensors.torch import save_file
 
-        stated = {"depth": self.depth, "limit": self.limit, "names": FEATURES}
+        stated = {"depth": self.depth, "limit": self.limit, "ranking": self.ranking}
+        stated["names"] = FEATURES
         tensors = {"directions": self.directions, "bias": self.bias, "weights": self.weights}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         save_file(tensors, folder / FILE, metadata={"suitability": json.dumps(stated)})
@@ -144,6 +151,16 @@ class Suitability:
                 row[3] = 1
         return x
 
+    def score(self, logprob: float, wrong: Sequence[float]) -> float:
+        """Log-odds that a reader keeps a draft before an average one (Bradley and Terry 1952).
+
+        Args:
+            logprob: mean of its tokens, in nats.
+            wrong: log-odds of each of its phrases; where there are none, the likelihood decides.
+        """
+        of_logprob, of_wrong, constant = self.ranking
+        return of_logprob * logprob + of_wrong * sum(wrong) / max(1, len(wrong)) + constant
+
     def choose(
         self, verdicts: Mapping[str, Verdict], notes: Sequence[Note], n: int
     ) -> list[list[str]]:
@@ -154,18 +171,21 @@ class Suitability:
         """
         right = [note for note in notes if verdicts[note.text].doubt <= self.limit]
         right.sort(key=lambda note: -verdicts[note.text].worth)
-        choices: list[list[str]] = [[], []]
-        taken: list[set[str]] = [set(), set()]
+        shared = n // 3
+        if len(right) <= 2 * shared:
+            return [[note.text for note in right]]
+        choices: list[list[Note]] = [[], []]
+
+        def takes(choice: list[Note], note: Note) -> bool:
+            once = note.field in _ONCE and any(other.field == note.field for other in choice)
+            return len(choice) < n and not once
+
         for rank, note in enumerate(right):
-            turn = (0, 1) if rank < n // 3 else (rank % 2, 1 - rank % 2)
-            for first in turn:
-                if len(choices[first]) < n and note.field not in taken[first]:
-                    choices[first].append(note.text)
-                    if note.field in _ONCE:
-                        taken[first].add(note.field)
-                    if rank >= n // 3:
-                        break
-        return choices
+            turn = choices if rank % 2 else choices[::-1]
+            takers = [choice for choice in turn if takes(choice, note)]
+            for choice in takers if rank < shared else takers[:1]:
+                choice.append(note)
+        return [[note.text for note in choice] for choice in choices]
 
 
 def normed(states: Tensor) -> Tensor:

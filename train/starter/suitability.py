@@ -6,8 +6,9 @@ Two things are learned of `judgements/*.jsonl` (see `train/data/judged.py`). Eac
 folder's concepts gets a grade: how often readers struck it out and how often it was among the best,
 drawn towards what they made of its field of the same concept, and of all. And the grade, the place
 of its concept in the prompt and what the writer's directions say are weighed together by a logistic
-regression, on the prompts that the writer was not trained on (`pair_files.held_out`): five folds
-tell how well that works.
+regression, on the prompts that the writer was not trained on (`train/data/held_out.py`): five folds
+tell how well that works. Drafts that readers ranked (`phrases/marked.jsonl`) then tell how a draft's
+likelihood and its phrases' log-odds of wrong are weighed to rank.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from bp_core.models.load import Model, load
 from bp_core.text.concepts import FILE
 from bp_core.text.notes import GRADES, Concept, Note, origins
 from train.data.held_out import held_out
+from train.data.json_lines import read_json_lines
 from train.data.judged import Judged, read_judged
 
 JUDGEMENTS = Path(__file__).parent / "judgements"
+RANKED = Path(__file__).parent / "phrases" / "marked.jsonl"
 _FOLDS = 5
 # Judgements that the means above a phrase count as: of its concept's field, and of everything.
 _OF_FIELD, _OF_ALL = 3, 6
@@ -65,6 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="folder of train/sft.py")
     parser.add_argument("--judgements", type=Path, default=JUDGEMENTS, help="folder of .jsonl")
+    parser.add_argument("--ranked", type=Path, default=RANKED, help=".jsonl of ranked drafts")
     parser.add_argument("--limit", type=float, default=0.4, help="doubt above which a note goes")
     args = parser.parse_args(argv)
     model = load(args.model)
@@ -79,6 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     weights = [fit(name, x, y[:, i], prompts) for i, name in enumerate(("wrong", "best"))]
     model.suitability.weights = torch.tensor(np.array(weights), dtype=torch.float32)
     model.suitability.limit = args.limit
+    model.suitability.ranking = rank(model, args.ranked)
     model.suitability.save(args.model)
     grades = Grades(mark for row in rows for mark in marks(row, named))
     write_grades(args.model / FILE, grades)
@@ -142,6 +147,36 @@ def fit(name: str, x: np.ndarray, y: np.ndarray, prompts: np.ndarray) -> list[fl
     )
     whole = learn(told)
     return [*map(float, whole.coef_[0]), float(whole.intercept_[0])]
+
+
+def rank(model: Model, path: Path) -> tuple[float, float, float]:
+    """Weights of a draft's log-probability and of its phrases' mean log-odds of wrong, by which
+    most drafts stand as readers ranked them; and the constant that puts the average at 0.
+
+    Each row of the file has `prompt`, `dialect` and `drafts`, best first, each with `logprob` and
+    `phrases`, whose `text` counts.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    def draft(row: dict, fields: dict) -> tuple[float, float]:
+        known = origins(model.concepts.named(row["prompt"]))
+        phrases = [known.get(p["text"], p["text"]) for p in fields["phrases"]]
+        verdicts = model.suitability.of(model, row["prompt"], row["dialect"], phrases)
+        return fields["logprob"], float(np.mean([v.wrong for v in verdicts.values()] or [0.0]))
+
+    rows = [
+        np.array([draft(row, fields) for fields in row["drafts"]])
+        for row in read_json_lines(path, dict)
+        if row["drafts"] and row["dialect"] in model.dialects
+    ]
+    gains = np.concatenate([a - b for x in rows for a, b in combinations(x[:, None], 2)])
+    # Each judgement both ways, so that there is something to tell apart.
+    both, first = np.concatenate((gains, -gains)), np.repeat((True, False), len(gains))
+    of_logprob, of_wrong = LogisticRegression(fit_intercept=False).fit(both, first).coef_[0]
+    right = (gains @ (of_logprob, of_wrong) > 0).mean()
+    print(f"ranking: as readers in {right:.1%} of {len(gains)} pairs", file=sys.stderr)
+    usual = np.concatenate(rows).mean(0)
+    return float(of_logprob), float(of_wrong), -float(usual @ (of_logprob, of_wrong))
 
 
 def write_grades(path: Path, grades: Grades) -> None:
