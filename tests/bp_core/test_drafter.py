@@ -1,15 +1,17 @@
-"""Drafts of a writer that writes phrases only, and doubts some of them."""
+"""Drafts of a writer that writes phrases only, and judges them."""
 
 import json
 
 import pytest
 
 from bp_core.decode.generate import Generation
-from bp_core.drafter import Drafter
+from bp_core.decode.sampling import Draw
+from bp_core.drafter import Drafter, sampling_params, write
 from bp_core.errors import ModelError
-from bp_core.models.doubt import FEATURES, Doubt
 from bp_core.models.load import load
+from bp_core.models.suitability import Suitability, Verdict
 from bp_core.settings import Settings
+from bp_core.text.concepts import Concepts
 
 
 @pytest.fixture
@@ -42,19 +44,61 @@ def test_a_dialect_that_does_not_exist_is_told(writer):
         load(writer)
 
 
-def test_phrases_of_which_it_is_unsure_go_but_for_the_surest(writer):
+class Told:
+    """Judges phrases as it is told to."""
+
+    limit = 0.4
+
+    def of(self, model, raw, dialect, phrases):
+        texts = [getattr(phrase, "text", phrase) for phrase in phrases]
+        return {text: Verdict(4.0 if text in self.wrong else -4.0, 0.0) for text in texts}
+
+    def __init__(self, *wrong):
+        self.wrong = wrong
+
+    choose = Suitability.choose
+
+    def score(self, logprob, wrong):
+        return logprob - sum(wrong)
+
+
+def generation(model, *phrases):
+    ids = model.tokenizer.encode("".join(f", {phrase}" for phrase in phrases)).ids
+    return Generation(ids, [-0.5] * len(ids), True)
+
+
+def test_phrases_that_do_not_suit_go_but_for_the_best_three(writer):
     model = load(writer)
-    weights = {name: 0.0 for name in FEATURES} | {"least logprob": -1.0}
-    model.doubt = Doubt(tuple(weights.values()), bias=-3.0, limit=0.2)
+    five = generation(model, "oak", "lamp", "rug", "sky", "dew")
+    model.suitability = Told("lamp", "sky")
     drafter = Drafter(model, "a fox", Settings(dialect="tags"))
-    tokens, logprobs = [], []
-    for phrase, logprob in (("oak", -1), ("lamp", -9), ("rug", -0.5), ("sky", -8), ("dew", -0.1)):
-        ids = model.tokenizer.encode(f", {phrase}").ids
-        tokens += ids
-        logprobs += [-0.1, *[logprob] * (len(ids) - 1)]
-    draft = drafter.draft(Generation(tokens, logprobs, True))
-    assert draft.added == ("oak", "rug", "dew")
-    model.doubt = Doubt(tuple(weights.values()), bias=30.0, limit=0.2)
-    assert drafter.draft(Generation(tokens, logprobs, True)).added == ("oak", "rug", "dew")
-    model.doubt = None
-    assert len(drafter.draft(Generation(tokens, logprobs, True)).added) == 5
+    draft = drafter.draft(five)
+    assert draft.added == ("oak", "rug", "dew") and draft.appeal == -0.5 + 12
+    model.suitability = Told("oak", "lamp", "rug", "sky", "dew")
+    assert Drafter(model, "a fox", Settings(dialect="tags")).draft(five).added == (
+        "oak", "lamp", "rug",
+    )  # fmt: skip
+    model.suitability = None
+    draft = Drafter(model, "a fox", Settings(dialect="tags")).draft(five)
+    assert len(draft.added) == 5 and draft.appeal is None
+
+
+def test_candidates_take_turns_with_two_choices_of_notes(writer):
+    model = load(writer)
+    looks = "; ".join(
+        f"{word} fur" for word in "red wet long soft torn thin pale dark rough".split()
+    )
+    model.concepts = Concepts([f"fox | creature | look: {looks}"])
+    model.suitability = Told("wet fur")
+    settings = Settings(dialect="tags", seed=5)
+    drafter = Drafter(model, "a fox", settings)
+    assert len(drafter.readings) == 2 and "wet fur" not in drafter.notes
+    params = sampling_params(settings)
+    draws = [Draw(5, i) for i in range(3)]
+    (three,) = write(model, [drafter], [draws], params)
+    for reading, draw, together in zip((0, 1, 0), draws, three, strict=True):
+        alone = Drafter(model, "a fox", settings)
+        alone.readings = [alone.readings[reading]]
+        ((one,),) = write(model, [alone], [[draw]], params)
+        assert one.tokens == together.tokens
+    assert len(Drafter(model, "a fox", Settings(mode="rewrite")).readings) == 1

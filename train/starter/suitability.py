@@ -7,8 +7,8 @@ folder's concepts gets a grade: how often readers struck it out and how often it
 drawn towards what they made of its field of the same concept, and of all. And the grade, the place
 of its concept in the prompt and what the writer's directions say are weighed together by a logistic
 regression, on the prompts that the writer was not trained on (`train/data/held_out.py`): five folds
-tell how well that works. Drafts that readers ranked (`phrases/marked.jsonl`) then tell how a draft's
-likelihood and its phrases' log-odds of wrong are weighed to rank.
+tell how well that works. Drafts that readers ranked (`phrases/marked.jsonl`) then tell how the
+likelihood of a draft and its phrases' log-odds of wrong are weighed to rank.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np

@@ -108,3 +108,22 @@ def test_a_damaged_line_is_named_with_its_file(tmp_path):
     with pytest.raises(ModelError, match=r"concepts\.txt.*'beast' is no kind.*'fox \| beast"):
         concepts.notes("a fox", "tags", 3, random.Random("seed"))
     assert Concepts.load(tmp_path / "elsewhere") is None
+
+
+def test_phrases_have_grades_where_the_line_gives_one_for_each():
+    graded = "fox | creature | look: red fur; amber eyes | place: a wood | grades: 72 9"
+    told = Concepts([graded]).notes("a fox", "tags", 9, random.Random("seed"))
+    assert {(n.text, n.field, n.role, n.grade) for n in told} == {
+        ("red fur", "look", "main", 7), ("amber eyes", "look", "main", 2),
+        ("a wood", "place", "main", 9),
+    }  # fmt: skip
+    changed = graded.replace("amber eyes", "amber eyes; black ears")
+    told = Concepts([changed]).notes("a fox", "tags", 9, random.Random("seed"))
+    assert {note.grade for note in told} == {5} and len(told) == 4
+
+
+def test_notes_say_what_their_concept_is_to_the_picture(concepts):
+    told = concepts.notes("a fox jumping in a library", "tags", 24, random.Random("seed"))
+    roles = {note.text: note.role for note in told}
+    assert roles["rust-red fur"] == "main" and roles["tall oak shelves"] == "second"
+    assert roles["both feet off the ground"] == "quality"
