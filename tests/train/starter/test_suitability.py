@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 
 from bp_core.errors import InputError
 from bp_core.models.load import load
@@ -52,7 +53,8 @@ def test_what_tells_is_weighed():
 
 def test_a_model_folder_learns_from_judgements_and_ranked_drafts(dialect_writer, tmp_path, capsys):
     size = load(dialect_writer).network.width
-    suitability(size).save(dialect_writer)
+    # Directions that say nothing: what is learned is in the grades.
+    suitability(size, directions=torch.zeros(2, size)).save(dialect_writer)
     (dialect_writer / FILE).write_text("\n".join(LINES) + "\n")
     prompts = [f"fox {number}" for number in range(400)]
     rows = [
