@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the bundled models again, from public data. From the repository's root:
 #
-#   train/starter/rebuild.sh DATA writer    the writer, from SmolLM2: three hours of two CPU cores
+#   train/starter/rebuild.sh DATA writer    the writer, from SmolLM2: four hours of two CPU cores
 #   train/starter/rebuild.sh DATA reward    the reward that ranks: 1.5 hours, and two GPU minutes
 #   train/starter/rebuild.sh DATA judge     the judge that watches: two hours
 #   train/starter/rebuild.sh DATA taste     its taste, after `reward`: four minutes, and collecting
