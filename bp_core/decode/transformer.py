@@ -231,6 +231,10 @@ class Transformer(nn.Module):
             x = block(x, view)
         return self.norm(x) if depth is None else x
 
+    def states(self, ids: Tensor, depth: int) -> Tensor:
+        """See `Engine.states`."""
+        return self.hidden(ids, depth=depth)
+
     def logits(self, hidden: Tensor) -> Tensor:
         """The head: (..., hidden) to (..., vocab_size)."""
         if self.head is not None:
@@ -313,3 +317,7 @@ class Engine:
     @property
     def width(self) -> int:
         return self.model.width
+
+    def states(self, ids: Tensor, depth: int) -> Tensor:
+        """States (n, T, hidden) of whole sequences (n, T) behind layer `depth`."""
+        return self.model.hidden(ids, depth=depth)

@@ -137,9 +137,8 @@ class Suitability:
     ) -> Tensor:
         """(n, len(FEATURES)) of n phrases behind a prompt, each read with those before it."""
         ids, ends = model.encode_phrases(raw, dialect, [_text(phrase) for phrase in phrases])
-        network = getattr(model.network, "model", model.network)
-        tokens = torch.tensor([ids], device=network.device)
-        states = network.hidden(tokens, depth=self.depth)[0, ends].float().cpu()
+        tokens = torch.tensor([ids], device=model.network.device)
+        states = model.network.states(tokens, self.depth)[0, ends].float().cpu()
         read = linear(normed(states), self.directions, self.bias)
         x = torch.zeros(len(phrases), len(FEATURES))
         x[:, :2] = read

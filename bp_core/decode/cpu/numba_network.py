@@ -62,6 +62,10 @@ class NumbaNetwork(Engine):
         ids, cache = self.model.begin(prompts, room)
         return self.model.logits(self.layers(ids, cache)), cache
 
+    def states(self, ids: Tensor, depth: int) -> Tensor:
+        """See `Engine.states`."""
+        return super().states(ids, depth) if self.layers is None else self.layers.states(ids, depth)
+
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:
         """See `generate.Network.step`."""
         if self.layers is None:
@@ -168,6 +172,23 @@ class Layers:
         Args:
             rows: (n,) which rows of the cache these are; None for all, in order.
         """
+        normed, _ = self._read(ids, cache, rows, self._constant)
+        return normed[:, -1]
+
+    def states(self, ids: Tensor, depth: int) -> Tensor:
+        """As `Transformer.hidden` to a depth."""
+        kind, *of_layers, last_norm = self._constant[:6]
+        rest = self._constant[6:]
+        *figures, head_norms, rotated = rest
+        of_layers = (each[:depth] for each in of_layers)
+        first = (kind, *of_layers, last_norm, *figures, head_norms[:depth], rotated[:depth])
+        cache = self._network.cache(len(ids), ids.shape[1])
+        return self._read(ids, cache, None, first)[1]
+
+    def _read(
+        self, ids: Tensor, cache: KVCache, rows: Tensor | None, constant: tuple
+    ) -> tuple[Tensor, Tensor]:
+        """Normed outputs (n, T, hidden) of layers, and their states."""
         n, new = ids.shape
         kv = cache.grow(new)
         length, hidden = cache.length, self._config.hidden_size
@@ -191,12 +212,12 @@ class Layers:
         work, out = torch.empty(self._columns * n * new), torch.empty(n * new, hidden)
         threads = torch.get_num_threads()
         together(
-            self._kernel, threads, *self._constant, x.numpy(), *(each.numpy() for each in turns),
+            self._kernel, threads, *constant, x.numpy(), *(each.numpy() for each in turns),
             rows.numpy(), begins.numpy(), lengths.numpy(), flat.numpy(), strides,
             bias[:, :, -1].contiguous().numpy(), work.numpy(), out.numpy(), threads,
             self._counters(),
         )  # fmt: skip
-        return out.view(n, new, hidden)[:, -1]
+        return out.view(n, new, hidden), x.view(n, new, hidden)
 
 
 def _slots(config: Config) -> tuple[Tensor, Tensor]:
