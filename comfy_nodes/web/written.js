@@ -4,6 +4,8 @@ import { additions, marked } from "./changes.js";
 import { chain, copy, linked, say, setValue, undoable, widgetOf } from "./page.js";
 
 const HINT = "Run the graph to see here what was added.";
+const SCORE = "Score: how much likelier you keep it than an average draft (0); with another writer "
+  + "or a reward of your own, its gain over your prompt";
 // What the seed's "control after generate" was before the text was frozen.
 const DICE = "beautifulprompt_dice";
 
@@ -109,7 +111,7 @@ function paragraph({ before, after, note }) {
   return line;
 }
 
-// One line under a text: dialect, seed, gain; and the button that copies it.
+// One line under a text: dialect and seed, and the button that copies it.
 function facts(result, text, frozen) {
   const line = Object.assign(document.createElement("small"), { className: "facts" });
   const add = (content, title) => {
@@ -140,7 +142,7 @@ function choice(node, result, { text, score }, taken) {
   if (score != null) {
     const number = document.createElement("b");
     number.textContent = `${score < 0 ? "−" : "+"}${Math.abs(score).toFixed(2)}`;
-    number.title = say("Gain over your prompt, in standard deviations");
+    number.title = say(SCORE);
     button.append(number);
   }
   const added = document.createElement("span");

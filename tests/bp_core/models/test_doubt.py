@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from bp_core import Rewriter
 from bp_core.errors import ModelError
 from bp_core.models.doubt import FEATURES, FILE, Doubt, features
+from bp_core.models.folder import BUNDLED
 
 NOTES = ["rust-red fur", "tall oak shelves"]
 
@@ -38,3 +40,13 @@ def test_what_is_missing_is_named_with_the_file(tmp_path, changes):
     write(tmp_path, **changes)
     with pytest.raises(ModelError, match=r"doubt\.json lacks"):
         Doubt.load(tmp_path)
+
+
+def test_it_ranks_drafts_unless_a_reward_is_named(dialect_writer):
+    write(dialect_writer)
+    doubt = Doubt.load(dialect_writer)
+    asked = {"prompt": "a fox", "n": 4, "max_new_tokens": 8, "min_new_tokens": 1}
+    for candidate in Rewriter.load(dialect_writer)(**asked).candidates:
+        assert candidate.score == doubt.score(candidate.logprob) and candidate.aesthetic is None
+    for candidate in Rewriter.load(dialect_writer, reward=BUNDLED / "reward")(**asked).candidates:
+        assert candidate.score != doubt.score(candidate.logprob) and candidate.aesthetic is not None
