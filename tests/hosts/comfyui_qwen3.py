@@ -12,7 +12,7 @@ from comfy import sd1_clip
 from comfy.text_encoders.z_image import ZImageTokenizer
 
 SMALL = {
-    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3,
     "num_attention_heads": 2, "num_key_value_heads": 1,
 }  # fmt: skip
 WORDS = (
