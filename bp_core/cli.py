@@ -37,7 +37,7 @@ _NUMBERS = {
     "token-budget": (int, "longest whole prompt, in tokens; the artist's words are never cut"),
     "min-kept": (float, "share of your words a rewrite must keep, 0 to 1"),
     "min-taste": (float, "least probability that an added phrase suits the prompt; 0: any"),
-    "margin": (float, "with --accept auto: score that a rewrite must gain"),
+    "margin": (float, "with --accept auto: least score of a rewrite that is taken"),
 }
 
 
@@ -101,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with --writer: turn a prompt in another language into English (mode rewrite)",
     )
-    beautify.add_argument("--accept", choices=ACCEPT, help="auto leaves good prompts alone")
+    beautify.add_argument(
+        "--accept", choices=ACCEPT, help="auto leaves a prompt alone when no rewrite scores well"
+    )
     beautify.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     beautify.add_argument("--all", action="store_true", help="print every candidate, best first")
     _add_model(beautify)

@@ -46,9 +46,9 @@ class Candidate:
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         tokens: length of `text` as `Settings.count_tokens` counts it.
         logprob: mean log-probability of the drawn tokens, in nats.
-        score: reward above that of the artist's own prompt, in standard deviations, or, where a
-            preference or the model's own judgement ranks, log-odds that a reader keeps it before an
-            average draft; None without any.
+        score: log-odds that a reader keeps it before an average draft, where a preference or the
+            model's own judgement ranks; where a reward does, what it gains over the artist's own
+            prompt, in standard deviations; None without any.
         aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.
         mended: words that the writer had lost were put back.
     """
@@ -133,7 +133,6 @@ class Rewriter:
         preference: Preference | None = None,
     ) -> None:
         self.model, self.reward, self.taste, self.preference = model, reward, taste, preference
-        self._knows_itself = preference is None and model.suitability is not None
 
     @classmethod
     def load(
@@ -150,8 +149,9 @@ class Rewriter:
 
         Args:
             dtype: "float32", "bfloat16" or "float16"; None for what suits the device.
-            reward: what ranks: "starter" for the preference in the model's own folder, or the
-                bundled reward where it has none; the folder of a reward model; None for nothing.
+            reward: what ranks: "starter" for the preference in the model's own folder, where it
+                has none for its own judgement if it has any, else for the bundled reward; the
+                folder of a reward model; None for nothing.
                 A reward brings its taste, or the bundled one where it has none.
             graph: as for `models.load`; only a model loaded on a CUDA GPU takes notice.
             lasting: as for `models.load`: False for a process that ends after a prompt or two.
@@ -173,7 +173,10 @@ class Rewriter:
         judge = load_reward(folder)
         # A writer that judges phrases was taught what suits; a taste would know less.
         taste = load_taste(folder, judge.aesthetic) if loaded.suitability is None else None
-        return cls(loaded, judge, taste)
+        rewriter = cls(loaded, judge, taste)
+        # Who names a reward wants it to rank.
+        rewriter._knows_itself = loaded.suitability is not None and reward == "starter"
+        return rewriter
 
     def __call__(self, prompt: str, *, on_progress: OnProgress | None = None, **settings) -> Result:
         """Rewrite one prompt; `settings` are the fields of `Settings`."""
@@ -324,7 +327,7 @@ class Rewriter:
         ]
         best, *_ = candidates = sorted(candidates, key=lambda c: -c.score)
         if settings.accept == "auto" and best.score < settings.margin:
-            note = "the prompt is good as it is: no rewrite scores clearly higher"
+            note = "no rewrite scores well enough: the prompt stays as it is"
             return Result(prompt, prompt, tuple(candidates), note, dialect)
         return Result(prompt, best.text, tuple(candidates), dialect=dialect)
 

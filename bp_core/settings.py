@@ -39,8 +39,8 @@ class Settings:
             lost ones have been put back; a candidate under it is dropped.
         min_taste: least probability (0-1) that an added phrase suits the prompt, as a reader would
             find; 0 lets everything pass. Only where there is a reward, which reads for it.
-        accept: "always", or "auto" to leave a prompt alone that no candidate beats by `margin`.
-        margin: reward, in standard deviations, that a candidate must gain under "auto".
+        accept: "always", or "auto" to leave a prompt alone when no candidate scores `margin`.
+        margin: least score of a candidate under "auto"; see `Candidate.score`.
         into_english: in mode "rewrite", turn a prompt in another language into English. Only where
             a language model writes that reads it (see `writers`); our own models read English.
 
@@ -52,7 +52,7 @@ class Settings:
     dialect: str = "auto"
     n: int = 4
     seed: int = 0
-    temperature: float = 0.5
+    temperature: float = 0.6
     top_k: int = 50
     top_p: float = 0.9
     repetition_penalty: float = 1.0

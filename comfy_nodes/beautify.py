@@ -85,7 +85,7 @@ class BeautifyPrompt(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "accept", options=list(ACCEPT), default=usual.accept, advanced=True,
-                    tooltip="auto: leave a prompt alone when no version scores clearly higher.",
+                    tooltip="auto: leave a prompt alone when no version scores well enough.",
                 ),
                 io.Float.Input(
                     "temperature", default=usual.temperature, min=0.0, max=10.0, step=0.05,
@@ -153,8 +153,9 @@ class BeautifyPrompt(io.ComfyNode):
                 ),
                 io.Float.Output(
                     "scores", is_output_list=True,
-                    tooltip="How much each gains over your prompt, in standard deviations of "
-                    "the reward.",
+                    tooltip="How much likelier a reader keeps each than an average draft, as "
+                    "log-odds: 0 is average. With another writer or a reward of your own: its "
+                    "gain over your prompt, in standard deviations.",
                 ),
                 io.String.Output("report", tooltip="Every version with its scores, as text."),
             ],

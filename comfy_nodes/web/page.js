@@ -17,13 +17,14 @@ const CHINESE = {
   "Copy": "复制",
   "Copied": "已复制",
   "Take this one, and freeze it": "采用此版本并冻结",
-  "Gain over your prompt, in standard deviations": "相对您的提示词的提升（标准差）",
+  "Score: how much likelier you keep it than an average draft (0); with another writer or a reward of your own, its gain over your prompt":
+    "得分：选用该版本而非一般草稿（0）的可能性；使用其他写作模型或自己的奖励模型时，为相对您的提示词的提升",
   "more": "更多",
   "Nothing to add": "没有可添加的内容",
   "The text is as it was.": "文本保持不变。",
   // What the library says of a prompt that it left alone.
-  "the prompt is good as it is: no rewrite scores clearly higher":
-    "提示词保持原样：没有版本得分明显更高",
+  "no rewrite scores well enough: the prompt stays as it is":
+    "没有版本得分足够高：提示词保持原样",
   "the prompt has no words to write on from": "提示词中没有可续写的文字",
   "the model found nothing new that suits, within the limits; raise n or relax block":
     "在限制内没有合适的新内容；请增加候选数或放宽屏蔽",

@@ -4,6 +4,8 @@ import { additions, marked } from "./changes.js";
 import { chain, copy, linked, say, setValue, undoable, widgetOf } from "./page.js";
 
 const HINT = "Run the graph to see here what was added.";
+const SCORE = "Score: how much likelier you keep it than an average draft (0); with another writer "
+  + "or a reward of your own, its gain over your prompt";
 // What the seed's "control after generate" was before the text was frozen.
 const DICE = "beautifulprompt_dice";
 
@@ -60,6 +62,7 @@ function setDice(node) {
   const dice = seed?.linkedWidgets?.[0];
   if (!dice) return;
   node.properties ??= {};
+  const before = dice.value;
   if (isFrozen(node)) {
     const [result] = results(node);
     if (dice.value !== "fixed") node.properties[DICE] = dice.value;
@@ -69,6 +72,19 @@ function setDice(node) {
     dice.value = node.properties[DICE];
     delete node.properties[DICE];
   }
+  if (dice.value !== before) drawDice(node, seed);
+}
+
+// Nodes 2.0 reads what becomes of the seed once, when it draws its icon: a moment without it has it
+// drawn anew.
+function drawDice(node, seed) {
+  const all = seed.linkedWidgets;
+  const show = (linked) => {
+    seed.linkedWidgets = linked;
+    node.widgets = [...node.widgets];
+  };
+  show(undefined);
+  requestAnimationFrame(() => show(all));
 }
 
 function take(node, text) {
@@ -109,7 +125,7 @@ function paragraph({ before, after, note }) {
   return line;
 }
 
-// One line under a text: dialect, seed, gain; and the button that copies it.
+// One line under a text: dialect and seed, and the button that copies it.
 function facts(result, text, frozen) {
   const line = Object.assign(document.createElement("small"), { className: "facts" });
   const add = (content, title) => {
@@ -140,7 +156,7 @@ function choice(node, result, { text, score }, taken) {
   if (score != null) {
     const number = document.createElement("b");
     number.textContent = `${score < 0 ? "−" : "+"}${Math.abs(score).toFixed(2)}`;
-    number.title = say("Gain over your prompt, in standard deviations");
+    number.title = say(SCORE);
     button.append(number);
   }
   const added = document.createElement("span");

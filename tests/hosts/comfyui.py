@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+COMFYUI = Path(os.environ.get("COMFYUI_DIR", ""))
+PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
+CHECKPOINT = "random.safetensors"
+KEY = "sk-s3cret"  # for language model servers; must come up nowhere
+TEXT = "a lighthouse at dusk <lora:moody:0.8>"
 FLAGS = ["--cpu", "--disable-api-nodes", "--disable-auto-launch", "--listen", "127.0.0.1"]
 _TEXT_FRAME = 3  # ComfyUI's binary frame that carries a node's text
 
@@ -61,23 +67,21 @@ class Refused(Exception):
 
 
 class Host:
-    """A running ComfyUI in `base`, with this repository as its only custom node.
+    """A running ComfyUI in `base`, with this repository as a custom node.
 
     Attributes:
         elsewhere: a folder for our models that extra_model_paths.yaml names.
     """
 
-    def __init__(
-        self, comfyui: Path, python: str, base: Path, pack: Path = ROOT, name: str = "any-name"
-    ) -> None:
+    def __init__(self, base: Path) -> None:
         for folder in ("custom_nodes", "models/checkpoints", "elsewhere", "user", "input",
                        "output", "temp"):  # fmt: skip
             (base / folder).mkdir(parents=True, exist_ok=True)
         # Any name will do: the folder's name is the user's.
-        (base / "custom_nodes" / name).symlink_to(pack, target_is_directory=True)
+        (base / "custom_nodes" / "any-name").symlink_to(ROOT, target_is_directory=True)
         self.base, self.port = base, _free_port()
         self.log = base / "comfyui.log"
-        command = [python, "main.py", *FLAGS, "--port", str(self.port)]
+        command = [PYTHON, "main.py", *FLAGS, "--port", str(self.port)]
         command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
         # A folder of models outside of ComfyUI, as artists with several programs have one.
         self.elsewhere = base / "elsewhere"
@@ -88,7 +92,7 @@ class Host:
         environment = {**os.environ, **offline, "no_proxy": "", "HF_HUB_OFFLINE": "0"}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, cwd=comfyui, stdout=log, stderr=log, env=environment
+                command, cwd=COMFYUI, stdout=log, stderr=log, env=environment
             )
 
     @property
@@ -225,6 +229,25 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def helper(script: str, argument: Path, cwd: Path) -> str:
+    """Run a script of this folder with ComfyUI's Python, about ComfyUI; what it printed."""
+    command = [PYTHON, str(Path(__file__).parent / script), str(COMFYUI), str(argument)]
+    return subprocess.run(command, check=True, cwd=cwd, capture_output=True, text=True).stdout
+
+
+def beautify(**changes) -> dict:
+    inputs = {
+        "text": TEXT, "mode": "expand", "seed": 7, "candidates": 4, "length": 20,
+        "token_budget": 0, "style": "", "keep": "", "block": "", "accept": "always",
+        "temperature": 0.7, "top_k": 50, "top_p": 0.9, "repetition_penalty": 1.05, **changes,
+    }  # fmt: skip
+    return {"class_type": "BeautifulPromptBeautify", "inputs": inputs}
+
+
+def show(node: str, output: int = 0) -> dict:
+    return {"class_type": "PreviewAny", "inputs": {"source": [node, output]}}
 
 
 def api_format(workflow: dict, info: dict) -> dict:

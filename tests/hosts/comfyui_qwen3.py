@@ -18,6 +18,7 @@ SMALL = {
 WORDS = (
     " soft, light, deep, shadows, golden, evening, calm, mood, mist, muted, colours, rain".split()
 )
+END = 151645  # <|im_end|>: else every draft would be as long as it may
 
 
 class SmallQwen3(sd1_clip.SDClipModel):
@@ -59,7 +60,7 @@ class RandomQwen3:
             tensor.copy_(torch.randn(tensor.shape) * 0.2 + norm)
         network = clip.cond_stage_model.qwen3_4b.transformer.model
         tokenize = clip.tokenizer.qwen3_4b.tokenizer
-        known = sorted({i for word in WORDS for i in tokenize(" " + word)["input_ids"]})
+        known = sorted({i for word in WORDS for i in tokenize(" " + word)["input_ids"]} | {END})
         scale = torch.full((network.embed_tokens.weight.shape[0], 1), 1e-3)
         scale[known] = 2.0
         network.embed_tokens.weight.data.mul_(scale.to(network.embed_tokens.weight))

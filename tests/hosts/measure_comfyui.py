@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from test_comfyui import COMFYUI, PYTHON, beautify, long_list
+from test_comfyui import long_list
 
-from tests.hosts.comfyui import Host, Run
+from tests.hosts.comfyui import Host, Run, beautify
 
 
 def run_seconds(host: Host, candidates: int) -> list[float]:
@@ -37,7 +37,7 @@ def cancel_seconds(host: Host, seed: int) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as base:
-        host = Host(COMFYUI, PYTHON, Path(base))
+        host = Host(Path(base))
         try:
             host.wait()
             for n in (4, 1):

@@ -1,15 +1,9 @@
-"""The nodes in a real ComfyUI: COMFYUI_DIR is its folder, COMFYUI_PYTHON its Python.
-
-It is started once, with this pack alone, on a CPU, with every proxy pointing nowhere.
-"""
+"""The nodes in a real ComfyUI: COMFYUI_DIR is its folder, COMFYUI_PYTHON its Python."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -17,55 +11,24 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SMALL_WRITER
-from tests.hosts.comfyui import ROOT, Host, Refused, api_format, metadata
+from tests.hosts.comfyui import (
+    CHECKPOINT,
+    ROOT,
+    TEXT,
+    Refused,
+    api_format,
+    beautify,
+    helper,
+    metadata,
+    show,
+)
 
-if not os.environ.get("COMFYUI_DIR"):
-    pytest.skip("COMFYUI_DIR is not set", allow_module_level=True)
-
-COMFYUI = Path(os.environ["COMFYUI_DIR"])
-PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
-HERE = Path(__file__).parent
-CHECKPOINT = "random.safetensors"
-TEXT = "a lighthouse at dusk <lora:moody:0.8>"
 WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.json"))
-
-
-def beautify(**changes) -> dict:
-    inputs = {
-        "text": TEXT, "mode": "expand", "seed": 7, "candidates": 4, "length": 20,
-        "token_budget": 0, "style": "", "keep": "", "block": "", "accept": "always",
-        "temperature": 0.7, "top_k": 50, "top_p": 0.9, "repetition_penalty": 1.05, **changes,
-    }  # fmt: skip
-    return {"class_type": "BeautifulPromptBeautify", "inputs": inputs}
 
 
 def load(**changes) -> dict:
     inputs = {"model": "starter", "download": False, "device": "auto", "precision": "auto"}
     return {"class_type": "BeautifulPromptLoad", "inputs": {**inputs, "reward": "none", **changes}}
-
-
-def show(node: str, output: int = 0) -> dict:
-    return {"class_type": "PreviewAny", "inputs": {"source": [node, output]}}
-
-
-def helper(script: str, argument: Path, cwd: Path) -> str:
-    """Run a script of this folder with ComfyUI's Python, about ComfyUI; what it printed."""
-    command = [PYTHON, str(HERE / script), str(COMFYUI), str(argument)]
-    return subprocess.run(command, check=True, cwd=cwd, capture_output=True, text=True).stdout
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory):
-    base = tmp_path_factory.mktemp("comfyui")
-    (base / "models" / "checkpoints").mkdir(parents=True)
-    helper("comfyui_checkpoint.py", base / "models" / "checkpoints" / CHECKPOINT, cwd=base)
-    host = Host(COMFYUI, PYTHON, base)
-    try:
-        host.wait()
-        yield host
-    finally:
-        host.stop()
-        shutil.rmtree(base, ignore_errors=True)
 
 
 def shrunk(workflow: Path, info: dict) -> dict:
@@ -77,7 +40,7 @@ def shrunk(workflow: Path, info: dict) -> dict:
     return graph
 
 
-def test_loading_the_pack_is_quick_and_reads_nothing(tmp_path):
+def test_loading_the_pack_is_quick_and_reads_nothing(host, tmp_path):
     cost = json.loads(helper("comfyui_startup.py", ROOT, tmp_path).splitlines()[-1])
     assert cost["readers"] == []
     # Processor time: the clock on the wall also counts what else a busy machine does.

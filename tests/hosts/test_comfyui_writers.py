@@ -7,38 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 
 import pytest
 
-from tests.hosts.comfyui import Host, metadata
-
-if not os.environ.get("COMFYUI_DIR"):
-    pytest.skip("COMFYUI_DIR is not set", allow_module_level=True)
-
-from tests.hosts.test_comfyui import CHECKPOINT, COMFYUI, HERE, PYTHON, TEXT, beautify, helper, show
+from tests.hosts.comfyui import CHECKPOINT, KEY, TEXT, Refused, beautify, metadata, show
 
 SERVER = os.environ.get("BEAUTIFULPROMPT_TEST_WRITER")
 QWEN = {"class_type": "RandomQwen3", "inputs": {}}
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory):
-    base = tmp_path_factory.mktemp("comfyui")
-    (base / "models" / "checkpoints").mkdir(parents=True)
-    helper("comfyui_checkpoint.py", base / "models" / "checkpoints" / CHECKPOINT, cwd=base)
-    (base / "custom_nodes").mkdir()
-    shutil.copy(HERE / "comfyui_qwen3.py", base / "custom_nodes")
-    os.environ["BEAUTIFULPROMPT_WRITER_KEY"] = "sk-s3cret"
-    host = Host(COMFYUI, PYTHON, base)
-    try:
-        host.wait()
-        yield host
-    finally:
-        del os.environ["BEAUTIFULPROMPT_WRITER_KEY"]
-        host.stop()
-        shutil.rmtree(base, ignore_errors=True)
 
 
 def encoder(**changes) -> dict:
@@ -48,7 +24,9 @@ def encoder(**changes) -> dict:
             "class_type": "BeautifulPromptEncoderWriter",
             "inputs": {"clip": ["1", 0], "reward": "starter"},
         },
-        "3": beautify(rewriter=["2", 0], clip=["1", 0], dialect="tags", **changes),
+        "3": beautify(
+            **{"rewriter": ["2", 0], "clip": ["1", 0], "dialect": "tags", "candidates": 2} | changes
+        ),
         "4": show("3", 3),
         "5": show("3", 1),
     }
@@ -123,12 +101,10 @@ def test_a_dead_server_leaves_the_prompt_and_no_key_anywhere(host):
     run = host.run(server("http://127.0.0.1:9/v1", "x"))
     assert run.error is None and run.outputs["3"]["text"] == [TEXT]
     assert "start it" in run.outputs["4"]["text"][0]
-    assert "s3cret" not in host.log.read_text() + json.dumps(run.events)
+    assert KEY not in host.log.read_text() + json.dumps(run.events)
 
 
 def test_another_machine_is_refused_before_it_runs(host):
-    from tests.hosts.comfyui import Refused
-
     with pytest.raises(Refused) as refused:
         host.run(server("http://192.168.1.5:11434/v1", "x"))
     assert "BEAUTIFULPROMPT_WRITER_HOST" in json.dumps(refused.value.body)

@@ -5,7 +5,9 @@ import json
 import pytest
 import torch
 
+from bp_core import Rewriter
 from bp_core.errors import ModelError
+from bp_core.models.folder import BUNDLED
 from bp_core.models.load import load, pack_folder
 from bp_core.models.suitability import FEATURES, FILE, Suitability, Verdict
 from bp_core.text.notes import Note
@@ -98,3 +100,12 @@ def test_a_damaged_file_is_named_with_the_remedy(dialect_writer, damage):
         save_file(load_file(path), path, metadata={"suitability": json.dumps(stated)})
     with pytest.raises(ModelError, match=r"suitability\.safetensors.*copy the folder again"):
         load(dialect_writer)
+
+
+def test_it_ranks_drafts_unless_a_reward_is_named(dialect_writer):
+    suitability(load(dialect_writer).network.width, ranking=(2.0, 0.0, 0.5)).save(dialect_writer)
+    asked = {"prompt": "a fox", "n": 4, "max_new_tokens": 8, "min_new_tokens": 1}
+    for candidate in Rewriter.load(dialect_writer)(**asked).candidates:
+        assert candidate.score == 2 * candidate.logprob + 0.5 and candidate.aesthetic is None
+    for candidate in Rewriter.load(dialect_writer, reward=BUNDLED / "reward")(**asked).candidates:
+        assert candidate.score != 2 * candidate.logprob + 0.5 and candidate.aesthetic is not None
