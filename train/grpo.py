@@ -22,10 +22,10 @@ from bp_core.models import STARTER
 from bp_core.models.folder import BUNDLED
 from bp_core.models.load import Model, load
 from bp_core.models.tokenizer import prompt_parts
+from bp_core.models.vision import define_operators
 from bp_core.score.taste import Taste, load_taste
 from bp_core.score.text_reward import Constants, Reward, TextReward
 from train.models.causal import load_base, write_folder
-from train.models.vision import define_operators
 from train.rewards.labelling import LabelArguments, load_models
 from train.rl.arguments import RewardArguments
 from train.rl.image_reward import ImageReward

@@ -34,10 +34,10 @@ import torch
 import train
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.models.vision import define_operators
 from bp_core.score.taste import load_taste
 from bp_core.score.text_reward import Reward, TextReward
 from bp_core.settings import MODES
-from train.models.vision import define_operators
 from train.models.weights import load_trainable, write_folder_like
 from train.rl import checkpoint
 from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss

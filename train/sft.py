@@ -22,13 +22,13 @@ import train
 from bp_core.errors import InputError
 from bp_core.models.template import TEMPLATES, Template
 from bp_core.models.tokenizer import prompt_parts
+from bp_core.models.vision import define_operators
 from bp_core.settings import DIALECTS
 from train.data.pairs import read_pairs
 from train.data.vocabulary import CONTROLS, END, PAD, learn
 from train.models.causal import load_base, write_folder
 from train.models.precision import machine_defaults
 from train.models.rounding import Rounding
-from train.models.vision import define_operators
 
 
 @dataclass

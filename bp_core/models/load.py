@@ -31,6 +31,7 @@ from .doubt import Doubt
 from .folder import BUNDLED, about, dialects, find, name_of, read_about
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
+from .vision import define_operators
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -160,6 +161,7 @@ def load(
         from ..decode import transformers_network
 
         log.info("%s runs through transformers: %s", folder, reason)
+        define_operators()
         weight_files(folder)
         network = transformers_network.load(folder, device, _dtype(dtype, device, None))
     except ModelError as error:
