@@ -74,7 +74,9 @@ def write_folder_like(
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, end: str, pad: str) -> None:
     """tokenizer.json, and what transformers wants to know beside it."""
     save(tokenizer, folder / "tokenizer.json")
+    # A class that transformers takes by the model's kind would add its own of what is not said.
     said = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": end, "pad_token": pad}
+    said |= {"bos_token": end, "unk_token": end, "add_bos_token": False}
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
