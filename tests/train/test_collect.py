@@ -139,7 +139,7 @@ def asking(tmp_path, server, count=24):
     low = [f"a {n} {w}" for n in nouns for w in ("at dusk", "in snow")][: count // 2]
     moods = "misty golden silver quiet stormy dusty ancient gentle crimson emerald pale wild"
     high = [
-        f"a {noun} near {mood} hills, {mood} {noun} light, {mood} air, long {noun} shadows, ink, fog"
+        f"a {noun} near {mood} hills, {mood} {noun} light, {mood} air, {noun} shadows, ink, fog"
         for noun, mood in zip(nouns, moods.split())
     ][: count // 2]
     (tmp_path / "p.txt").write_text("\n".join(low + high))
