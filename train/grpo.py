@@ -25,6 +25,7 @@ from bp_core.models.tokenizer import prompt_parts
 from bp_core.models.vision import define_operators
 from bp_core.score.taste import Taste, load_taste
 from bp_core.score.text_reward import Constants, Reward
+from train.models.card import write_card
 from train.models.causal import load_base, write_folder
 from train.rewards.labelling import LabelArguments, load_models
 from train.rl.arguments import RewardArguments
@@ -157,6 +158,7 @@ def main(argv: list[str] | None = None) -> None:
         folder = Path(config.output_dir) / "model"
         trained = trainer.accelerator.unwrap_model(trainer.model)
         write_folder(trained, tokenizer, model.template, folder, args.weights, model.path)
+        write_card(folder, "rewriter", "train/grpo.py", args.base or STARTER, {})
         print(f"wrote {folder}", file=sys.stderr)
 
 

@@ -34,11 +34,13 @@ import torch
 import train
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.models import STARTER
 from bp_core.models.vision import define_operators
 from bp_core.score.taste import load_taste
 from bp_core.score.text_reward import TextReward
 from bp_core.settings import MODES
 from train.data.progress import bar
+from train.models.card import write_card
 from train.models.weights import load_trainable, write_folder_like
 from train.rl import checkpoint
 from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss
@@ -156,6 +158,9 @@ class Run:
         with self.spread.whole():
             if main:
                 write_folder_like(self.model, self.policy.weights(), folder, args.weights)
+                write_card(
+                    folder, "rewriter", "train/ppo.py", args.base or STARTER, {"steps": self.step}
+                )
         self.accelerator.wait_for_everyone()
         return folder
 

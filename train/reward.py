@@ -25,6 +25,7 @@ import train
 from bp_core.errors import InputError
 from bp_core.models.vision import define_operators
 from bp_core.score.text_reward import POOLINGS
+from train.models.card import write_card
 from train.models.precision import machine_defaults
 from train.rewards.network import (
     RewardNetwork,
@@ -224,6 +225,7 @@ def main(argv: list[str] | None = None) -> None:
         figures["test"] = judge(folder, test, args.score)
     write_report(figures, folder)
     spearman = figures["validation"]["spearman"]
+    write_card(folder, "reward", "train/reward.py", args.base, {"validation Spearman": spearman})
     print(f"wrote {folder}; validation Spearman {spearman:.3f}", file=sys.stderr)
 
 

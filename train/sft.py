@@ -31,6 +31,7 @@ from train.data.dedup import clusters
 from train.data.pairs import read_pairs
 from train.data.vocabulary import CONTROLS, END, PAD, learn
 from train.data.written import Written
+from train.models.card import write_card
 from train.models.causal import load_base, write_folder
 from train.models.precision import machine_defaults
 from train.models.rounding import Rounding
@@ -264,6 +265,7 @@ def main(argv: list[str] | None = None) -> None:
         base = BUNDLED if args.base == STARTER else Path(args.base) if args.base else None
         write_folder(unwrapped, tokenizer, template, folder, args.weights, base)
         report = {"validation_loss": loss, "validation_perplexity": math.exp(loss)}
+        write_card(folder, "rewriter", "train/sft.py", args.base, report)
         (folder / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         print(f"wrote {folder}; validation perplexity {math.exp(loss):.2f}", file=sys.stderr)
         show_samples(folder, pairs["validation"])

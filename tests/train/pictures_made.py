@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -101,35 +102,34 @@ def xmp(comment: str) -> str:
 def write_all(folder: Path, count: int = 20) -> Path:
     """Pictures of every program, `count` each, whose prompts a pair can be made of."""
     folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(1)
     things = "fox lighthouse castle robot garden ship teapot owl bridge dragon".split()
-    places = ["on a hill", "in the snow", "by the sea", "in an old library"]
-    tails = [
-        "soft morning light, mist over the ground, muted colours, oil painting, brush marks",
-        "low evening sun, long shadows, warm haze, film photograph, shallow depth of field",
-        "silver moonlight, deep blue shadows, quiet mood, watercolour, wet paper texture",
-        "heavy rain, wet stones, reflections, concept art, wide view, cold palette",
-    ]
+    places = ["on a hill", "in the snow", "by the sea", "in an old library", "under a bridge"]
+    moods = "soft warm cold misty golden silver gentle ancient quiet bright stormy dusty".split()
+    nouns = "glow river meadow cloud shadow tower valley mirror lantern rain stone moss".split()
+    media = ["oil painting", "film photograph", "watercolour", "ink drawing", "concept art"]
+
+    def subject() -> str:
+        return f"a {rng.choice(moods)} {rng.choice(things)} {rng.choice(places)}"
+
+    def prompt(raw: str = "") -> str:
+        phrases = [f"{rng.choice(moods)} {rng.choice(nouns)}" for _ in range(5)]
+        return ", ".join([raw or subject(), *phrases, rng.choice(media)])
+
     for i in range(count):
-        thing, place, tail = things[i % 10], places[i // 10 % 4], tails[i % 4]
-
-        def prompt(k: int, thing=thing, place=place, i=i) -> str:
-            return f"a {thing} {place}, {tails[(i + k) % 4]}, number {k}"
-
-        png(folder / f"a1111_{i}.png", parameters=infotext(prompt(0)))
-        raw = f"a {thing} {place}"
+        png(folder / f"a1111_{i}.png", parameters=infotext(prompt()))
+        raw = subject()
         more = f"Beautify original: {raw}"
-        with_exif(
-            folder / f"a1111_{i}.jpg", user_comment(infotext(f"{raw}, {tail}", more=more), "le")
-        )
-        png(folder / f"comfyui_{i}.png", prompt=json.dumps(graph(prompt(1))))
-        said = {"prompt": prompt(2), "full_prompt": [prompt(2)], "metadata_scheme": "fooocus"}
+        with_exif(folder / f"a1111_{i}.jpg", user_comment(infotext(prompt(raw), more=more), "le"))
+        png(folder / f"comfyui_{i}.png", prompt=json.dumps(graph(prompt())))
+        said = {"prompt": prompt(), "full_prompt": [prompt()], "metadata_scheme": "fooocus"}
         png(folder / f"fooocus_{i}.png", parameters=json.dumps(said))
-        said = {"positive_prompt": prompt(3), "negative_prompt": "blurry"}
+        said = {"positive_prompt": prompt(), "negative_prompt": "blurry"}
         png(folder / f"invokeai_{i}.png", invokeai_metadata=json.dumps(said))
-        said = {"sui_image_params": {"prompt": prompt(4), "seed": i}}
+        said = {"sui_image_params": {"prompt": prompt(), "seed": i}}
         with_exif(folder / f"swarm_{i}.webp", user_comment(json.dumps(said)))
-        png(folder / f"novelai_{i}.png", alpha=json.dumps(novelai(prompt(5))))
-        said = {"c": prompt(6), "uc": "blurry", "sampler": "DPM++", "steps": 20}
+        png(folder / f"novelai_{i}.png", alpha=json.dumps(novelai(prompt())))
+        said = {"c": prompt(), "uc": "blurry", "sampler": "DPM++", "steps": 20}
         png(folder / f"drawthings_{i}.png", **{"XML:com.adobe.xmp": xmp(json.dumps(said))})
     return folder
 

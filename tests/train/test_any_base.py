@@ -71,6 +71,8 @@ def test_every_stage_trains_it_and_what_it_writes_is_read_alike(base):
     work = base.parent
     first = teach(base, work / "sft")
     before = same_everywhere(first)
+    card = (first / "README.md").read_text()
+    assert str(base) in card and "train/sft.py" in card and "None" not in card
     fields = json.loads((first / "config.json").read_text())
     assert fields["model_type"].title()[:4] in fields["architectures"][0].title()
     has_head = "lm_head.weight" in load_file(first / "model.safetensors")
