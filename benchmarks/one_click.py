@@ -24,8 +24,8 @@ import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core import Rewriter
 from bp_core.drafter import Drafter
 from bp_core.models.folder import BUNDLED
+from bp_core.models.vision import define_operators
 from bp_core.settings import Settings
-from train.models.vision import define_operators
 
 PROMPTS = ["a lighthouse at dusk", "a photo of a red bicycle next to two benches", "a robot chef"]
 RUNS = 9

@@ -16,7 +16,7 @@ import torch
 from benchmarks.peer_llama import llama
 from bp_core.decode.sampling import SamplingParams
 from bp_core.decode.transformer import Transformer
-from train.models.vision import define_operators
+from bp_core.models.vision import define_operators
 
 Decode = Callable[[list[int], int, int], None]
 

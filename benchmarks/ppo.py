@@ -146,7 +146,7 @@ def child(args: argparse.Namespace) -> None:
     """One contender: seconds a step and bytes, as JSON on the last line."""
     import torch
 
-    from train.models.vision import define_operators
+    from bp_core.models.vision import define_operators
 
     define_operators()
     import accelerate  # noqa: F401

@@ -21,7 +21,7 @@ import torch
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import benchmarks  # noqa: F401  # the root on sys.path
-from train.models.vision import define_operators
+from bp_core.models.vision import define_operators
 
 define_operators()
 

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import torch
 
-from train.models.vision import define_operators
+from bp_core.models.vision import define_operators
 
 define_operators()
 

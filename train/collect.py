@@ -1,18 +1,18 @@
-"""Make training pairs from public prompt pools: a short prompt, and what a good artist adds to it.
+"""Make training pairs: a short prompt, and what a good artist makes of it.
 
-    python train/collect.py --data data --out runs/pairs
+    python train/collect.py --images ~/pictures --out runs/mine/pairs
+    python train/collect.py --data my/prompts.csv --llm http://127.0.0.1:11434/v1 --llm-model NAME
+    python train/collect.py --data DATA --out runs/pairs     # the public pools of docs/training.md
 
-Every pool prompt is cleaned, near-duplicates (also of the evaluation sets) are dropped, and the
-rest is cut into a low and a high side:
+`--images` reads the prompts that A1111 and its kin, ComfyUI, Fooocus, InvokeAI, SwarmUI, NovelAI
+and Draw Things wrote into PNG, JPEG and WebP files. `--data` takes any folder or file of txt, csv,
+tsv, json, jsonl or parquet. Where the short side is not there, it is cut off the prompt, or `--llm`
+summarises long prompts and upgrades short ones; its answers are kept in `answers.sqlite`, so that
+a run that was killed goes on where it was.
 
-    rule      the first phrases of a good prompt are the low side, its other phrases the tail
-    podvodka  a GPT-3 description is the low side, the Discord prompt it describes the high side
-    borrowed  a plain caption is the low side, phrases of the prompts most like it the tail
-
-`train.parquet` and `validation.parquet` hold raw_prompt, prompt, mode ("expand": `prompt` is the
-tail that follows; "rewrite": `prompt` is a whole new prompt; "text": a plain caption to learn the
-language from, with an empty raw_prompt), source and cluster;
-`vocabulary.txt` the texts to learn a vocabulary from.
+`train.parquet` and `validation.parquet` have raw_prompt, prompt, mode, dialect, source and cluster;
+`prompts.txt` and `held_out.txt` the short sides of both, for `train/ppo.py`; `report.json` what
+each step took.
 """
 
 from __future__ import annotations
@@ -20,297 +20,183 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 from collections import Counter
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 
 import train
-from bp_core.rules.policy import permitted
-from bp_core.text.words import STOPWORDS, clauses, content_stems, words
-from train.data.borrow import borrow
-from train.data.cleaning import Names, clean, is_english, is_safe
-from train.data.dedup import clusters, near
-from train.data.pools import read_captions, read_evaluation_sets, read_podvodka, read_pools
-
-# What describes a broken picture, or nothing: negative-prompt fragments, sites, camera counters.
-_USELESS = frozenset(
-    "blurry ugly deformed watermark signature lowres worst amateur mutated disfigured cropped "
-    "error jpeg artifacts duplicate seed prompt http www com pinterest instagram facebook "
-    "flickr ebay sdxl sd midjourney dalle stable diffusion text written words reading said says "
-    "screen picture".split()
-)
-# A phrase that hangs on to another sentence.
-_DANGLING = frozenset(
-    "but because so and or which who that it its they their them when while then is are was has "
-    "have this these those there i you we if".split()
-)
-# Words for the medium or the manner: a low side needs something besides.
-_MEDIA = frozenset(
-    "portrait photo photograph photography picture image painting drawing sketch art artwork "
-    "illustration render rendering style scene still shot closeup close up view concept design "
-    "poster logo film movie cinematic film stills print wallpaper hd 4k 8k 3d 2d detail details "
-    "quality lighting light resolution color colors colour colours background version front "
-    "middle center side".split()
-)
-_PREPOSITIONS = frozenset(
-    "in on at under against inside from with by near behind between above below beside after "
-    "before during through into over of as like".split()
-)
+from bp_core.errors import InputError
+from bp_core.settings import DIALECTS
+from train.data import own_pairs
+from train.data.any_prompts import Row, read_any
+from train.data.asked import Answers, ask_all, summary, upgrade
+from train.data.cleaning import clean, is_english, is_safe
+from train.data.pictures import Unreadable, pictures_in, read_picture
+from train.data.pools import read_evaluation_sets
+from train.data.progress import bar
+from train.data.public_pairs import Limits, build
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Sizes of a pair, in words."""
-
-    raw: int = 40  # longest low side
-    tail_min: int = 7
-    tail_max: int = 34
-    clause: int = 16  # longest phrase of a tail
-    common: float = 0.004  # share of prompts above which a phrase is thinned out
-
-
-class PairMaker:
-    """Cuts cleaned prompts into pairs.
-
-    Args:
-        vocabulary: words allowed in what the model learns to write; the rest is names and typos.
-        nouns: words that stand at the end of a noun phrase; a low side needs one.
-        frequency: share of pool prompts (0-1) that hold a phrase; phrases above `limits.common`
-            are kept with probability sqrt(common / frequency), or the model would learn one stock
-            tail (word2vec's subsampling, Mikolov et al. 2013).
-    """
-
-    def __init__(
-        self,
-        names: Names,
-        vocabulary: frozenset[str],
-        nouns: frozenset[str],
-        frequency: dict[str, float],
-        limits: Limits,
-        rng: random.Random,
-    ) -> None:
-        self.names, self.vocabulary, self.nouns = names, vocabulary, nouns
-        self.frequency, self.limits, self.rng = frequency, limits, rng
-
-    def teachable(self, clause: str) -> bool:
-        """True for a phrase that the model may learn to write."""
-        run = words(clause.lower())
-        if not 0 < len(run) <= self.limits.clause or any(w in _USELESS for w in run):
-            return False
-        if run[0] in _DANGLING or '"' in clause or any(w not in self.vocabulary for w in run):
-            return False
-        share = self.frequency.get(clause.lower(), 0.0)
-        return share <= self.limits.common or (
-            self.rng.random() < (self.limits.common / share) ** 0.5
-        )
-
-    def tail(self, raw: str, phrases: list[str]) -> str:
-        """The phrases that follow `raw`, at most `tail_max` words; "" when too few are left."""
-        tail, length = [], 0
-        for clause in permitted(phrases, raw, lambda c: not self.teachable(c)):
-            size = len(clause.split())
-            if length + size > self.limits.tail_max:
-                break
-            tail.append(clause)
-            length += size
-        return ", ".join(tail).lower() if length >= self.limits.tail_min else ""
-
-    def has_subject(self, raw: str) -> bool:
-        """True when `raw` names a thing, so that what follows it need not."""
-        run = words(raw.lower())
-        if run and run[0] in _PREPOSITIONS and "," not in raw:
-            return False
-        return any(w in self.nouns and w not in _MEDIA for w in run)
-
-    def cut(self, prompt: str) -> tuple[str, str] | None:
-        """(raw, tail) at a random phrase boundary in the first half of a cleaned prompt."""
-        phrases = self.names.without_credits(prompt)
-        if not phrases:
-            return None
-        first = split_sentence(phrases[0], self.rng) if self.rng.random() < 0.3 else None
-        if first:
-            phrases[:1] = first
-        if len(phrases) < 2:
-            return None
-        keep = 1 if self.rng.random() < 0.7 else self.rng.randint(1, max(1, len(phrases) // 2))
-        raw = ", ".join(phrases[:keep])
-        if not self.has_subject(raw) or len(raw.split()) > self.limits.raw:
-            return None
-        tail = self.tail(raw, phrases[keep:])
-        return (raw, tail) if tail else None
-
-
-def split_sentence(sentence: str, rng: random.Random) -> list[str] | None:
-    """A sentence as (subject, "with …"): makes short low sides out of descriptive prompts."""
-    run = sentence.split()
-    places = [
-        i
-        for i in range(2, len(run) - 2)
-        if run[i] in ("with", "wearing", "surrounded", "covered", "against", "amidst", "under")
-    ]
-    if not places:
-        return None
-    at = rng.choice(places)
-    return [" ".join(run[:at]), " ".join(run[at:])]
-
-
-def vary(raw: str, rng: random.Random) -> str:
-    """The low side as different people type it: with or without article, capital, full stop."""
-    if rng.random() < 0.25:
-        raw = raw.removeprefix("a ").removeprefix("an ").removeprefix("the ")
-    if rng.random() < 0.25 and len(raw.split()) > 4:
-        raw += "."
-    return raw
-
-
-def clause_frequency(prompts: list[str]) -> dict[str, float]:
-    """Share of prompts that hold each phrase."""
-    count = Counter(c for p in prompts for c in {c.lower() for c in clauses(p)})
-    return {clause: k / len(prompts) for clause, k in count.items()}
-
-
-def known_words(
-    captions: list[str], prompts: list[str], names: Names, common: frozenset[str]
-) -> frozenset[str]:
-    """Words of plain English text, and style words that many prompts share."""
-    count = Counter(w for p in prompts for w in set(words(p.lower())))
-    style = {w for w, k in count.items() if k >= 20 and w not in names.parts}
-    return frozenset(w for w in common | style if len(w) > 1 or w == "a")
-
-
-def known_nouns(captions: list[str]) -> frozenset[str]:
-    """Words that end a noun phrase of plain captions more often than not."""
-    total: Counter[str] = Counter()
-    final: Counter[str] = Counter()
-    for caption in captions:
-        run = [*words(caption.lower()), "of"]
-        total.update(run[:-1])
-        final.update(
-            w for w, after in pairwise(run) if after in _PREPOSITIONS or after in _DANGLING
-        )
-    return frozenset(
-        w for w, k in total.items() if k >= 3 and final[w] >= 0.4 * k and w not in STOPWORDS
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def build(
-    data: Path, seed: int, limits: Limits, cuts: int
-) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
-    """All pairs, how many prompts each step left, and the texts to learn a vocabulary from."""
-    rng = random.Random(seed)
-    report: dict[str, int] = {}
-    captions = read_captions(data)
-    pools = read_pools(data)
-    plain = Counter(w for t in captions + pools["unigenbench"] for w in words(t.lower()))
-    common = frozenset(w for w, k in plain.items() if k >= 3)
-    names = Names(
-        (data / "clip_interrogator/artists.txt").read_text(encoding="utf-8").splitlines(),
-        frozenset(w for w, k in plain.items() if k >= 12),
-    )
-
-    rows = []  # (source, raw or "", cleaned prompt)
-    for source, prompts in pools.items():
-        rows += [(source, "", clean(p)) for p in prompts]
-    rows += [("podvodka", clean(low), clean(high)) for low, high in read_podvodka(data)]
-    report["read"] = len(rows)
-    rows = [r for r in rows if is_english(r[2]) and is_safe(r[1] + " " + r[2])]
-    report["english and safe"] = len(rows)
-    evaluation = [p for prompts in read_evaluation_sets(data).values() for p in prompts]
-    for field in (1, 2):
-        drop = near([r[field] for r in rows], evaluation)
-        rows = [r for r, d in zip(rows, drop, strict=True) if not d]
-    report["far from evaluation prompts"] = len(rows)
-    ids = clusters([r[2] for r in rows])
-    seen: Counter[int] = Counter()
-    unique = []
-    for row, cluster in zip(rows, ids, strict=True):
-        seen[cluster] += 1
-        if seen[cluster] <= 2 or row[1]:
-            unique.append((*row, int(cluster)))
-    report["after near-duplicates"] = len(unique)
-
-    prompts = [r[2] for r in unique]
-    descriptions = [r[1] for r in unique if r[1]]
-    maker = PairMaker(
-        names,
-        known_words(captions, prompts, names, common),
-        known_nouns(captions + descriptions),
-        clause_frequency(prompts),
-        limits,
-        rng,
-    )
-    pairs = []
-    for source, low, high, cluster in unique:
-        if low:
-            pairs += from_description(maker, low, high, cluster)
-        for cut in {maker.cut(high) for _ in range(cuts)} - {None}:
-            raw, tail = cut
-            pairs += both_modes(vary(raw, rng), tail, source, cluster)
-    far = near(captions, evaluation)
-    plain_captions = [clean(c) for c, d in zip(captions, far, strict=True) if not d]
-    real = [(raw, tail, cluster) for raw, tail, mode, _, cluster in pairs if mode == "expand"]
-    for raw, tail in borrow(plain_captions, real, maker.tail, rng):
-        pairs += both_modes(vary(raw, rng), tail, "borrowed", -1)
-    pairs += [("", caption, "text", "coco30k", -1) for caption in plain_captions]
-    frame = pd.DataFrame(pairs, columns=["raw_prompt", "prompt", "mode", "source", "cluster"])
-    frame = frame.drop_duplicates(["raw_prompt", "prompt", "mode"])
-    for (source, mode), k in frame.groupby(["source", "mode"]).size().items():
-        report[f"pairs: {source}, {mode}"] = int(k)
-    texts = captions + [text for row in unique for text in row[1:3] if text]
-    return frame, report, texts
-
-
-def both_modes(raw: str, tail: str, source: str, cluster: int) -> list[tuple]:
-    """The tail alone, and a whole prompt that begins with every word of `raw`.
-
-    Without many of the second kind a small model never learns to copy, and a rewrite loses the
-    artist's words.
-    """
-    return [
-        (raw, tail, "expand", source, cluster),
-        (raw, f"{raw.rstrip('.')}, {tail}", "rewrite", source, cluster),
-    ]
-
-
-def from_description(maker: PairMaker, low: str, high: str, cluster: int) -> list[tuple]:
-    """Pairs of a GPT-3 description and its prompt: a tail, and a rewrite that keeps every word."""
-    if not maker.has_subject(low):
-        return []
-    phrases = maker.names.without_credits(high)
-    pairs = []
-    tail = maker.tail(low, phrases)
-    if tail:
-        pairs.append((low, tail, "expand", "podvodka", cluster))
-    asked = set(content_stems(low))
-    fitting = [c for c in phrases if maker.teachable(c) or asked.intersection(content_stems(c))]
-    text = ", ".join(fitting)
-    answered = content_stems(text)
-    if asked <= set(answered) and len(answered) >= len(asked) + 4 and len(text.split()) <= 60:
-        pairs.append((low, text, "rewrite", "podvodka", cluster))
-    return pairs
+    add = parser.add_argument
+    add("--images", type=Path, help="folder of pictures that carry their prompts")
+    add("--data", type=Path, help="folder or file of prompts, or the folder of the public pools")
+    add("--column", default="", help="of --data: the column with the prompts (prompt, text, …)")
+    add("--llm", default="", help="an OpenAI-compatible server, as http://127.0.0.1:11434/v1")
+    add("--llm-model", default="", help="the model's name there")
+    add("--llm-together", type=int, default=4, help="questions open at a time")
+    add("--llm-rate", type=float, default=0.0, help="questions a second at most; 0: no limit")
+    add("--dialect", choices=DIALECTS[1:], default="tags", help="of what --llm writes")
+    add("--consistency", type=float, default=0.3, help="least cosine of the sides of --llm's pairs")
+    add("--evaluation", type=Path, help="folder or file of prompts to keep clear of")
+    add("--out", type=Path, default=Path("runs/pairs"), help="folder to write to")
+    add("--report", action="store_true", help="print what each step took, one a line")
+    add("--seed", type=int, default=0)
+    add("--cuts", type=int, default=6, help="of the public pools: cuts tried per prompt")
+    add("--validation", type=float, default=0.03, help="share of clusters held out")
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="see docs/training.md")
-    parser.add_argument("--out", type=Path, default=Path("runs/pairs"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cuts", type=int, default=6, help="cuts tried per prompt")
-    parser.add_argument("--validation", type=float, default=0.03, help="share of clusters held out")
-    args = parser.parse_args(argv)
-    frame, report, texts = build(args.data, args.seed, Limits(), args.cuts)
+    args = arguments(argv)
+    if args.images is None and args.data is None:
+        raise InputError("nothing to collect from: give --images FOLDER or --data FOLDER")
+    train.make_folder(args.out)
+    if args.images is None and not args.llm and (args.data / "imagereward").is_dir():
+        public(args)
+        return
+    report: dict[str, int] = {}
+    rows = read_pictures(args.images, report) if args.images else []
+    rows += read_any(args.data, args.column) if args.data else []
+    evaluation = [r.prompt for r in read_any(args.evaluation)] if args.evaluation else []
+    rows, ids = own_pairs.distinct(own_pairs.cleaned(rows, evaluation, report), report)
+    pairs = make_pairs(args, rows, ids, report)
+    if not pairs:
+        tell(report, args.report)
+        raise InputError("no pair is left: give longer prompts, or --llm; --report says what went")
+    learned, held = own_pairs.split(pairs, args.validation, args.seed)
+    report |= {"train": len(learned), "validation": len(held)}
+    write(args.out, learned, held, report)
+    tell(report, args.report)
+
+
+def read_pictures(folder: Path, report: dict[str, int]) -> list[Row]:
+    """The prompts in a folder's pictures; `report` gets how many of which program."""
+    tools: Counter[str] = Counter()
+    rows, paths = [], pictures_in(folder)
+    with bar(len(paths), "pictures") as progress:
+        for path in paths:
+            try:
+                found = read_picture(path)
+            except Unreadable as error:
+                print(error, file=sys.stderr)
+                tools["unreadable"] += 1
+            else:
+                tools[found.tool if found else "without a prompt"] += 1
+                if found:
+                    rows.append(Row(found.original, found.prompt, found.tool))
+            progress.update()
+    report |= {f"pictures: {tool}": count for tool, count in sorted(tools.items())}
+    return rows
+
+
+def make_pairs(
+    args: argparse.Namespace, rows: list[Row], ids: list[int], report: dict[str, int]
+) -> list[own_pairs.Pair]:
+    """Pairs of rows: typed, cut, or, with --llm, summarised and upgraded."""
+    numbered = list(zip(rows, ids, strict=True))
+    pairs = [p for r, i in numbered if r.raw for p in own_pairs.pairs_of(*r, i)]
+    report["pairs: typed"] = len(pairs)
+    bare = [(r, i) for r, i in numbered if not r.raw]
+    high = [(r, i) for r, i in bare if own_pairs.is_high(r.prompt)]
+    if not args.llm:
+        made = [p for r, i in bare for p in own_pairs.cut_pairs(r.prompt, r.source, i)]
+        report["pairs: cut"] = len(made)
+        return pairs + made
+    low = [(r, i) for r, i in bare if not own_pairs.is_high(r.prompt)]
+    sums = asked(args, [summary(r.prompt, seed=args.seed) for r, _ in high], "summaries")
+    ups = asked(args, [upgrade(r.prompt, args.dialect, seed=args.seed) for r, _ in low], "upgrades")
+    made = [
+        (raw, prompt, f"{r.source}, {kind}", i)
+        for kind, group, texts in (("summarised", high, sums), ("upgraded", low, ups))
+        for (r, i), text in zip(group, texts, strict=True)
+        for raw, prompt in [(text, r.prompt) if kind == "summarised" else (r.prompt, text)]
+    ]
+    good = [m for m in made if sound(m[0], m[1])]
+    report["answers that are none"] = len(made) - len(good)
+    made = [p for m in good for p in own_pairs.pairs_of(*m)]
+    report["pairs: by the language model"] = len(made)
+    return pairs + consistent(args, made, report)
+
+
+def sound(raw: str, prompt: str) -> bool:
+    """Whether both sides of an answer are prompts, the high one the longer."""
+    sides = [clean(raw), clean(prompt)]
+    return all(s and is_english(s) and is_safe(s) for s in sides) and len(sides[1]) > len(sides[0])
+
+
+def asked(args: argparse.Namespace, requests: list, desc: str) -> list[str]:
+    from bp_core.writers.endpoint import Endpoint
+
+    if not args.llm_model:
+        raise InputError("--llm needs --llm-model: the name of a model on that server")
+    answers = Answers(args.out / "answers.sqlite")
+    who, where = args.llm_model, Endpoint(args.llm, args.llm_model)
+    return ask_all(where, who, requests, answers, args.llm_together, args.llm_rate, desc)
+
+
+def consistent(args: argparse.Namespace, pairs: list, report: dict[str, int]) -> list:
+    """Pairs whose sides speak of the same; all of them where no sentence encoder is installed."""
+    from train.models.sentences import embed, find_encoder, last_layer
+
+    try:
+        encoder = find_encoder()
+    except InputError as error:
+        print(f"sides are not compared: {error}", file=sys.stderr)
+        return pairs
+    layer = last_layer(encoder)
+    return own_pairs.consistent(
+        pairs, lambda texts: embed(texts, encoder, [layer])[layer], args.consistency, report
+    )
+
+
+def write(out: Path, learned: pd.DataFrame, held: pd.DataFrame, report: dict[str, int]) -> None:
+    for name, prompts, part in (
+        ("train", "prompts", learned),
+        ("validation", "held_out", held),
+    ):
+        part.to_parquet(out / f"{name}.parquet")
+        lines = dict.fromkeys(" ".join(raw.split()) for raw in part.raw_prompt if raw.strip())
+        (out / f"{prompts}.txt").write_text("".join(f"{r}\n" for r in lines), encoding="utf-8")
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def tell(report: dict[str, int], by_line: bool) -> None:
+    print("\n".join(f"{n:8} {k}" for k, n in report.items()) if by_line else json.dumps(report))
+
+
+def public(args: argparse.Namespace) -> None:
+    """Pairs of the public pools, as the bundled models were made from them."""
+    missing = [n for n in ("clip_interrogator", "coco30k") if not (args.data / n).is_dir()]
+    if missing:
+        raise InputError(f"{args.data} lacks the folder {missing[0]}: see docs/training.md")
+    try:
+        read_evaluation_sets(args.data)
+        frame, report, texts = build(args.data, args.seed, Limits(), args.cuts)
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename} is missing: see docs/training.md") from error
     rng = random.Random(args.seed)
-    held_out = {c for c in sorted(frame.cluster.unique()) if rng.random() < args.validation}
-    args.out.mkdir(parents=True, exist_ok=True)
-    mask = frame.cluster.isin(held_out)
-    for name, part in (("train", frame[~mask]), ("validation", frame[mask])):
-        part.sample(frac=1, random_state=args.seed).to_parquet(args.out / f"{name}.parquet")
-        report[name] = len(part)
+    chosen = {c for c in sorted(frame.cluster.unique()) if rng.random() < args.validation}
+    held = frame.cluster.isin(chosen)
+    shuffled = [p.sample(frac=1, random_state=args.seed) for p in (frame[~held], frame[held])]
+    report |= {"train": len(shuffled[0]), "validation": len(shuffled[1])}
+    write(args.out, *shuffled, report)
     (args.out / "vocabulary.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
-    (args.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=2))
 
 

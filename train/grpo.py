@@ -22,13 +22,15 @@ from bp_core.models import STARTER
 from bp_core.models.folder import BUNDLED
 from bp_core.models.load import Model, load
 from bp_core.models.tokenizer import prompt_parts
+from bp_core.models.vision import define_operators
 from bp_core.score.taste import Taste, load_taste
-from bp_core.score.text_reward import Constants, Reward, TextReward
+from bp_core.score.text_reward import Constants, Reward
+from train.models.card import write_card
 from train.models.causal import load_base, write_folder
-from train.models.vision import define_operators
 from train.rewards.labelling import LabelArguments, load_models
 from train.rl.arguments import RewardArguments
 from train.rl.image_reward import ImageReward
+from train.rl.own_reward import FunctionReward
 from train.rl.rewards import RolloutReward, StockWords, shown
 from train.rl.rollouts import Prompt, drafter, read_prompts, rollout
 
@@ -94,10 +96,9 @@ class RewardFunction:
         return scores.tolist()
 
 
-def build_reward(args: GrpoArguments) -> Reward | ImageReward:
+def build_reward(args: GrpoArguments) -> Reward | FunctionReward | ImageReward:
     if not args.render:
-        relevance = TextReward.load(args.relevance_reward) if args.relevance_reward else None
-        return Reward(TextReward.load(args.aesthetic_reward), relevance, args.alpha)
+        return args.load()
     renderer, pick, aesthetic = load_models(LabelArguments("", "", checkpoint=args.checkpoint))
     return ImageReward(
         renderer,
@@ -157,6 +158,7 @@ def main(argv: list[str] | None = None) -> None:
         folder = Path(config.output_dir) / "model"
         trained = trainer.accelerator.unwrap_model(trainer.model)
         write_folder(trained, tokenizer, model.template, folder, args.weights, model.path)
+        write_card(folder, "rewriter", "train/grpo.py", args.base or STARTER, {})
         print(f"wrote {folder}", file=sys.stderr)
 
 

@@ -25,8 +25,8 @@ import pandas as pd
 
 import train
 from bp_core.errors import InputError
+from bp_core.models.vision import define_operators
 from train.data.pairs import distinct_pairs
-from train.models.vision import define_operators
 from train.rewards import labelling_ray
 from train.rewards.labelling import LabelArguments, Labeller, shard_path, write_whole
 

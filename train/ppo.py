@@ -34,10 +34,13 @@ import torch
 import train
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import BeautifulPromptError, InputError
+from bp_core.models import STARTER
+from bp_core.models.vision import define_operators
 from bp_core.score.taste import load_taste
-from bp_core.score.text_reward import Reward, TextReward
+from bp_core.score.text_reward import TextReward
 from bp_core.settings import MODES
-from train.models.vision import define_operators
+from train.data.progress import bar
+from train.models.card import write_card
 from train.models.weights import load_trainable, write_folder_like
 from train.rl import checkpoint
 from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss
@@ -75,11 +78,7 @@ class Run:
         self.all.share(args.rollouts_per_step // args.samples_per_prompt, args.minibatch_size)
         device = self.accelerator.device
         self.reward = RolloutReward(
-            Reward(
-                TextReward.load(args.aesthetic_reward, device),
-                TextReward.load(args.relevance_reward, device) if args.relevance_reward else None,
-                args.alpha,
-            ),
+            args.load(device),
             args.reward_baseline,
             args.terms,
             args.guarded,
@@ -138,10 +137,8 @@ class Run:
 
     def train(self) -> Path:
         """Run to the last step; the folder of the finished model."""
-        from tqdm import tqdm
-
         args, main = self.args, self.accelerator.is_main_process
-        bar = tqdm(total=args.steps, initial=self.step, desc="PPO", disable=None if main else True)
+        shown_steps = bar(args.steps, "PPO", self.step, off=not main)
         if self.step == 0 and self.evaluate is not None:
             self._report(self._evaluation({"step": 0}))
         while self.step < args.steps:
@@ -150,8 +147,8 @@ class Run:
             if self.evaluate is not None and self._due(args.eval_steps):
                 row = self._evaluation(row)
             self._report(row)
-            bar.update()
-            bar.set_postfix(reward=f"{row['score/reward']:.3f}", kl=f"{row['kl']:.2f}")
+            shown_steps.update()
+            shown_steps.set_postfix(reward=f"{row['score/reward']:.3f}", kl=f"{row['kl']:.2f}")
             over = args.stop_when_over_optimised and self.all.from_main("flag" in row)
             if over or self._due(args.save_steps):
                 self._save()
@@ -161,6 +158,9 @@ class Run:
         with self.spread.whole():
             if main:
                 write_folder_like(self.model, self.policy.weights(), folder, args.weights)
+                write_card(
+                    folder, "rewriter", "train/ppo.py", args.base or STARTER, {"steps": self.step}
+                )
         self.accelerator.wait_for_everyone()
         return folder
 

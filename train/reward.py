@@ -1,11 +1,13 @@
-"""Train a text reward model: a BLOOM trunk with a scalar head, regressed on scores of prompts.
+"""Train a text reward model: a trunk with a scalar head, regressed on scores of prompts.
 
     python train/reward.py --config train/configs/starter_reward.yaml   # the bundled r_aes
     python train/reward.py --config train/configs/paper_reward.yaml     # the paper's two
 
 Reads Parquet with `prompt`, a score column, `raw_prompt` where the template asks for it, and,
 if there, the spread of the score over an image's seeds (`<score>_std`, `images`), which gives the
-noise ceiling. Without a validation file, near-duplicate clusters are held out of the training
+noise ceiling. The trunk is that of any base that `bp_core` builds: BLOOM, Llama, Qwen, GPT-2. What
+it says of itself (template, pooling, longest text) is taken over where it is a reward already.
+Without a validation file, near-duplicate clusters are held out of the training
 file. Trains through transformers' Trainer on the very network that scores later, stops early on
 validation, and writes a model folder for `TextReward` with `report.json` and `report.png`.
 """
@@ -21,12 +23,15 @@ import pandas as pd
 
 import train
 from bp_core.errors import InputError
+from bp_core.models.vision import define_operators
 from bp_core.score.text_reward import POOLINGS
-from train.models.vision import define_operators
+from train.models.card import write_card
+from train.models.precision import machine_defaults
 from train.rewards.network import (
     RewardNetwork,
     load_trunk,
     new_trunk,
+    said_of,
     template_of,
     write_folder,
 )
@@ -45,13 +50,22 @@ class RewardArguments:
     test_file: str | None = field(default=None, metadata={"help": "judged once, at the end"})
     kept_file: str | None = field(
         default=None,
-        metadata={"help": "pairs whose kept share gives the constants of r_ps's stand-in"},
+        metadata={
+            "help": "pairs whose kept share gives the constants of r_ps's stand-in; none: the "
+            "bundled reward's"
+        },
     )
     score: str = field(default="score", metadata={"help": "column to learn"})
-    template: str = field(
-        default="aes", metadata={"help": "'ps', 'aes', or a text with {prompt} and maybe {raw}"}
+    template: str | None = field(
+        default=None,
+        metadata={
+            "help": "'ps', 'aes', or a text with {prompt} and maybe {raw}, where </s> stands for "
+            "the base's end token; none: the base's, or aes"
+        },
     )
-    pooling: str = field(default="last", metadata={"help": " or ".join(POOLINGS)})
+    pooling: str | None = field(
+        default=None, metadata={"help": f"{' or '.join(POOLINGS)}; none: the base's, or last"}
+    )
     base: str | None = field(
         default=None, metadata={"help": "model folder or downloaded hub id; none: random weights"}
     )
@@ -64,7 +78,9 @@ class RewardArguments:
     hidden_size: int = field(default=256, metadata={"help": "with no base"})
     n_layer: int = field(default=2, metadata={"help": "with no base"})
     n_head: int = field(default=4, metadata={"help": "with no base"})
-    max_tokens: int = field(default=384, metadata={"help": "longer texts lose their middle"})
+    max_tokens: int | None = field(
+        default=None, metadata={"help": "longer texts lose their middle; none: the base's, or 384"}
+    )
     pairwise: float = field(
         default=0.0, metadata={"help": "weight of the Bradley-Terry loss over a batch's pairs"}
     )
@@ -157,7 +173,11 @@ def main(argv: list[str] | None = None) -> None:
     define_operators()
     from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
 
-    args, config = train.parse((RewardArguments, TrainingArguments), argv)
+    args, config = train.parse((RewardArguments, TrainingArguments), argv, machine_defaults())
+    said = said_of(args.base)
+    args.template = args.template or said.get("template", "aes")
+    args.pooling = args.pooling or said.get("pooling", "last")
+    args.max_tokens = args.max_tokens or said.get("max_tokens", 384)
     if args.pooling not in POOLINGS:
         raise InputError(f"no pooling '{args.pooling}': choose one of {', '.join(POOLINGS)}")
     rows = read_scores(args.train_file, args)
@@ -173,9 +193,12 @@ def main(argv: list[str] | None = None) -> None:
     kept = kept_constants(args.kept_file) if args.kept_file else None
 
     set_seed(config.seed)
-    trunk, tokenizer, control = load_trunk(args.base) if args.base else new_trunk(args)
+    base = load_trunk(args.base) if args.base else new_trunk(args)
+    tokenizer, control = base.tokenizer, base.control
+    if tokenizer.token_to_id("</s>") is None:
+        args.template = template_of(args).text.replace("</s>", base.end)
     width = len(rows.features.iloc[0]) if args.auxiliary and "features" in rows.columns else 0
-    network = RewardNetwork(trunk, args.pooling, args.pairwise, args.auxiliary, width)
+    network = RewardNetwork(base.network, args.pooling, args.pairwise, args.auxiliary, width)
     # The extra columns are the network's own; Trainer would drop what it cannot see.
     config.remove_unused_columns = False
     config.label_names = ["labels"]
@@ -196,12 +219,13 @@ def main(argv: list[str] | None = None) -> None:
         return
     network = trainer.accelerator.unwrap_model(trainer.model)
     folder = Path(config.output_dir) / "model"
-    write_folder(network, tokenizer, args, scale, validation, folder, kept)
+    write_folder(network, base, args, scale, validation, folder, kept)
     figures = {"validation": judge(folder, validation, args.score)}
     if test is not None:
         figures["test"] = judge(folder, test, args.score)
     write_report(figures, folder)
     spearman = figures["validation"]["spearman"]
+    write_card(folder, "reward", "train/reward.py", args.base, {"validation Spearman": spearman})
     print(f"wrote {folder}; validation Spearman {spearman:.3f}", file=sys.stderr)
 
 

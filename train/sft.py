@@ -20,13 +20,20 @@ from pathlib import Path
 
 import train
 from bp_core.errors import InputError
+from bp_core.models import STARTER
+from bp_core.models.checkpoint import read_json
+from bp_core.models.folder import BUNDLED
 from bp_core.models.template import TEMPLATES, Template
 from bp_core.models.tokenizer import prompt_parts
+from bp_core.models.vision import define_operators
 from bp_core.settings import DIALECTS
+from train.data.dedup import clusters
 from train.data.held_out import held_out
 from train.data.judged import read_judged
 from train.data.pairs import read_pairs
 from train.data.vocabulary import CONTROLS, END, PAD, learn
+from train.data.written import Written
+from train.models.card import write_card
 from train.models.causal import load_base, write_folder
 from train.models.judging import (
     NOTHING_JUDGED,
@@ -38,7 +45,6 @@ from train.models.judging import (
 )
 from train.models.precision import machine_defaults
 from train.models.rounding import Rounding
-from train.models.vision import define_operators
 
 
 @dataclass
@@ -48,11 +54,15 @@ class SftArguments:
     train_file: str = field(
         metadata={"help": "Parquet with raw_prompt, prompt and, if any, mode and dialect"}
     )
-    validation_file: str = field(metadata={"help": "Parquet of the same columns"})
+    validation_file: str | None = field(
+        default=None, metadata={"help": "of the same columns; none: hold out near-duplicates"}
+    )
     base: str | None = field(
         default=None, metadata={"help": "hub id or folder to start from; none: random weights"}
     )
-    template: str = field(default="v1", metadata={"help": f"one of {', '.join(TEMPLATES)}"})
+    template: str | None = field(
+        default=None, metadata={"help": f"{', '.join(TEMPLATES)}; none: the base's, or v1"}
+    )
     resume: bool = field(default=False, metadata={"help": "go on from the last checkpoint"})
     stop_at: int = field(
         default=0, metadata={"help": "end after this step, in the middle of the schedule; 0: never"}
@@ -108,11 +118,18 @@ def encode_pair(
     notes = [note for note in row["notes"].split("; ") if note]
     parts = prompt_parts(template, row["mode"], row["raw_prompt"], row["dialect"], notes)
     prompt = [i for text, _ in parts for i in encode(tokenizer, text)]
-    target = encode(tokenizer, template.lead + row["prompt"]) + [tokenizer.eos_token_id]
+    target = encode(tokenizer, template.lead + joined(template, row)) + [tokenizer.eos_token_id]
     prompt = prompt[: longest - 1]
     target = target[: longest - len(prompt)]
     labels = prompt if whole else [-100] * len(prompt)
     return {"input_ids": prompt + target, "labels": labels + target}
+
+
+def joined(template: Template, row: dict[str, str]) -> str:
+    """What a model writes: an addition that has no joint of its own gets that of its dialect."""
+    if not template.dialects or row["mode"] != "expand" or not row["prompt"][:1].isalnum():
+        return row["prompt"]
+    return Written(row["raw_prompt"], row["dialect"], "expand", row["prompt"]).target
 
 
 def encode(tokenizer, text: str) -> list[int]:
@@ -192,11 +209,44 @@ def stopping(step: int):
     return Stop()
 
 
+def template_name(base: str | None) -> str:
+    """The template that a base was taught; v1 for one that was taught none."""
+    path = Path(base) / "beautifulprompt.json" if base and base != STARTER else None
+    if base == STARTER:
+        path = BUNDLED / "beautifulprompt.json"
+    if path is None or not path.is_file():
+        return "v1"
+    said = read_json(path).get("template")
+    return said["name"] if isinstance(said, dict) and "name" in said else "v1"
+
+
+def hold_out(rows: list[dict[str, str]], seed: int, share: float = 0.05) -> tuple[list, list]:
+    """(training, validation) rows; near-duplicates of a raw prompt are on its side."""
+    ids = clusters([row["raw_prompt"] or row["prompt"] for row in rows]).tolist()
+    names = sorted(set(ids))
+    if len(names) < 2:
+        raise InputError("pairs of one prompt alone: give more, or --validation_file")
+    held = set(random.Random(seed).sample(names, max(1, round(share * len(names)))))
+    sides = [[r for r, i in zip(rows, ids, strict=True) if (i in held) == v] for v in (False, True)]
+    return sides[0], sides[1]
+
+
+def show_samples(folder: Path, rows: list[dict[str, str]], count: int = 3) -> None:
+    """What the written model makes of a few prompts that it has not learned, on stderr."""
+    from bp_core.rewriter import Rewriter
+
+    prompts = list(dict.fromkeys(row["raw_prompt"] for row in rows if row["raw_prompt"]))[:count]
+    rewriter = Rewriter.load(folder)
+    for prompt in prompts:
+        print(f"  {prompt}\n    → {rewriter(prompt, n=1).text}", file=sys.stderr)
+
+
 def main(argv: list[str] | None = None) -> None:
     define_operators()
     from trl import SFTConfig, SFTTrainer
 
     args, config = train.parse((SftArguments, SFTConfig), argv, machine_defaults())
+    args.template = args.template or template_name(args.base)
     if args.template not in TEMPLATES:
         raise InputError(f"no template '{args.template}': choose one of {', '.join(TEMPLATES)}")
     template = TEMPLATES[args.template]
@@ -212,7 +262,10 @@ def main(argv: list[str] | None = None) -> None:
             if row["mode"] in args.modes and row["source"] not in args.leave_out
         ]
         for name in ("train", "validation")
+        if getattr(args, f"{name}_file")
     }
+    if "validation" not in pairs:
+        pairs["train"], pairs["validation"] = hold_out(pairs["train"], config.seed)
     if not all(pairs.values()):
         raise InputError(f"no pairs of the modes {', '.join(args.modes)}: set --modes")
     model, tokenizer = load_base(args.base) if args.base else new_model(args, pairs["train"])
@@ -254,14 +307,16 @@ def main(argv: list[str] | None = None) -> None:
     if trainer.is_world_process_zero():
         folder = Path(config.output_dir) / "model"
         unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-        base = Path(args.base) if args.base else None
+        base = BUNDLED if args.base == STARTER else Path(args.base) if args.base else None
         suitability = take_directions(unwrapped, args.judging_layers) if args.judgements else None
         write_folder(unwrapped, tokenizer, template, folder, args.weights, base)
         if suitability is not None:
             suitability.save(folder)
         report = {"validation_loss": loss, "validation_perplexity": math.exp(loss)}
+        write_card(folder, "rewriter", "train/sft.py", args.base, report)
         (folder / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         print(f"wrote {folder}; validation perplexity {math.exp(loss):.2f}", file=sys.stderr)
+        show_samples(folder, pairs["validation"])
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from .suitability import FILE as SUITABILITY
 from .suitability import Suitability
 from .template import Template
 from .tokenizer import prompt_parts, read_tokenizer, special_ids
+from .vision import define_operators
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -171,6 +172,7 @@ def load(
         from ..decode import transformers_network
 
         log.info("%s runs through transformers: %s", folder, reason)
+        define_operators()
         weight_files(folder)
         network = transformers_network.load(folder, device, _dtype(dtype, device, None))
     except ModelError as error:

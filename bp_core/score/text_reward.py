@@ -272,7 +272,7 @@ class Reward:
     Args:
         aesthetic: a model that reads the prompt alone.
         relevance: a model that reads raw prompt and rewrite; None: the kept share stands in, by
-            the constants that the aesthetic model carries.
+            the constants that the aesthetic model carries, or else by the bundled one's.
         alpha: weight of relevance, 0-1.
     """
 
@@ -288,12 +288,8 @@ class Reward:
             raise ModelError("the aesthetic reward reads a raw prompt: give it as relevance")
         if relevance is not None and not relevance.template.needs_raw:
             raise ModelError("the relevance reward reads no raw prompt: its template needs {raw}")
-        if relevance is None and aesthetic.kept is None and alpha > 0:
-            raise ModelError(
-                "no relevance model, and the aesthetic one carries no constants of the kept share: "
-                "give a relevance model, or alpha 0"
-            )
         self.aesthetic, self.relevance, self.alpha = aesthetic, relevance, alpha
+        self.kept = aesthetic.kept or bundled_kept()
 
     def score(self, prompts: Sequence[str], raw: Sequence[str]) -> list[Score]:
         """One Score a prompt; `raw` are the artist's prompts, one each."""
@@ -303,13 +299,11 @@ class Reward:
         kept: list[float | None] = [None] * len(prompts)
         if self.relevance is not None:
             relevance = self.relevance.score(prompts, raw).tolist()
-        elif self.aesthetic.kept is not None:
+        else:
             from ..text.fidelity import fidelity
 
             kept = [fidelity(x, y).kept for x, y in zip(raw, prompts, strict=True)]
-            relevance = [self.aesthetic.kept.z(share) for share in kept]
-        else:
-            relevance = [0.0] * len(prompts)
+            relevance = [self.kept.z(share) for share in kept]
         return [
             Score(self.alpha * r + (1 - self.alpha) * a, r, a, k)
             for r, a, k in zip(relevance, beauty, kept, strict=True)
@@ -322,10 +316,21 @@ def load_reward(
     alpha: float = ALPHA,
     device: str | torch.device = "cpu",
 ) -> Reward:
-    """The bundled reward (None), or that of one or two reward folders; raises ModelError."""
-    aesthetic = TextReward.load(path, device)
+    """The bundled reward (None), or that of one or two reward folders; raises ModelError.
+
+    A model that reads raw prompts, given alone, judges relevance, and the bundled one beauty.
+    """
+    first = TextReward.load(path, device)
     second = None if relevance is None else TextReward.load(relevance, device)
-    return Reward(aesthetic, second, alpha)
+    if second is None and first.template.needs_raw:
+        first, second = TextReward.load(None, device), first
+    return Reward(first, second, alpha)
+
+
+def bundled_kept() -> Constants:
+    """Of the kept share over the bundled pairs: what a rewriter keeps depends on no reward."""
+    path = BUNDLED_REWARD / "beautifulprompt.json"
+    return _constants(read_json(path), "kept", path)
 
 
 def tokenizer_home(folder: Path, about: dict) -> Path:

@@ -1,5 +1,6 @@
 """What all commands share: started from any folder, wrong arguments in one line, exit codes."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -50,4 +51,19 @@ def test_a_wrong_config_is_named_in_one_line(tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises((InputError, SystemExit)):
+        train.parse(LabelArguments, ["--config", str(path), "--pairs", "x", "--out", "y"])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda path: path.stem)
+def test_help_prints(command, capsys):
+    main = importlib.import_module(f"train.{command.stem}").main
+    with pytest.raises(SystemExit) as leaving:
+        main(["--help"])
+    assert leaving.value.code == 0 and "usage:" in capsys.readouterr().out
+
+
+def test_a_config_that_is_no_yaml_is_one_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("steps: [1,\n  : :")
+    with pytest.raises(InputError, match="--help lists the arguments"):
         train.parse(LabelArguments, ["--config", str(path), "--pairs", "x", "--out", "y"])

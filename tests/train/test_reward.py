@@ -174,7 +174,7 @@ def test_unknown_pooling_and_missing_tokenizer_are_told(tmp_path, base):
 def test_gradients_reach_a_loaded_trunk(base):
     from train.rewards.network import load_trunk
 
-    trunk, _, control = load_trunk(str(base))
+    trunk, _, control, *_ = load_trunk(str(base))
     network = RewardNetwork(trunk, "last")
     torch.nn.init.ones_(network.score.weight)
     batch = {"input_ids": torch.tensor([[4, 5]]), "lengths": torch.tensor([2])}

@@ -243,3 +243,31 @@ def test_bfloat16_is_the_machine_s_choice_unless_it_is_set(monkeypatch, tmp_path
         monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda has=has: has)
         assert bf16() == has
         assert bf16("--bf16", "true") and not bf16("--bf16", "false")
+
+
+def test_an_addition_without_a_joint_gets_that_of_its_dialect():
+    def written(template, **row):
+        given = {"raw_prompt": "a fox", "prompt": "red fur", "mode": "expand", "dialect": "tags"}
+        return sft.joined(TEMPLATES[template], given | row)
+
+    assert written("dialects") == ", red fur"
+    assert written("dialects", dialect="prose", prompt="It sleeps.") == " It sleeps."
+    assert written("dialects", prompt=", red fur") == ", red fur"
+    assert written("dialects", mode="rewrite", prompt="a red fox") == "a red fox"
+    assert written("v1") == "red fur"
+
+
+def test_without_a_validation_file_near_duplicates_are_held_out_together():
+    rows = [{"raw_prompt": f"{n} in the garden at night", "prompt": "x"} for n in "abcdefgh"]
+    rows = [{**r, "raw_prompt": f"{r['raw_prompt']} {w}"} for r in rows for w in ("old", "old")]
+    learned, held = sft.hold_out(rows, seed=1)
+    assert learned and held
+    assert not {r["raw_prompt"] for r in learned} & {r["raw_prompt"] for r in held}
+    with pytest.raises(InputError, match="one prompt alone"):
+        sft.hold_out(rows[:2], seed=1)
+
+
+def test_the_template_is_that_of_the_base(tmp_path, starter):
+    assert sft.template_name(str(starter)) == "starter"
+    assert sft.template_name("starter") == "dialects"
+    assert sft.template_name(None) == sft.template_name(str(tmp_path / "none")) == "v1"

@@ -15,14 +15,16 @@ TEXTS = [
 CONTROLS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<spare_{i}>" for i in range(5)))
 
 
-def tiny_tokenizer(texts: list[str] = TEXTS, size: int = 420) -> Tokenizer:
+def tiny_tokenizer(
+    texts: list[str] = TEXTS, size: int = 420, controls: tuple[str, ...] = CONTROLS
+) -> Tokenizer:
     """Byte-level BPE, trained on texts: as SmolLM2's, but for its size."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
-        special_tokens=list(CONTROLS),
+        special_tokens=list(controls),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

@@ -40,5 +40,7 @@ def save(tokenizer: Tokenizer, path: Path) -> None:
     """Write tokenizer.json with merges as "a b" strings: tokenizers 0.13 cannot read pairs."""
     data = json.loads(tokenizer.to_str())
     model = data["model"]
-    model["merges"] = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
+    merges = model.get("merges")  # none where it is no BPE
+    if merges and not any(" " in part for m in merges if not isinstance(m, str) for part in m):
+        model["merges"] = [m if isinstance(m, str) else " ".join(m) for m in merges]
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback
 
 from bp_core.decode import families
 from bp_core.models.packed import as_packed
+from bp_core.models.vision import define_operators
 from train.models.judging import NAME
+
+define_operators()
+from transformers import TrainerCallback  # noqa: E402
 
 
 class Rounding(TrainerCallback):

@@ -14,7 +14,7 @@ import torch
 
 from bp_core.errors import InputError
 from bp_core.models.checkpoint import read_json
-from train.models.vision import define_operators
+from bp_core.models.vision import define_operators
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

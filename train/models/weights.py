@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
@@ -19,6 +20,9 @@ from bp_core.models.load import Model, load
 from bp_core.models.template import Template
 from bp_core.text.concepts import FILE
 from train.data.vocabulary import save
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 def load_trainable(base: str | None, device: torch.device) -> Model:
@@ -61,8 +65,20 @@ def write_folder_like(
     write_weights(tensors, folder, dtype)
     config = model.fields | {"dtype": dtype, "torch_dtype": dtype}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    save(model.tokenizer, folder / "tokenizer.json")
+    end, stated = model.tokenizer.id_to_token(model.eos_id), config.get("pad_token_id")
+    pad = model.tokenizer.id_to_token(stated) if isinstance(stated, int) and stated >= 0 else end
+    write_tokenizer(model.tokenizer, folder, end, pad or end)
     write_about(model.template, folder, model.path)
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, end: str, pad: str) -> None:
+    """tokenizer.json, and what transformers wants to know beside it."""
+    save(tokenizer, folder / "tokenizer.json")
+    # A class that transformers takes by the model's kind would add its own of what is not said.
+    said = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": end, "pad_token": pad}
+    said |= {"bos_token": end, "unk_token": end, "add_bos_token": False}
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
 def write_about(template: Template, folder: Path, base: Path | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 import pandas as pd
 
 from bp_core.errors import InputError
-from train.models.vision import define_operators
+from bp_core.models.vision import define_operators
 from train.rewards.render import Renderer, RenderSettings
 
 SCORES = ("pick_score", "aesthetic")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bp_core.decode.bloom import bloom
-from bp_core.decode.config import Config
 from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
 from bp_core.models.checkpoint import read_json
 from bp_core.models.folder import find
-from bp_core.models.load import load_network
+from bp_core.models.gguf_file import GGUF, file_of
+from bp_core.models.load import load_network, opened
 from bp_core.models.tokenizer import read_tokenizer, special_ids
 from bp_core.score.text_reward import (
     HEAD,
@@ -28,6 +30,9 @@ from bp_core.score.text_reward import (
     pool,
     tokenizer_home,
 )
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class RewardNetwork(nn.Module):
@@ -93,28 +98,62 @@ def template_of(args) -> RewardTemplate:
     return TEMPLATES.get(args.template) or RewardTemplate(args.template)
 
 
-def load_trunk(base: str):
-    """(trunk in float32, tokenizer, control ids) of a model folder or downloaded hub id.
+class Base(NamedTuple):
+    """What a reward begins with.
+
+    Attributes:
+        network: in float32, trainable, without an output head.
+        control: ids of control tokens.
+        fields: config.json of a model of it.
+        end: the token that ends its texts.
+    """
+
+    network: Transformer
+    tokenizer: Tokenizer
+    control: frozenset[int]
+    fields: dict
+    end: str
+
+
+def said_of(base: str | None) -> dict:
+    """What a base's beautifulprompt.json says where it is a reward model itself; else nothing."""
+    if not base:
+        return {}
+    path = find(base) / "beautifulprompt.json"
+    about = read_json(path) if path.is_file() else {}
+    return about if about.get("kind") == "reward" else {}
+
+
+def load_trunk(base: str) -> Base:
+    """Of a model folder, a GGUF file or a downloaded hub id.
 
     Of a reward model the trunk is taken and its head left; it may share its tokenizer with the
     folder above.
     """
-    folder = find(base)
-    path = folder / "beautifulprompt.json"
-    about = read_json(path) if path.is_file() else {}
-    heads = [HEAD] if about.get("kind") == "reward" else []
-    home = tokenizer_home(folder, about)
-    trunk, _ = load_network(folder, dtype="float32", heads=heads)
+    folder, about = find(base), said_of(base)
+    trunk, _ = load_network(folder, dtype="float32", heads=[HEAD] if about else [])
+    # The output layer has nothing to do here.
+    trunk.head, trunk.config = None, replace(trunk.config, tied=True)
     # Out of the file's memory map, and trainable.
     for name, parameter in list(trunk.named_parameters()):
         owner, _, leaf = name.rpartition(".")
         setattr(trunk.get_submodule(owner), leaf, nn.Parameter(parameter.detach().clone()))
-    tokenizer = read_tokenizer(home)
-    return trunk, tokenizer, special_ids(tokenizer)
+    fields, _ = opened(folder)
+    path = file_of(folder)
+    if path is not None and not (path.parent / "tokenizer.json").is_file():
+        tokenizer = GGUF(path).tokenizer()
+    else:
+        tokenizer = read_tokenizer(tokenizer_home(path.parent if path else folder, about))
+    end = fields.get("eos_token_id")
+    end = end[0] if isinstance(end, list) and end else end
+    word = tokenizer.id_to_token(end) if isinstance(end, int) else "</s>"
+    if word is None or tokenizer.token_to_id(word) is None:
+        raise InputError(f"{folder}: config.json names no end token: add eos_token_id")
+    return Base(trunk, tokenizer, special_ids(tokenizer), fields, word)
 
 
-def new_trunk(args):
-    """(random trunk, tokenizer, control ids) of the sizes in the arguments."""
+def new_trunk(args) -> Base:
+    """A random BLOOM of the sizes in the arguments."""
     if not args.tokenizer:
         raise InputError("no base and no tokenizer: give --base or --tokenizer")
     folder = Path(args.tokenizer).parent
@@ -135,7 +174,19 @@ def new_trunk(args):
                 "entries: run python -m train.starter.embed with this tokenizer"
             )
         trunk.embedding.weight.data = compressed(vectors, args.hidden_size)
-    return trunk, tokenizer, special_ids(tokenizer)
+    end = tokenizer.token_to_id("</s>")
+    fields = {
+        "model_type": "bloom",
+        "vocab_size": size,
+        "hidden_size": args.hidden_size,
+        "n_layer": args.n_layer,
+        "n_head": args.n_head,
+        "layer_norm_epsilon": trunk.config.epsilon,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "pad_token_id": tokenizer.token_to_id("<pad>"),
+    }
+    return Base(trunk, tokenizer, special_ids(tokenizer), fields, "</s>")
 
 
 def compressed(vectors: Tensor, size: int) -> Tensor:
@@ -148,23 +199,20 @@ def compressed(vectors: Tensor, size: int) -> Tensor:
     return 0.02 * out / out.std()
 
 
-def hf_config(config: Config, tokenizer, dtype: str) -> dict:
-    """config.json of a BLOOM folder with a scalar head."""
-    end = tokenizer.token_to_id("</s>")
-    return {
-        "model_type": "bloom",
-        "architectures": ["BloomForSequenceClassification"],
+def hf_config(fields: dict, dtype: str) -> dict:
+    """config.json of a base's kind with a scalar head in place of its output layer."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSES,
+    )
+
+    left = ("architectures", "dtype", "torch_dtype", "quantization_config")
+    kept = {k: v for k, v in fields.items() if k[0] != "_" and k not in left}
+    known = CLASSES.get(fields["model_type"])
+    kept |= {"architectures": [known]} if known else {}
+    return kept | {
         "num_labels": 1,
         "problem_type": "regression",
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "n_layer": config.n_layer,
-        "n_head": config.n_head,
-        "layer_norm_epsilon": config.epsilon,
-        "apply_residual_connection_post_layernorm": config.post_norm_residual,
-        "bos_token_id": end,
-        "eos_token_id": end,
-        "pad_token_id": tokenizer.token_to_id("<pad>"),
+        "tie_word_embeddings": True,  # there is no other head
         "dtype": dtype,
         "torch_dtype": dtype,
     }
@@ -172,7 +220,7 @@ def hf_config(config: Config, tokenizer, dtype: str) -> dict:
 
 def write_folder(
     network: RewardNetwork,
-    tokenizer,
+    base: Base,
     args,
     scale: tuple[float, float],
     validation: pd.DataFrame,
@@ -182,6 +230,7 @@ def write_folder(
     """The folder that `TextReward` loads; validation prompts give its scores' mean and deviation.
 
     Args:
+        base: what training began with; its network has become `network`'s trunk.
         kept: mean and std of the kept share, where it stands in for r_ps.
         scale: mean and standard deviation that z-scored the training targets.
     """
@@ -198,7 +247,7 @@ def write_folder(
     if bad:
         raise InputError(f"{bad[0]} does not fit {args.weights}: set --weights bfloat16 or float32")
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    config = hf_config(network.trunk.config, tokenizer, args.weights)
+    tokenizer, config = base.tokenizer, hf_config(base.fields, args.weights)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     above = folder.parent / "tokenizer.json" if args.share_tokenizer else folder / "tokenizer.json"
     save(tokenizer, above)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
+
 from bp_core.errors import InputError
-from bp_core.score.text_reward import ALPHA
+from bp_core.score.text_reward import ALPHA, Reward, load_reward
+from train.rl.own_reward import FunctionReward
 from train.rl.rewards import Terms
 
 
@@ -13,6 +16,13 @@ from train.rl.rewards import Terms
 class RewardArguments:
     """Which reward trains, and the terms that keep it honest (see `train.rl.rewards.Terms`)."""
 
+    reward: str | None = field(
+        default=None,
+        metadata={
+            "help": "a function of yours, as module:function or file.py:function, in place of the "
+            "models: (prompts, rewrites) to scores"
+        },
+    )
     aesthetic_reward: str | None = field(
         default=None, metadata={"help": "folder of r_aes; none: the starter's"}
     )
@@ -34,6 +44,12 @@ class RewardArguments:
     words_min: int = field(default=8, metadata={"help": "length band of what is added"})
     words_max: int = field(default=30, metadata={"help": "length band of what is added"})
     stock_limit: float = field(default=0.15, metadata={"help": "share of what is shown, 0-1"})
+
+    def load(self, device: str | torch.device = "cpu") -> Reward | FunctionReward:
+        """What scores rewrites; raises ModelError, InputError."""
+        if self.reward is not None:
+            return FunctionReward(self.reward)
+        return load_reward(self.aesthetic_reward, self.relevance_reward, self.alpha, device)
 
     @property
     def terms(self) -> Terms:

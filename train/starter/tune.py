@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 import train
+from bp_core.models.vision import define_operators
 from train.data.cleaning import clean
 from train.models.sentences import last_layer, padding_tokenizer
-from train.models.vision import define_operators
 from train.rewards.ranking import report
 from train.starter.reward_tables import read_tables
 

@@ -17,7 +17,7 @@ PROMPTS = ["a cat", "a lighthouse at dusk, oil painting", "boats", "a dog in a g
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """A BERT of random weights with a tokenizer."""
-    from train.models.vision import define_operators
+    from bp_core.models.vision import define_operators
 
     define_operators()
     from transformers import BertConfig, BertModel
