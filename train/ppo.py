@@ -157,7 +157,9 @@ class Run:
         folder = self.folder / "model"
         with self.spread.whole():
             if main:
-                write_folder_like(self.model, self.policy.weights(), folder, args.weights)
+                write_folder_like(
+                    self.model, self.policy.weights(), folder, args.weights, self.policy.first
+                )
                 write_card(
                     folder, "rewriter", "train/ppo.py", args.base or STARTER, {"steps": self.step}
                 )

@@ -59,9 +59,18 @@ def write_weights(tensors: Iterable[tuple[str, Tensor]], folder: Path, dtype: st
 
 
 def write_folder_like(
-    model: Model, tensors: Iterable[tuple[str, Tensor]], folder: Path, dtype: str
+    model: Model,
+    tensors: Iterable[tuple[str, Tensor]],
+    folder: Path,
+    dtype: str,
+    untouched: int = 0,
 ) -> None:
-    """A model folder with new weights; config, tokenizer and template are those of `model`."""
+    """A model folder with new weights; config, tokenizer and template are those of `model`.
+
+    Args:
+        untouched: how many of the first layers, and the embeddings, are as they were: what the
+            model tells by them alone (`bp_core.models.suitability`) is still right.
+    """
     write_weights(tensors, folder, dtype)
     config = model.fields | {"dtype": dtype, "torch_dtype": dtype}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -69,6 +78,8 @@ def write_folder_like(
     pad = model.tokenizer.id_to_token(stated) if isinstance(stated, int) and stated >= 0 else end
     write_tokenizer(model.tokenizer, folder, end, pad or end)
     write_about(model.template, folder, model.path)
+    if model.suitability is not None and untouched >= model.suitability.depth:
+        model.suitability.save(folder)
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, end: str, pad: str) -> None:
