@@ -46,4 +46,5 @@ def test_the_bundle_is_light_and_has_no_weights_twice():
     assert sum(path.stat().st_size for path in files) < 64e6
     weights = {str(p.relative_to(BUNDLED)) for p in files if p.suffix == ".safetensors"}
     packed = {"packed.safetensors", "reward/packed.safetensors", "reward/taste.safetensors"}
-    assert packed <= weights <= packed | {"preference.safetensors"}
+    judging = {"suitability.safetensors", "preference.safetensors"}
+    assert packed <= weights <= packed | judging
