@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from .score.taste import Taste
     from .score.text_reward import Reward
 
-# Draws of one candidate before it is given up: a repeated, empty or thin draft is drawn again.
-_ATTEMPTS = 4
+# Draws of one candidate before it is given up: a repeated, empty or thin draft is drawn again, each
+# time bolder by this share of the temperature.
+_ATTEMPTS, _BOLDER = 4, 0.5
 # Rows decoded together: beyond this a CPU gains nothing and memory grows.
 _ROWS = 64
 
@@ -261,7 +262,7 @@ class Rewriter:
             if not pending:
                 break
             generations = self._generate(
-                [drafters[i] for i in pending], [wanted[i] for i in pending], on_progress
+                [drafters[i] for i in pending], [wanted[i] for i in pending], attempt, on_progress
             )
             for i, candidates in zip(pending, generations, strict=True):
                 for draw, generation in zip(wanted[i], candidates, strict=True):
@@ -275,6 +276,7 @@ class Rewriter:
         self,
         drafters: list[Drafter],
         draws: list[list[Draw]],
+        attempt: int,
         on_progress: OnProgress | None,
     ) -> list[list]:
         """One decoding: the continuations of each drafter's prompt, as `generate` returns them."""
@@ -293,6 +295,7 @@ class Rewriter:
                 on_progress(Progress(step + 1, total, texts))
 
         params = sampling_params(drafters[0].settings, total)
+        params = replace(params, temperature=params.temperature * (1 + _BOLDER * attempt))
         return write(self.model, drafters, draws, params, on_token)
 
     def _finish(self, drafter: Shaper, drafts: dict[int, Draft]) -> Result:

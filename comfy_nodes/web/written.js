@@ -62,7 +62,6 @@ function setDice(node) {
   const dice = seed?.linkedWidgets?.[0];
   if (!dice) return;
   node.properties ??= {};
-  const before = dice.value;
   if (isFrozen(node)) {
     const [result] = results(node);
     if (dice.value !== "fixed") node.properties[DICE] = dice.value;
@@ -72,19 +71,6 @@ function setDice(node) {
     dice.value = node.properties[DICE];
     delete node.properties[DICE];
   }
-  if (dice.value !== before) drawDice(node, seed);
-}
-
-// Nodes 2.0 reads what becomes of the seed once, when it draws its icon: a moment without it has it
-// drawn anew.
-function drawDice(node, seed) {
-  const all = seed.linkedWidgets;
-  const show = (linked) => {
-    seed.linkedWidgets = linked;
-    node.widgets = [...node.widgets];
-  };
-  show(undefined);
-  requestAnimationFrame(() => show(all));
 }
 
 function take(node, text) {
