@@ -17,7 +17,7 @@ from .decode.sampling import Draw, SamplingParams
 from .rules.blocklist import Blocklist
 from .rules.policy import adds_somebody, contradicts, permitted, stammers
 from .settings import Settings
-from .text.dialect import PROSE, TAGS, dialect_of
+from .text.dialect import BOORU, PROSE, TAGS, dialect_of
 from .text.fidelity import fidelity, mend
 from .text.prompt import inert, parse
 from .text.words import clauses, content_stems, sentences, words
@@ -40,6 +40,11 @@ _SUREST = 3
 _ENDS = frozenset(("", ",", ".", ";"))
 # Nats by which a free rewrite is leaned towards the artist's next word.
 _RECALL = 8.0
+
+CLOSED = (
+    "the prompt is one expression, beside which its host takes no text: it stays as it is; "
+    "beautify the words inside it"
+)
 
 
 def sampling_params(settings: Settings, longest: int | None = None) -> SamplingParams:
@@ -88,9 +93,10 @@ class Shaper:
         rewritable: words of the longest prose that it may put into other words.
 
     Attributes:
-        raw: the prompt's prose.
-        settings: as given, but for what is decided here: `mode`, since long prose is extended
-            whatever was asked for, and an automatic `dialect`.
+        raw: the prompt's prose; of one to be rewritten, what may be put into other words.
+        settings: as given, but for what is decided here: `mode`, since long prose, and what may
+            not be put into other words, is extended whatever was asked for, and an automatic
+            `dialect`.
     """
 
     def __init__(
@@ -104,12 +110,16 @@ class Shaper:
         rewritable: int = _REWRITABLE,
     ) -> None:
         self.prompt, self.taught, self._sentences = prompt, taught, sentences
-        self.parsed = parse(prompt)
+        self.parsed = parse(prompt, settings.syntax)
         self.raw = self.parsed.prose
-        if len(words(self.raw)) > rewritable:
-            settings = replace(settings, mode="expand")
         if settings.dialect == "auto":
-            settings = replace(settings, dialect=dialect_of(self.raw))
+            settings = replace(settings, dialect=dialect_of(self.parsed.everything))
+        if settings.mode == "rewrite":
+            free = "" if settings.dialect == BOORU else self.parsed.free
+            if content_stems(free) and len(words(free)) <= rewritable:
+                self.raw = free
+            else:
+                settings = replace(settings, mode="expand")
         self.settings = settings
         self.blocklist = Blocklist(settings.block, allow=prompt)
         self.suits = None
@@ -185,8 +195,8 @@ class Shaper:
         if made is None:
             return None
         text, added = made
-        prose = parse(text).prose
-        loss = fidelity(self.raw, prose)
+        prose = parse(text, self.settings.syntax).prose
+        loss = fidelity(self.parsed.prose, prose)
         if text == self.prompt or loss.kept < self.settings.min_kept:
             return None
         mended = not expand and fidelity(self.raw, written).kept < loss.kept
@@ -427,10 +437,12 @@ def write(
 
 
 def _restore_case(raw: str, text: str) -> str:
-    """`text` with the artist's spelling of words that `raw` has in capitals ("BMW", "Tokyo")."""
+    """`text` with the artist's spelling of words that `raw` has in capitals ("BMW", "Tokyo"), but
+    for those that only begin a sentence."""
+    begin = {match.start(1) for match in re.finditer(r"(?:^|[.!?]\s+)[\"“'(]*(\w)", raw)}
     spelled = {
-        word.lower(): word
-        for word in re.findall(r"\w+", raw)
-        if word != word.lower() and not (word.istitle() and raw.startswith(word))
+        match[0].lower(): match[0]
+        for match in re.finditer(r"\w+", raw)
+        if match[0] != match[0].lower() and not (match[0].istitle() and match.start() in begin)
     }
     return re.sub(r"\w+", lambda m: spelled.get(m[0].lower(), m[0]), text)

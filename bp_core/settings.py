@@ -10,6 +10,8 @@ from .errors import InputError
 MODES = ("expand", "rewrite")
 DIALECTS = ("auto", "tags", "prose", "booru")
 ACCEPT = ("always", "auto")
+# In `text/syntax_tables.py` each has its table.
+SYNTAXES = tuple("auto webui comfyui sdnext invoke swarm novelai midjourney plain".split())
 MOST_CANDIDATES = 64
 
 
@@ -22,6 +24,9 @@ class Settings:
         dialect: what is added: "tags" (phrases, for SD and SDXL), "prose" (sentences, for Flux and
             its kin), "booru" (Danbooru tags, for anime models), or "auto", what the prompt itself
             is. A model that was taught one kind writes that.
+        syntax: the host whose syntax the prompt is in: "webui", "comfyui", "sdnext", "invoke",
+            "swarm", "novelai", "midjourney", "plain" (text is text), or "auto", a careful reading
+            of all of them.
         n: candidates per prompt, 1 to 64.
         seed: same model, prompt, settings and seed give the same text; candidate i is the same
             for every n.
@@ -68,9 +73,11 @@ class Settings:
     accept: str = "always"
     margin: float = 0.1
     into_english: bool = False
+    syntax: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mode", MODES), ("dialect", DIALECTS), ("accept", ACCEPT)):
+        choices = {"mode": MODES, "dialect": DIALECTS, "accept": ACCEPT, "syntax": SYNTAXES}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(
                     f"{name} is {getattr(self, name)!r}: use one of {', '.join(allowed)}"
