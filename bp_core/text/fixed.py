@@ -34,6 +34,7 @@ def parted(section: Sequence[Piece], readings: Sequence[str]) -> tuple[list[Piec
     pieces: list[Piece] = []
     words: list[str] = []
     prose = ""
+    stretches: list[tuple[int, int]] = []
     at_mark = 0
     for start, end, apart in units:
         if apart:
@@ -49,19 +50,28 @@ def parted(section: Sequence[Piece], readings: Sequence[str]) -> tuple[list[Piec
         fixed = marked or any(piece.kind != "prose" for piece in section[first:last])
         kind = "fixed" if fixed else "prose"
         if pieces and fixed and pieces[-1].kind == "fixed":
-            pieces[-1] = Piece("fixed", pieces[-1].text + text[start:end])
+            start = stretches.pop()[0]
+            pieces.pop()
         else:
-            pieces.append(Piece(kind, text[start:end]))
             words.append("" if fixed else text[start:end])
+        pieces.append(Piece(kind, text[start:end]))
         if fixed:
+            stretches.append((start, end))
             prose += " " if prose.rstrip().endswith(tuple(_FULL_STOP)) else ", "
         else:
             prose += text[start:end]
-    stays = [
-        Piece("fixed", piece.text.strip(" \t,;")) if piece.kind == "fixed" else piece
-        for piece in pieces
-    ]
+    trimmed = iter([_trimmed(section, ends, text, *stretch) for stretch in stretches])
+    stays = [Piece("fixed", next(trimmed)) if p.kind == "fixed" else p for p in pieces]
     return stays, words, prose
+
+
+def _trimmed(section: Sequence[Piece], ends: list[int], text: str, start: int, end: int) -> str:
+    """`text[start:end]` without commas and spaces at its ends, where they are prose."""
+    first = section[bisect_right(ends, start) - 1]
+    last = section[bisect_right(ends, end - 1) - 1]
+    body = text[start:end]
+    body = body.lstrip(" \t,;") if first.kind == "prose" else body
+    return body.rstrip(" \t,;") if last.kind == "prose" else body
 
 
 def _units(section: Sequence[Piece], ends: list[int], text: str) -> list[tuple[int, int, bool]]:

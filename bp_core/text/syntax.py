@@ -182,6 +182,8 @@ def _glued(text: str, syntax: Syntax) -> list[_Span]:
                 start -= 1
             if syntax.suffix and kind == "group" and (match := _SUFFIX.match(text, end, ceiling)):
                 end = match.end()
+            if kind == "tag" and start == text.find(":", start):
+                continue  # nothing of its own stands before the colon
             end = _GLUE_RUN.match(text, end, ceiling).end()
         elif kind == "bracket" and (face := _FACE.search(text, max(floor - 1, start - 5), start)):
             start = max(floor, face.start(1))

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from .words import CJK
 
-_SPACE = r"(?<![^\s,(\[])"  # where a word may begin that no comma needs to part from the last one
+_SPACE = r"(?<![^\s,()\[\]{}])"  # where a word may begin that no comma needs to part from the last one
 _LINE = r"[^\n]*\n?"
 _DECIMAL = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
 _FACE = r"""
