@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .errors import BeautifulPromptError, InputError
 from .models import STARTER
-from .settings import ACCEPT, DIALECTS, MODES, Settings
+from .settings import ACCEPT, DIALECTS, MODES, SYNTAXES, Settings
 
 _FEW = 4  # prompts, for which a process does not load what only pays later
 
@@ -86,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=DIALECTS,
         help="add phrases (for SD, SDXL), sentences (Flux and its kin) or Danbooru tags (anime); "
         "auto: what your prompt is (auto)",
+    )
+    beautify.add_argument(
+        "--syntax", choices=SYNTAXES, help="the host that will read it; auto: a careful mix (auto)"
     )
     for name, (kind, text) in _NUMBERS.items():
         usual = getattr(Settings, name.replace("-", "_"))
@@ -171,7 +174,7 @@ def _load(args: argparse.Namespace, lasting: bool = True):
 
 def _beautify(args: argparse.Namespace) -> None:
     prompts = _prompts(args)
-    words = ["mode", "dialect", "keep", "block", "style", "accept"]
+    words = ["mode", "dialect", "syntax", "keep", "block", "style", "accept"]
     names = [*(n.replace("-", "_") for n in _NUMBERS), *words]
     settings = {n: value for n in names if (value := getattr(args, n)) is not None}
     if args.into_english:

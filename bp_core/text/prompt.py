@@ -27,6 +27,7 @@ _PUNCTUATION = ",;.!?…，、。；！？"
 _OPENING = re.compile(r"\s*([,;.!?]?)")
 # Pieces without a share in the picture's description: a tail goes before those at the end.
 _SILENT = frozenset(("network", "comment", "newline", "weight", "ending", "end"))
+_CLOSING = frozenset(("weight", "ending", "end"))  # must stay behind all else of its section
 # What says how good a picture is to be and not what is in it.
 _QUALITY = frozenset(read_lines("text/quality"))
 _RATING = re.compile(r"score_\w+|(?:rating|source|score)[_:]\w+|(?:19|20)\d\d")
@@ -133,7 +134,7 @@ class Prompt:
             joint = f"{opening} "
             if opening and opening in ".!?":
                 tail = tail[0].upper() + tail[1:]
-        if enclosed or self._ends_in_ratio:
+        if after and (enclosed or self._ends_in_ratio):
             tail += "," if after[0].isspace() else ", "
         elif after and not after[0].isspace() and after[0] not in _PUNCTUATION:
             tail += " "
@@ -159,6 +160,8 @@ class Prompt:
         )
         carriers = [i for i in range(start, end) if self._carries(self.pieces[i])]
         outside = [i for i in carriers if i < opened]
+        if outside and self._escapes(outside[-1]):
+            return offsets[outside[-1]], False
         if outside:
             last = outside[-1]
             text = self.pieces[last].text
@@ -167,13 +170,18 @@ class Prompt:
             return offsets[last] + len(text.rstrip()), len(outside) < len(carriers)
         if opened < end:
             return offsets[opened], bool(carriers)
-        comments = (i for i in range(start, end) if ends_comment(self.pieces[i]))
+        closing = (i for i in range(start, end) if self.pieces[i].kind in _CLOSING)
+        limit = next(closing, end)
+        comments = (i for i in range(start, limit) if ends_comment(self.pieces[i]))
         return offsets[max(comments, default=start - 1) + 1], False
+
+    def _escapes(self, i: int) -> bool:
+        """Whether a piece ends in a backslash that would take what follows."""
+        return bool(re.search(r"(?<!\\)(?:\\\\)*\\$", self.pieces[i].text))
 
     def _is_border(self, piece: Piece) -> bool:
         """Whether no bracket reaches over `piece`: AND and the region keywords, not BREAK."""
-        across = SYNTAXES[self.syntax].across
-        return piece.kind == "separator" and piece.text not in across
+        return piece.kind == "separator" and SYNTAXES[self.syntax].is_border(piece.text)
 
     def _carries(self, piece: Piece) -> bool:
         """Whether `piece` is part of the picture's description, so that a tail goes behind it."""

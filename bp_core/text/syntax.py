@@ -63,7 +63,7 @@ _BRACES = frozenset(("{", "${", "%{"))
 
 
 _READ_AS_THEY_ARE = frozenset(("hash", "number", "tag"))
-_MAY_END = frozenset(("prose", "number", "tag", "emoticon"))
+_PARTED = frozenset(("prose", "tag", "emoticon"))  # from a weight at the end of a section
 
 _Span = tuple[str, int, int]  # kind, start, end
 _Token = tuple[str, str, int, int]  # kind, text, start, end: plain tuples, there may be a million
@@ -116,7 +116,7 @@ def _partners(tokens: list[_Token], syntax: Syntax) -> dict[int, int]:
                 partners[stacks[text].pop()] = i
         elif kind == "separator":
             for bracket, opened in stacks.items():
-                if text not in syntax.across or bracket[0] == "\\":
+                if syntax.is_border(text) or bracket[0] == "\\":
                     opened.clear()
     return partners
 
@@ -236,11 +236,11 @@ def _mark_weights(pieces: list[Piece], rule: str) -> list[Piece]:
 
 def _weighted(piece: Piece, rule: str, composed: bool) -> list[Piece]:
     """The last piece of a section, parted into its text and the weight behind it."""
-    match = _WEIGHT.search(piece.text) if piece.kind in _MAY_END else None
+    match = _WEIGHT.search(piece.text)
     if not match:
         return [piece]
     sure = composed or (piece.kind == "prose" and "." in match.group())
-    if piece.kind == "number" or (piece.kind == "tag" and not composed):
+    if piece.kind not in _PARTED or (piece.kind == "tag" and not composed):
         return [Piece("ending", piece.text)] if rule == "host" else [piece]
     if rule != "host" and not sure:
         return [piece]

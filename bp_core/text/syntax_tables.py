@@ -12,11 +12,13 @@ from functools import cached_property
 
 from .words import CJK
 
-_SPACE = r"(?<![^\s,()\[\]{}])"  # where a word may begin that no comma needs to part from the last one
+_SPACE = r"(?<![^\s,()\[\]{}])"  # what an emoticon may stand behind
+_KEYWORD = r"(?:BREAK|AND|ADD[BCR]|TE\d:)"
 _LINE = r"[^\n]*\n?"
 _DECIMAL = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
 _FACE = r"""
-    [>~]?[:;=]['’]?[-o^]?[DdPpOo3|/\\<>cCSsXxqQtTiI*@]
+    [>~]?[:;=]['’]?[-o^]?[DdPpOo3|/<>cCSsXxqQtTiI*@]
+  | [:;=]\\(?![()\[\]])
   | \^[_.~-]*\^;? | >[_.]*< | <3+ | [@+=*;][_.][@+=*;] | \\[mo]/ | \|[_]\|
 """
 _INSIDE = r"(?:[^<>]|<[^<>]*>)*"
@@ -32,7 +34,7 @@ TOKENS = {
     "separator part": r"<(?:segment|object|region|extend|base|refiner|video|videoswap|edit|break)"
     r"\b[^<>]*>",
     "network tag": rf"<[a-z]+(?:\[[^\[\]<>]*\])?(?::{_INSIDE})?>",
-    "embedding": r"<[^<>\s,]+> | (?<!\w)embedding:[ \t]*[^\s,:()\[\]{}<>|\\]+",
+    "embedding": r"<[^<>\s,]+> | (?<!\w)embedding:[ \t]*[^\s,:()\[\]{}<>|\\\#]+",
     "wildcard": r"__(?=\S)(?:[^\s_,(){}\[\]<>|:]|[ ]|_(?!_)|\$?\{[^{}\n]*\})+"
     r"(?:\([^()\n]*\))?(?<=\S)__",
     "comment": rf"\#{_LINE}",
@@ -55,8 +57,8 @@ TOKENS = {
     "multi part": r"::",
     "tag": r"(?<=[A-Za-z_]):(?=[A-Za-z_]|[-+]?\d+(?![\w.]))"
     r"(?!BREAK|AND|ADD[BCR]|TE\d|embedding:|Steps:|Negative|https?:|__)",
-    "plus": r"(?<=[\w)\"])(?:\++|--+)(?![\w+\-])",
-    "emoticon": rf"{_SPACE}(?:{_FACE})(?=[\s,.!?()\[\]]|$)",
+    "plus": rf"(?<=[\w)\"])(?:\++|--+)(?![+\-])(?:(?!\w)|(?={_KEYWORD}))",
+    "emoticon": rf"{_SPACE}(?:{_FACE})(?:(?!\w)|(?={_KEYWORD}))",
     "link": r"(?<!\w)https?://[^\s,]+",
     "escape": r"\\[()\[\]{}|\\]?",
     "hash": r"\#\w*",
@@ -73,7 +75,7 @@ class Syntax:
         source: what was read for it.
         tokens: names of `TOKENS`; of two that match, the first wins.
         separators: words that part sections, as a pattern; "" for none.
-        across: separators over which an open bracket stays open.
+        borders: separators over which no open bracket reaches.
         runs_on: brackets that weight all that follows when they are left open.
         final_weight: "host" if a final ":1.2" is a weight in every section; "careful" if it needs
             a decimal point or an AND in the prompt; "" for never.
@@ -84,10 +86,14 @@ class Syntax:
     source: str
     tokens: tuple[str, ...]
     separators: str = ""
-    across: tuple[str, ...] = ("BREAK",)
+    borders: tuple[str, ...] = ("AND",)
     runs_on: str = "(["
     final_weight: str = ""
     suffix: bool = False
+
+    def is_border(self, separator: str) -> bool:
+        """Whether brackets end at a separator; at SwarmUI's parts and NovelAI's bars all do."""
+        return separator in self.borders or separator[0] in "<|T"
 
     @cached_property
     def token(self) -> re.Pattern:
@@ -127,8 +133,7 @@ _TABLES = (
         "SD.Next 058a7f0: prompt_parser.py (native), prompt_parser_diffusers.py",
         (*_ANYWHERE, "network", "embedding", "wildcard", "newline", "emoticon", "number", "tag")
         + ("multi", "escape", "hash", "bracket"),
-        separators=r"\b(?:BREAK|AND)\b|\#\#|\bTE[234]:",
-        final_weight="host",
+        separators=r"\bBREAK\b|\#\#|\bTE[234]:",
     ),
     Syntax(
         "invoke",
@@ -153,7 +158,6 @@ _TABLES = (
             "hash",
             "bracket",
         ),
-        across=(),
         runs_on="(",
     ),
     Syntax(
@@ -171,7 +175,6 @@ _TABLES = (
         )
         + ("tag", "hash", "bracket"),
         separators=r"(?<!\|)\|(?!\|)",
-        across=(),
         runs_on="{[",
     ),
     Syntax(
