@@ -19,6 +19,7 @@ from .rules.policy import adds_somebody, contradicts, permitted, stammers
 from .settings import Settings
 from .text.dialect import BOORU, PROSE, TAGS, dialect_of
 from .text.fidelity import fidelity, mend
+from .text.inert import whole
 from .text.prompt import inert, parse
 from .text.words import clauses, content_stems, sentences, words
 
@@ -156,8 +157,8 @@ class Shaper:
     def count(self, text: str) -> int:
         """Length of a whole prompt in the image model's tokens."""
         if self.settings.count_tokens is not None:
-            return self.settings.count_tokens(text)
-        return self._length(text)
+            return self.settings.count_tokens(whole(text))
+        return self._length(whole(text))
 
     def _length(self, text: str) -> int:
         """Length in the tokens of whoever writes; here, of nobody, in words and marks."""

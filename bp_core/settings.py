@@ -13,6 +13,7 @@ ACCEPT = ("always", "auto")
 # In `text/syntax_tables.py` each has its table.
 SYNTAXES = tuple("auto webui comfyui sdnext invoke swarm novelai midjourney plain".split())
 MOST_CANDIDATES = 64
+LONGEST_STYLE = 1000  # characters: each candidate reads them
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,17 @@ class Settings:
         for name in ("min_kept", "min_taste"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}: use a number from 0 to 1")
+        for name, least, most in (
+            ("temperature", 0.01, 100),
+            ("repetition_penalty", 0.01, 100),
+        ):
+            value = getattr(self, name)
+            if not (least <= value <= most or (name == "temperature" and value == 0)):
+                raise InputError(f"{name} is {value}: use a number from {least} to {most}")
+        if len(self.style) > LONGEST_STYLE:
+            raise InputError(
+                f"style has {len(self.style)} characters: shorten it to {LONGEST_STYLE}"
+            )
         if self.token_budget is not None and self.token_budget < 1:
             raise InputError(f"token_budget is {self.token_budget}: use 1 or more, or None")
         for name in ("keep", "block"):

@@ -51,11 +51,12 @@ def parse(
         InputError: an unknown argument in the file, or a value that does not fit.
     """
     from trl import TrlParser
+    from yaml import YAMLError
 
     try:
         parser = TrlParser(kinds)
         parser.set_defaults(**defaults)
         return parser.parse_args_and_config(argv)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, YAMLError) as error:
         message = " ".join(str(error).split())
         raise InputError(f"{message} (--help lists the arguments)") from error

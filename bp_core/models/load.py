@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _WORD_STARTS = ("Ġ", "▁", " ")  # how byte-level and other vocabularies write a space
 
+_MOST_IDS = 10**7  # no vocabulary is larger
+
 
 @dataclass
 class Model:
@@ -382,6 +384,6 @@ def _eos(folder: Path, config: dict, tokenizer: Tokenizer) -> int:
     eos = eos[0] if isinstance(eos, list) and eos else eos
     if eos is None:
         eos = tokenizer.token_to_id("</s>")
-    if not isinstance(eos, int):
+    if not isinstance(eos, int) or isinstance(eos, bool) or not 0 <= eos < _MOST_IDS:
         raise ModelError(f"{folder / 'config.json'} names no eos_token_id: add it")
     return eos

@@ -10,6 +10,11 @@ _INVISIBLE = "\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 _CONTROL = re.compile(f"[{_INVISIBLE}]")
 
 
+def whole(text: str) -> str:
+    """`text` with halves of characters (lone surrogates) as replacement signs: fit for UTF-8."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
 def tidy(text: str) -> str:
     """`text` on one line: single spaces, no doubled commas, none at the ends, no controls."""
     text = re.sub(r"\s+", " ", _CONTROL.sub(" ", text)).strip()

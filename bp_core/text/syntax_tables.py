@@ -39,7 +39,7 @@ TOKENS = {
     r"(?:\([^()\n]*\))?(?<=\S)__",
     "comment": rf"\#{_LINE}",
     # "C#", "#1", "#FF5733" and "#tag" are read; "# a note" is not.
-    "comment careful": rf"(?<![^\W{CJK}])(?<!['’])(?<!(?<!-)-)\#(?=[\s\#(]|$){_LINE}",
+    "comment careful": rf"(?<![^\W{CJK}])(?<!['’])(?<!(?<!-)-)\#(?=[ \t\#]){_LINE}",
     "comment slash": rf"(?:(?<!\w)https?:|(?<!\S))//{_LINE}",
     "block": r"/\*",
     "newline": r"[\r\n]",
