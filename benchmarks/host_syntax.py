@@ -28,8 +28,8 @@ Reading = list[tuple]
 
 _PARTS = """
 ( ) (( )) [ ] { } | : :1.2 :1.2) :0.5] , ; . ! ? \\( \\) \\ <lora:moody:0.8> <sks> embedding:bad
-BREAK AND ADDCOMM __colour__ {a|b} {2$$a|b|c} (red:1.2) ((hat)) [day:night:0.5] [cat|dog] [fe|]male #1
-#FF5733 // /* */ 16:9 2.39:1 5:30 --ar --no :3 ^_^ >:( :) <3 score:9 rating:general ::1.5 dog++
+BREAK AND ADDCOMM __colour__ {a|b} {2$$a|b|c} (red:1.2) ((hat)) [day:night:0.5] [cat|dog] [fe|]male
+#1 #FF5733 // /* */ 16:9 2.39:1 5:30 --ar --no :3 ^_^ >:( :) <3 score:9 rating:general ::1.5 dog++
 (hat)1.3 a_tag "OPEN" red hat cat cat's well-lit 猫 8k
 """.split()
 

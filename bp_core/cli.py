@@ -264,8 +264,7 @@ def _prompts(args: argparse.Namespace) -> Iterator[str]:
 def _lines(name: str) -> Iterator[str]:
     """The lines of a file, or of standard input for "-", one at a time."""
     with _reading(name):
-        file = _input() if name == "-" else open(name, "rb")
-        with file if name != "-" else nullcontext():
+        with nullcontext(_input()) if name == "-" else Path(name).open("rb") as file:
             for number, line in enumerate(file):
                 line = line.decode("utf-8" if number else "utf-8-sig")
                 yield line.removesuffix("\n").removesuffix("\r")

@@ -195,6 +195,8 @@ def _usable(name: str | torch.device, dtype: str | torch.dtype | None) -> torch.
         device = torch.device(name)
         if dtype == "int8" and device.type != "cpu":
             raise ModelError(f"int8 weights run on the CPU only, not on {device}: use float16")
+        if device.type in ("meta", "privateuseone"):
+            raise ModelError(f"'{name}' holds no numbers: choose another device, or cpu")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = textwrap.shorten(str(error), 80, placeholder=" …")
@@ -369,7 +371,7 @@ def _dtype(
         return own
     if isinstance(wanted, str):
         named = getattr(torch, wanted, None)
-        if not isinstance(named, torch.dtype) or not named.is_floating_point:
+        if named not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
             raise ModelError(f"dtype '{wanted}' is unknown: use float32, float16 or bfloat16")
         return named
     if wanted is not None:
@@ -385,5 +387,5 @@ def _eos(folder: Path, config: dict, tokenizer: Tokenizer) -> int:
     if eos is None:
         eos = tokenizer.token_to_id("</s>")
     if not isinstance(eos, int) or isinstance(eos, bool) or not 0 <= eos < _MOST_IDS:
-        raise ModelError(f"{folder / 'config.json'} names no eos_token_id: add it")
+        raise ModelError(f"{folder / 'config.json'} names no eos_token_id ({eos!r}): add it")
     return eos
