@@ -263,11 +263,11 @@ def _prompts(args: argparse.Namespace) -> Iterator[str]:
 
 def _lines(name: str) -> Iterator[str]:
     """The lines of a file, or of standard input for "-", one at a time."""
-    with _reading(name):
-        with nullcontext(_input()) if name == "-" else Path(name).open("rb") as file:
-            for number, line in enumerate(file):
-                line = line.decode("utf-8" if number else "utf-8-sig")
-                yield line.removesuffix("\n").removesuffix("\r")
+    opened = nullcontext if name == "-" else Path(name).open
+    with _reading(name), opened(_input() if name == "-" else "rb") as file:
+        for number, line in enumerate(file):
+            line = line.decode("utf-8" if number else "utf-8-sig")
+            yield line.removesuffix("\n").removesuffix("\r")
 
 
 def _input() -> BinaryIO:
