@@ -304,7 +304,7 @@ class Shaper:
             for phrase in self.settings.keep
             if phrase.lower() in self.raw.lower() and phrase.lower() not in low
         ]
-        prose = ", ".join([*missing, prose])
+        prose = _as_sentences(self.raw, ", ".join([*missing, prose]))
         asked = set(content_stems(self.prompt))
         added = [p for p in clauses(prose) if set(content_stems(p)) - asked]
         return self.parsed.rewrite(prose), added
@@ -435,6 +435,17 @@ def write(
         wanted=[drafter.wanted for drafter in drafters],
         on_token=on_token,
     )
+
+
+def _as_sentences(raw: str, text: str) -> str:
+    """`text` with the full stops behind those sentences of `raw` that it has with a comma."""
+    said = sentences(raw)
+    for sentence in said if len(said) > 1 else ():
+        body = sentence.rstrip(".!?")
+        before, comma, after = text.partition(f"{body}, ")
+        if comma and body != sentence and after:
+            text = f"{before}{sentence} {after[0].upper()}{after[1:]}"
+    return text
 
 
 def _restore_case(raw: str, text: str) -> str:

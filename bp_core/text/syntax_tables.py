@@ -61,6 +61,7 @@ TOKENS = {
     "emoticon": rf"{_SPACE}(?:{_FACE})(?:(?!\w)|(?={_KEYWORD}))",
     "link": r"(?<!\w)https?://[^\s,]+",
     "escape": r"\\[()\[\]{}|\\]?",
+    "escape round": r"\\[()]",
     "hash": r"\#\w*",
     "bracket": r"[$%]?\{ | [()\[\]}]",
 }
@@ -125,7 +126,7 @@ _TABLES = (
         "comfyui",
         "ComfyUI 0.33: sd1_clip.py; frontend 1.49.6: processDynamicPrompt",
         ("network", "embedding", "wildcard", "comment slash", "block", "newline", *_ANYWHERE)
-        + ("emoticon", "number", "tag", "multi", "escape", "hash", "bracket"),
+        + ("emoticon", "number", "tag", "multi", "escape round", "hash", "bracket"),
         runs_on="(",
     ),
     Syntax(

@@ -130,3 +130,12 @@ def test_plain_prose_is_free_and_nothing_else():
 def test_a_prompt_that_is_one_expression_is_closed(prompt):
     assert parse(prompt).closed
     assert not parse("(horse), heron").closed
+
+
+def test_sentences_of_a_rewrite_remain_sentences():
+    from bp_core.draft import _as_sentences
+
+    raw = "a cat by the window. The mood is sad."
+    text = "a cat by the window, The mood is sad, one paw raised"
+    assert _as_sentences(raw, text) == "a cat by the window. The mood is sad. One paw raised"
+    assert _as_sentences("a cat.", "a cat, red") == "a cat, red"
