@@ -13,7 +13,7 @@ from functools import cached_property
 from .words import CJK
 
 _SPACE = r"(?<![^\s,()\[\]{}])"  # what an emoticon may stand behind
-_KEYWORD = r"(?:BREAK|AND|ADD[BCR]|TE\d:)"
+_KEYWORD = r"(?:BREAK|AND|ADD[BCR]|TE\d:|https?:|embedding:|Steps:|Negative|__)"
 _LINE = r"[^\n]*\n?"
 _DECIMAL = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
 _FACE = r"""
