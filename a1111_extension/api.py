@@ -80,6 +80,10 @@ class Routes:
             return _error(400, "the body is not JSON")
         if not isinstance(fields, dict):
             return _error(400, "the body is not a JSON object")
+        try:
+            json.dumps(fields, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return _error(400, "the body has half a character (a lone surrogate): send whole ones")
         return await self._run(lambda: work(fields))
 
     async def _run(self, work: Callable[[], Any]) -> JSONResponse:

@@ -87,6 +87,7 @@ class App:
             "keep": [*chosen.keep, *triggers, *keep],
             "block": [*chosen.block, *block],
             "count_tokens": self.host.count_tokens,
+            "syntax": self.host.syntax,
             "into_english": chosen.into_english,
         }
         image_model = self.host.image_model()

@@ -55,6 +55,14 @@ class WebUI:
         device = getattr(devices, "device", None)
         return None if device is None or device.type in ("cpu", "meta") else device
 
+    @property
+    def syntax(self) -> str:
+        """The table of what this host reads as syntax, as `Settings.syntax` has it."""
+        if not tokens.is_sdnext():
+            return "webui"
+        parser = str(getattr(self.options(), "prompt_attention", ""))
+        return {"compel": "invoke", "fixed": "plain"}.get(parser, "sdnext")
+
     def make_room(self, size: int) -> None:
         memory = _module("backend.memory_management") or _module(
             "ldm_patched.modules.model_management"

@@ -72,12 +72,15 @@ def read_beautify(fields: Mapping[str, Any], defaults: Arguments) -> Beautify:
     if len(str(given.get("style", ""))) > MOST_CHARACTERS:
         raise InputError(f"style is longer than {MOST_CHARACTERS} characters: shorten it")
     arguments = Arguments.parse([given], replace(defaults, when="Auto" if auto else "Always"))
+    block = _texts("block", fields.get("block", []), _MOST_WORDS, MOST_CHARACTERS, empty=True)
+    if any(word.strip().startswith("/") for word in block):
+        raise InputError("block has a pattern: callers give plain words, the settings patterns")
     return Beautify(
         prompts,
         [random.randrange(2**32) if seed < 0 else seed] * len(prompts),
         arguments,
         _texts("keep", fields.get("keep", []), _MOST_WORDS, MOST_CHARACTERS, empty=True),
-        _texts("block", fields.get("block", []), _MOST_WORDS, MOST_CHARACTERS, empty=True),
+        block,
         is_list,
     )
 

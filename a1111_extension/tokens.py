@@ -33,7 +33,7 @@ def _read_at_once(prompt: str) -> list[str]:
     text = _without_tags(_uncommented(prompt))
     try:
         parser = import_module("modules.prompt_parser")
-        if _split_by_break():  # SD.Next, where only one of its parsers knows schedules
+        if is_sdnext():  # SD.Next, where only one of its parsers knows schedules
             return [text]
         _, flat, _ = parser.get_multicond_prompt_list([text])
         schedules = parser.get_learned_conditioning_prompt_schedules(flat, _STEPS)
@@ -63,7 +63,7 @@ def _without_tags(prompt: str) -> str:
 def _counter() -> Callable[[str], int]:
     """The host's function from a text to its tokens."""
     model = import_module("modules.sd_models").model_data.sd_model
-    if _split_by_break():
+    if is_sdnext():
         return _diffusers_counter(model.tokenizer)
     if hasattr(model, "get_prompt_lengths_on_ui"):  # Forge, Forge Neo
         return lambda text: int(model.get_prompt_lengths_on_ui(text)[0])
@@ -74,7 +74,7 @@ def _counter() -> Callable[[str], int]:
     return lambda text: int(hijack.get_prompt_lengths(text)[0])
 
 
-def _split_by_break() -> bool:
+def is_sdnext() -> bool:
     """Whether this is SD.Next, whose counter adds up the parts between BREAKs."""
     return hasattr(sys.modules.get("modules.ui_common"), "tokens_summary")
 

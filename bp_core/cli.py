@@ -15,14 +15,21 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
+from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import BeautifulPromptError, InputError
 from .models import STARTER
-from .settings import ACCEPT, DIALECTS, MODES, Settings
+from .settings import ACCEPT, DIALECTS, MODES, SYNTAXES, Settings
 
+if TYPE_CHECKING:
+    from .rewriter import Result
+
+_AT_ONCE = 64  # prompts rewritten together
 _FEW = 4  # prompts, for which a process does not load what only pays later
 
 _NUMBERS = {
@@ -44,6 +51,8 @@ _NUMBERS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script; ends the process with its exit code."""
     args = _parser().parse_args(argv)
+    if sys.stdout is None:
+        _end(1, "standard output is closed: nothing can be written to it")
     # torch asks for NumPy when it is there; nothing here uses it.
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
     try:
@@ -53,15 +62,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         _end(2, str(error))
     except BeautifulPromptError as error:
         _end(1, str(error))
+    except UnicodeEncodeError as error:
+        _end(
+            1,
+            f"standard output is {error.encoding} and cannot show the text: set "
+            "PYTHONIOENCODING=utf-8",
+        )
     except BrokenPipeError:
         # The reader left (`bp … | head`): nothing to report, and nothing left to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        with suppress(OSError):  # what is left in its buffer would fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end(1, f"cannot write the output ({error.strerror}): free some room, or write elsewhere")
     except KeyboardInterrupt:
         _end(1, "cancelled")
 
 
 def _end(code: int, message: str) -> None:
-    print(f"bp: {message}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"bp: {message}".encode("utf-8", "replace").decode(), file=sys.stderr)
     sys.exit(code)
 
 
@@ -86,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=DIALECTS,
         help="add phrases (for SD, SDXL), sentences (Flux and its kin) or Danbooru tags (anime); "
         "auto: what your prompt is (auto)",
+    )
+    beautify.add_argument(
+        "--syntax", choices=SYNTAXES, help="the host that will read it; auto: a careful mix (auto)"
     )
     for name, (kind, text) in _NUMBERS.items():
         usual = getattr(Settings, name.replace("-", "_"))
@@ -172,8 +195,13 @@ def _load(args: argparse.Namespace, lasting: bool = True):
 
 
 def _beautify(args: argparse.Namespace) -> None:
+    from .text.inert import whole
+
+    for value in (args.prompt, args.style, *(args.keep or ()), *(args.block or ())):
+        if value is not None and value != whole(value):
+            raise InputError("the command line has bytes that are no text: write it in UTF-8")
     prompts = _prompts(args)
-    words = ["mode", "dialect", "keep", "block", "style", "accept"]
+    words = ["mode", "dialect", "syntax", "keep", "block", "style", "accept"]
     names = [*(n.replace("-", "_") for n in _NUMBERS), *words]
     settings = {n: value for n in names if (value := getattr(args, n)) is not None}
     if args.into_english:
@@ -182,9 +210,27 @@ def _beautify(args: argparse.Namespace) -> None:
         settings |= {"mode": "rewrite", "into_english": True}
     if args.all and args.json:
         raise InputError("--all and --json: choose one, JSON has every candidate")
-    results = _load(args, lasting=len(prompts) > _FEW).many(prompts, **settings)
-    if args.dialect not in (None, "auto", results[0].dialect):
-        print(f"bp: this model adds {results[0].dialect} only", file=sys.stderr)
+    first = list(islice(prompts, _FEW + 1))
+    rewriter = _load(args, lasting=len(first) > _FEW)
+    told = args.dialect in (None, "auto")
+    # The first line soon, then as many at once as are decoded together.
+    for batch in _batches(chain(first, prompts)):
+        results = rewriter.many(batch, **settings)
+        if not told and args.dialect != results[0].dialect:
+            print(f"bp: this model adds {results[0].dialect} only", file=sys.stderr)
+        told = True
+        _show(args, results)
+        sys.stdout.flush()
+
+
+def _batches(prompts: Iterator[str]) -> Iterator[list[str]]:
+    size = 1
+    while batch := list(islice(prompts, size)):
+        yield batch
+        size = min(_AT_ONCE, 4 * size)
+
+
+def _show(args: argparse.Namespace, results: Sequence[Result]) -> None:
     for result in results:
         if result.note and result.prompt.strip():
             print(f"bp: {result.note}: {_shortened(result.prompt)}", file=sys.stderr)
@@ -203,27 +249,47 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _prompts(args: argparse.Namespace) -> list[str]:
-    """The prompts asked for; raises InputError when there is none."""
+def _prompts(args: argparse.Namespace) -> Iterator[str]:
+    """The prompts asked for, as they are read; raises InputError when there is none."""
     if (args.prompt is None) == (args.file is None):
         raise InputError('give one prompt, as in bp beautify "a cat", or --file')
     if args.file is not None:
-        prompts = _read(args.file).split("\n")
-        prompts = [line.removesuffix("\r") for line in prompts]
-        if prompts[-1] == "":
-            prompts.pop()  # what ends the last line is no line
+        prompts = _lines(args.file)
     else:
-        prompts = [_read("-").rstrip("\n") if args.prompt == "-" else args.prompt]
-    if not any(prompt.strip() for prompt in prompts):
-        raise InputError("there is no prompt: it is empty")
-    return prompts
+        prompts = iter([_read("-").rstrip("\n") if args.prompt == "-" else args.prompt])
+    for empty, prompt in enumerate(prompts):
+        if prompt.strip():
+            return chain(repeat("", empty), [prompt], prompts)
+    raise InputError("there is no prompt: it is empty")
+
+
+def _lines(name: str) -> Iterator[str]:
+    """The lines of a file, or of standard input for "-", one at a time."""
+    opened = nullcontext if name == "-" else Path(name).open
+    with _reading(name), opened(_input() if name == "-" else "rb") as file:
+        for number, line in enumerate(file):
+            line = line.decode("utf-8" if number else "utf-8-sig")
+            yield line.removesuffix("\n").removesuffix("\r")
+
+
+def _input() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError("standard input is closed: give the prompt or a file")
+    return sys.stdin.buffer
 
 
 def _read(name: str) -> str:
     """Text of a file, or of standard input for "-"."""
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    with _reading(name):
+        data = _input().read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig")
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What goes wrong while a file is read, as InputError."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"cannot read {name}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from .rules.blocklist import Blocklist
 from .rules.policy import adds_somebody, contradicts, permitted, stammers
 from .settings import Settings
-from .text.dialect import PROSE, dialect_of
+from .text.dialect import BOORU, PROSE, dialect_of
 from .text.fidelity import fidelity, mend
+from .text.inert import whole
 from .text.prompt import inert, parse
 from .text.words import clauses, content_stems, sentences, words
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 _REWRITABLE = 60  # words
 # A draft of which fewer words stay is drawn again, if the model wrote as many.
 _THIN = 5
+
+CLOSED = (
+    "the prompt is one expression, beside which its host takes no text: it stays as it is; "
+    "beautify the words inside it"
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,10 @@ class Shaper:
         rewritable: words of the longest prose that it may put into other words.
 
     Attributes:
-        raw: the prompt's prose.
-        settings: as given, but for what is decided here: `mode`, since long prose is extended
-            whatever was asked for, and an automatic `dialect`.
+        raw: the prompt's prose; of one to be rewritten, what may be put into other words.
+        settings: as given, but for what is decided here: `mode`, since long prose, and what may
+            not be put into other words, is extended whatever was asked for, and an automatic
+            `dialect`.
     """
 
     def __init__(
@@ -74,12 +81,16 @@ class Shaper:
         rewritable: int = _REWRITABLE,
     ) -> None:
         self.prompt, self.taught, self._sentences = prompt, taught, sentences
-        self.parsed = parse(prompt)
+        self.parsed = parse(prompt, settings.syntax)
         self.raw = self.parsed.prose
-        if len(words(self.raw)) > rewritable:
-            settings = replace(settings, mode="expand")
         if settings.dialect == "auto":
-            settings = replace(settings, dialect=dialect_of(self.raw))
+            settings = replace(settings, dialect=dialect_of(self.parsed.everything))
+        if settings.mode == "rewrite":
+            free = "" if settings.dialect == BOORU else self.parsed.free
+            if content_stems(free) and len(words(free)) <= rewritable:
+                self.raw = free
+            else:
+                settings = replace(settings, mode="expand")
         self.settings = settings
         self.blocklist = Blocklist(settings.block, allow=prompt)
         self.suits = None
@@ -116,8 +127,8 @@ class Shaper:
     def count(self, text: str) -> int:
         """Length of a whole prompt in the image model's tokens."""
         if self.settings.count_tokens is not None:
-            return self.settings.count_tokens(text)
-        return self._length(text)
+            return self.settings.count_tokens(whole(text))
+        return self._length(whole(text))
 
     def _length(self, text: str) -> int:
         """Length in the tokens of whoever writes; here, of nobody, in words and marks."""
@@ -155,8 +166,8 @@ class Shaper:
         if made is None:
             return None
         text, added = made
-        prose = parse(text).prose
-        loss = fidelity(self.raw, prose)
+        prose = parse(text, self.settings.syntax).prose
+        loss = fidelity(self.parsed.prose, prose)
         if text == self.prompt or loss.kept < self.settings.min_kept:
             return None
         mended = not expand and fidelity(self.raw, written).kept < loss.kept
@@ -263,7 +274,7 @@ class Shaper:
             for phrase in self.settings.keep
             if phrase.lower() in self.raw.lower() and phrase.lower() not in low
         ]
-        prose = ", ".join([*missing, prose])
+        prose = _as_sentences(self.raw, ", ".join([*missing, prose]))
         asked = set(content_stems(self.prompt))
         added = [p for p in clauses(prose) if set(content_stems(p)) - asked]
         return self.parsed.rewrite(prose), added
@@ -273,11 +284,24 @@ class Shaper:
         return budget is not None and self.count(text) > budget
 
 
+def _as_sentences(raw: str, text: str) -> str:
+    """`text` with the full stops behind those sentences of `raw` that it has with a comma."""
+    said = sentences(raw)
+    for sentence in said if len(said) > 1 else ():
+        body = sentence.rstrip(".!?")
+        before, comma, after = text.partition(f"{body}, ")
+        if comma and body != sentence and after:
+            text = f"{before}{sentence} {after[0].upper()}{after[1:]}"
+    return text
+
+
 def _restore_case(raw: str, text: str) -> str:
-    """`text` with the artist's spelling of words that `raw` has in capitals ("BMW", "Tokyo")."""
+    """`text` with the artist's spelling of words that `raw` has in capitals ("BMW", "Tokyo"), but
+    for those that only begin a sentence."""
+    begin = {match.start(1) for match in re.finditer(r"(?:^|[.!?]\s+)[\"“'(]*(\w)", raw)}
     spelled = {
-        word.lower(): word
-        for word in re.findall(r"\w+", raw)
-        if word != word.lower() and not (word.istitle() and raw.startswith(word))
+        match[0].lower(): match[0]
+        for match in re.finditer(r"\w+", raw)
+        if match[0] != match[0].lower() and not (match[0].istitle() and match.start() in begin)
     }
     return re.sub(r"\w+", lambda m: spelled.get(m[0].lower(), m[0]), text)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .decode.sampling import Draw
 from .decode.threads import few_threads
-from .draft import Draft, Shaper
+from .draft import CLOSED, Draft, Shaper
 from .drafter import Drafter, sampling_params, write
 from .errors import InputError
 from .models import STARTER
@@ -214,6 +214,8 @@ class Rewriter:
 
     def _drafter(self, prompt: str, settings: Settings) -> Drafter:
         drafter = Drafter(self.model, prompt, settings, self.taste)
+        if drafter.parsed.closed:
+            drafter.leave_alone(CLOSED)
         if self.model.english_only and (language := language_of(drafter.raw)):
             drafter.leave_alone(
                 f"the prompt seems to be in {language}, and this model reads English only: the "
@@ -336,7 +338,7 @@ class Rewriter:
 
     def _scores(self, drafter: Shaper, proses: list[str]) -> list[tuple[float, float | None]]:
         """Score and, from a reward, its aesthetic part, of each rewrite of one prompt."""
-        settings, raw = drafter.settings, drafter.raw
+        settings, raw = drafter.settings, drafter.parsed.prose
         if self.preference is not None:
             from .score.preference import Reading
 

@@ -10,7 +10,10 @@ from .errors import InputError
 MODES = ("expand", "rewrite")
 DIALECTS = ("auto", "tags", "prose", "booru")
 ACCEPT = ("always", "auto")
+# In `text/syntax_tables.py` each has its table.
+SYNTAXES = tuple("auto webui comfyui sdnext invoke swarm novelai midjourney plain".split())
 MOST_CANDIDATES = 64
+LONGEST_STYLE = 1000  # characters: each candidate reads them
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,9 @@ class Settings:
         dialect: what is added: "tags" (phrases, for SD and SDXL), "prose" (sentences, for Flux and
             its kin), "booru" (Danbooru tags, for anime models), or "auto", what the prompt itself
             is. A model that was taught one kind writes that.
+        syntax: the host whose syntax the prompt is in: "webui", "comfyui", "sdnext", "invoke",
+            "swarm", "novelai", "midjourney", "plain" (text is text), or "auto", a careful reading
+            of all of them.
         n: candidates per prompt, 1 to 64.
         seed: same model, prompt, settings and seed give the same text; candidate i is the same
             for every n.
@@ -68,9 +74,11 @@ class Settings:
     accept: str = "always"
     margin: float = 0.1
     into_english: bool = False
+    syntax: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mode", MODES), ("dialect", DIALECTS), ("accept", ACCEPT)):
+        choices = {"mode": MODES, "dialect": DIALECTS, "accept": ACCEPT, "syntax": SYNTAXES}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(
                     f"{name} is {getattr(self, name)!r}: use one of {', '.join(allowed)}"
@@ -80,6 +88,17 @@ class Settings:
         for name in ("min_kept", "min_taste"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}: use a number from 0 to 1")
+        for name, least, most in (
+            ("temperature", 0.01, 100),
+            ("repetition_penalty", 0.01, 100),
+        ):
+            value = getattr(self, name)
+            if not (least <= value <= most or (name == "temperature" and value == 0)):
+                raise InputError(f"{name} is {value}: use a number from {least} to {most}")
+        if len(self.style) > LONGEST_STYLE:
+            raise InputError(
+                f"style has {len(self.style)} characters: shorten it to {LONGEST_STYLE}"
+            )
         if self.token_budget is not None and self.token_budget < 1:
             raise InputError(f"token_budget is {self.token_budget}: use 1 or more, or None")
         for name in ("keep", "block"):

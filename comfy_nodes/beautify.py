@@ -208,11 +208,13 @@ class BeautifyPrompt(io.ComfyNode):
         managed = rewriter or starter()
         model = image_model(clip, cls.hidden.prompt, cls.hidden.unique_id)
         wanted = dialect_for(text, model) if dialect == "auto" else dialect
-        live = Live(cls.hidden.unique_id, parse(text).expand if mode == "expand" else str)
+        added = parse(text, "comfyui").expand if mode == "expand" else str
+        live = Live(cls.hidden.unique_id, added)
         result = managed.ready(candidates, length)(
             text,
             on_progress=live,
             mode=mode,
+            syntax="comfyui",
             dialect=wanted,
             n=candidates,
             seed=seed,

@@ -6,7 +6,8 @@ from __future__ import annotations
 import random
 import re
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+# As the page has it, but for "//" inside a name: ".hack//sign".
+_COMMENT = re.compile(r"/\*.*?\*/|(?:(?<!\S)|(?<=https:)|(?<=http:))//[^\n]*", re.DOTALL)
 # An escaped character, one of the three signs, or what stands between.
 _PIECE = re.compile(r"\\.?|[{}|]|[^\\{}|]+", re.DOTALL)
 _ESCAPED = re.compile(r"\\([{}|])")

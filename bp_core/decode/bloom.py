@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import ModelError
-from .config import Config, Names, shared, whole_number
+from .config import Config, Names, shared, small_number, whole_number
 
 NAMES = Names(
     prefix="transformer.",
@@ -66,6 +66,6 @@ def from_hf(config: Mapping) -> Config:
         whole_number(config, 64, "n_embed", "hidden_size"),
         whole_number(config, 2, "num_hidden_layers", "n_layer"),
         whole_number(config, 8, "num_attention_heads", "n_head"),
-        float(config.get("layer_norm_epsilon", 1e-5)),
+        small_number(config, 1e-5, "layer_norm_epsilon"),
         bool(config.get("apply_residual_connection_post_layernorm", False)),
     )

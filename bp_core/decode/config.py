@@ -65,6 +65,9 @@ class Names:
         return name.endswith(self.ignored) and bool(self.ignored)
 
 
+_MOST_LAYERS, _MOST_PARAMETERS = 1000, 10**12
+
+
 @dataclass(frozen=True)
 class Rotation:
     """Rotary positions (RoFormer, arXiv 2104.09864) of the first and second halves of a head.
@@ -120,6 +123,14 @@ class Config:
     post_norm_residual: bool = False
     tied: bool = True
 
+    def __post_init__(self) -> None:
+        # Before anything of these sizes is built.
+        if self.n_layer > _MOST_LAYERS or self.parameters > _MOST_PARAMETERS:
+            raise ModelError(
+                f"config.json asks for {self.n_layer} layers and {self.parameters:.1e} weights: no "
+                "model that runs here has so many; download the model again"
+            )
+
     @property
     def parameters(self) -> int:
         """How many weights the products have, the head's included."""
@@ -137,6 +148,17 @@ def whole_number(config: Mapping, default: int, *names: str) -> int:
             "download the model again"
         )
     return value
+
+
+def small_number(config: Mapping, default: float, name: str) -> float:
+    """A norm's epsilon in config.json; raises ModelError unless it is a number from 0 to 1."""
+    value = config.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ModelError(
+            f"config.json gives {name} as {value!r}: it must be a number from 0 to 1; "
+            "download the model again"
+        )
+    return float(value)
 
 
 def shared(total: int, parts: int, what: str, by: str) -> int:

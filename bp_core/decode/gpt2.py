@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .config import Config, Names, Unsupported, shared, whole_number
+from .config import Config, Names, Unsupported, shared, small_number, whole_number
 
 _TURNED = "attention.qkv", "attention.out", "feed_forward.up", "feed_forward.down"
 
@@ -50,7 +50,7 @@ def from_hf(fields: Mapping) -> Config:
         inner_size=whole_number(fields, 4 * hidden, "n_inner"),
         names=NAMES,
         family="gpt2",
-        epsilon=float(fields.get("layer_norm_epsilon", 1e-5)),
+        epsilon=small_number(fields, 1e-5, "layer_norm_epsilon"),
         joined=True,
         positions=whole_number(fields, 1024, "max_position_embeddings", "n_positions"),
         tied=bool(fields.get("tie_word_embeddings", True)),

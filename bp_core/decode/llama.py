@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 from ..errors import ModelError
-from .config import Config, Names, Rotation, Unsupported, shared, whole_number
+from .config import Config, Names, Rotation, Unsupported, shared, small_number, whole_number
 
 NAMES = Names(
     prefix="model.",
@@ -73,7 +73,7 @@ def from_hf(fields: Mapping) -> Config:
         inner_size=whole_number(fields, 11008, "intermediate_size"),
         names=NAMES,
         family=kind,
-        epsilon=float(fields.get("rms_norm_eps", 1e-6)),
+        epsilon=small_number(fields, 1e-6, "rms_norm_eps"),
         rms_norm=True,
         rotation=Rotation(_frequencies(kind, fields, dim), _without(kind, fields, layers)),
         gated=True,

@@ -28,6 +28,7 @@ WEIGHT_FILES = tuple(name for whole in _WHOLE for name in (whole, f"{whole}.inde
 
 _AGAIN = "download it again"
 _BLOCKS, _BLOCK = 64, 4096  # parts of a weight file that are compared, and their bytes
+_LONGEST_HEADER = 100_000_000  # bytes, as the safetensors library has it
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -37,6 +38,8 @@ def read_json(path: Path) -> dict:
         raise ModelError(f"{path} is missing: {_AGAIN}, or choose a Hugging Face model folder")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ModelError(f"{path} is nested too deep to be read: {_AGAIN}") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({_line(error)}): {_AGAIN}") from error
     if not isinstance(content, dict):
@@ -55,7 +58,8 @@ def weight_files(folder: Path) -> list[Path]:
         index = folder / f"{name}.index.json"
         if index.is_file():
             shards = read_json(index).get("weight_map")
-            if not isinstance(shards, dict) or not shards:
+            named = isinstance(shards, dict) and all(isinstance(s, str) for s in shards.values())
+            if not named or not shards:
                 raise ModelError(f"{index} names no files: {_AGAIN}")
             files = [folder / shard for shard in sorted(set(shards.values()))]
             break
@@ -101,6 +105,8 @@ def _check_safetensors(path: Path, start: bytes, size: int) -> None:
     (length,) = struct.unpack("<Q", start[:8])
     if start[8:9] != b"{":
         raise ModelError(f"{path} is not a safetensors file: {_AGAIN}")
+    if length > _LONGEST_HEADER:
+        raise ModelError(f"{path} has a header of {length} bytes: {_AGAIN}")
     if 8 + length > size:
         raise ModelError(f"{path} is truncated: {_AGAIN}")
     with path.open("rb") as file:
@@ -111,7 +117,7 @@ def _check_safetensors(path: Path, start: bytes, size: int) -> None:
         tensors.pop("__metadata__", None)
         end = max(tensor["data_offsets"][1] for tensor in tensors.values())
         kinds = {name: tensor["dtype"] for name, tensor in tensors.items()}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} has a broken safetensors header: {_AGAIN}") from error
     if 8 + length + end > size:
         raise ModelError(f"{path} is truncated ({size} bytes of {8 + length + end}): {_AGAIN}")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from ..errors import ModelError
 from ..settings import DIALECTS
@@ -45,7 +46,17 @@ def find(model: str | Path) -> Path:
         if not (BUNDLED / "config.json").is_file():
             raise ModelError(f"the bundled starter is missing from {BUNDLED}: reinstall")
         return BUNDLED
-    path = Path(model).expanduser()
+    try:
+        path = Path(model).expanduser()
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, ValueError) as error:
+        name = shorten(str(model), 80, placeholder=" …")
+        raise ModelError(
+            f"no model can be named {name[:80]!r} ({error.__class__.__name__}): "
+            "`bp models` lists what there is"
+        ) from error
     if path.is_dir():
         return path
     if path.is_file() and path.suffix == ".gguf":
@@ -114,7 +125,8 @@ def dialects(folder: Path) -> tuple[str, ...]:
     stated = read_json(path).get("dialects") if path.is_file() else None
     if stated is None:
         return DIALECTS[1:]
-    if not isinstance(stated, list) or not stated or not set(stated) <= set(DIALECTS[1:]):
+    named = isinstance(stated, list) and all(isinstance(name, str) for name in stated)
+    if not named or not stated or not set(stated) <= set(DIALECTS[1:]):
         raise ModelError(f"{path}: 'dialects' must list some of {', '.join(DIALECTS[1:])}")
     return tuple(stated)
 
@@ -137,7 +149,7 @@ def about(folder: Path) -> tuple[str, Template | None]:
     if kind != "rewriter":
         raise ModelError(f"{path} says kind {kind!r}: it must be 'rewriter' or 'reward'")
     fields = stated.get("template")
-    if isinstance(fields, dict):
+    if isinstance(fields, dict) and all(isinstance(text, str) for text in fields.values()):
         if set(fields) == {"name"} and fields["name"] in TEMPLATES:
             return kind, TEMPLATES[fields["name"]]
         needed = {"name", "rewrite", "expand"}

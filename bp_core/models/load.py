@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 _WORD_STARTS = ("Ġ", "▁", " ")  # how byte-level and other vocabularies write a space
 
+_MOST_IDS = 10**7  # no vocabulary is larger
+
 
 @dataclass
 class Model:
@@ -214,6 +216,8 @@ def _usable(name: str | torch.device, dtype: str | torch.dtype | None) -> torch.
         device = torch.device(name)
         if dtype == "int8" and device.type != "cpu":
             raise ModelError(f"int8 weights run on the CPU only, not on {device}: use float16")
+        if device.type in ("meta", "privateuseone"):
+            raise ModelError(f"'{name}' holds no numbers: choose another device, or cpu")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = textwrap.shorten(str(error), 80, placeholder=" …")
@@ -388,7 +392,7 @@ def _dtype(
         return own
     if isinstance(wanted, str):
         named = getattr(torch, wanted, None)
-        if not isinstance(named, torch.dtype) or not named.is_floating_point:
+        if named not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
             raise ModelError(f"dtype '{wanted}' is unknown: use float32, float16 or bfloat16")
         return named
     if wanted is not None:
@@ -403,6 +407,6 @@ def _eos(folder: Path, config: dict, tokenizer: Tokenizer) -> int:
     eos = eos[0] if isinstance(eos, list) and eos else eos
     if eos is None:
         eos = tokenizer.token_to_id("</s>")
-    if not isinstance(eos, int):
-        raise ModelError(f"{folder / 'config.json'} names no eos_token_id: add it")
+    if not isinstance(eos, int) or isinstance(eos, bool) or not 0 <= eos < _MOST_IDS:
+        raise ModelError(f"{folder / 'config.json'} names no eos_token_id ({eos!r}): add it")
     return eos

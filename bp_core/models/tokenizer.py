@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from .template import Template
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+# Ids and paddings for which gigabytes would be asked.
+_HUGE = re.compile(rb'"id"\s*:\s*\d{8,}|"(?:Fixed|pad_to_multiple_of)"\s*:\s*\d{6,}')
 
 
 def prompt_parts(
@@ -42,6 +46,8 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     import tokenizers
 
     path = folder / "tokenizer.json"
+    if path.is_file() and _HUGE.search(path.read_bytes()):
+        raise ModelError(f"{path} has a token or a padding beyond all bounds: download it again")
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception

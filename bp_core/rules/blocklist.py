@@ -7,6 +7,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
+try:
+    from re import _parser
+except ImportError:  # Python 3.10
+    import sre_parse as _parser
+
 from ..errors import InputError
 from ..text.word_lists import read_lines
 from ..text.words import words
@@ -22,6 +27,9 @@ _CREDIT = re.compile(
     r"|\b(?:style|manner|vein|spirit)s?\s+of\s|\binspired\s+by\s|\band\s+by\s",
     re.IGNORECASE,
 )
+# Patterns that find nothing in a phrase for seconds: bounded by what they are made of.
+_LONGEST_PATTERN, _MOST_REPEATS, _FEW_TIMES, _TOO_MANY = 200, 3, 20, 10**6
+_LONGEST_PHRASE = 300  # characters that a pattern looks at
 _NAME_END = re.compile(r"[,;.|]|$")
 
 
@@ -67,7 +75,9 @@ class Blocklist:
             if not self._allowed.issuperset(words(_bare(name))):
                 blocked.append(match.group().strip().lower() + " " + name.strip().lower())
         for pattern in self._patterns:
-            blocked += [match.group() for match in pattern.finditer(text) if match.group()]
+            blocked += [
+                match.group() for match in pattern.finditer(text[:_LONGEST_PHRASE]) if match.group()
+            ]
         return list(dict.fromkeys(blocked))
 
     def clean(self, phrases: Iterable[str]) -> list[str]:
@@ -88,7 +98,40 @@ def _bare(text: str) -> str:
 
 
 def _compile(term: str) -> re.Pattern:
+    if len(term) > _LONGEST_PATTERN:
+        raise InputError(
+            f"a blocked pattern has {len(term)} characters: {_LONGEST_PATTERN} at most"
+        )
     try:
-        return re.compile(term[1:-1], re.IGNORECASE)
-    except re.error as error:
+        # Looked at before it is compiled, which may itself take long.
+        repeats = sum(_repeats(_parser.parse(term[1:-1], re.IGNORECASE)))
+        if repeats <= _MOST_REPEATS:
+            return re.compile(term[1:-1], re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
         raise InputError(f"blocked pattern {term} is no regular expression: {error}") from None
+    raise InputError(
+        f"blocked pattern {term} could take for ever: use {_MOST_REPEATS} signs like * and + at "
+        "most, none of them around another one, around | or with a large {number}"
+    )
+
+
+def _repeats(parsed: Iterable, inside: bool = False) -> Iterator[int]:
+    """How many repetitions a parsed pattern has; many where one stands around another or a |."""
+    for operator, argument in parsed:
+        name = str(operator)
+        if "REPEAT" in name:
+            least, most, body = argument
+            if most != _parser.MAXREPEAT and most <= 1:
+                yield from _repeats(body, inside)
+                continue
+            bounded = most != _parser.MAXREPEAT and most <= _FEW_TIMES
+            yield _TOO_MANY if inside or (least > _FEW_TIMES) else int(not bounded)
+            yield from _repeats(body, True)
+        elif name == "BRANCH":
+            yield _TOO_MANY if inside else 0
+            for branch in argument[1]:
+                yield from _repeats(branch, inside)
+        elif name.startswith("GROUPREF"):
+            yield _TOO_MANY
+        elif name in ("SUBPATTERN", "ATOMIC_GROUP", "ASSERT", "ASSERT_NOT"):
+            yield from _repeats(argument[-1] if name != "ATOMIC_GROUP" else argument, inside)

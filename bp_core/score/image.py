@@ -36,14 +36,38 @@ _BATCH = 32
 
 
 def open_image(path: str | Path) -> Image:
-    """An image file as RGB; raises InputError when it is not one."""
-    from PIL import Image, UnidentifiedImageError
+    """An image file as RGB, turned as its EXIF data says.
+
+    Raises:
+        InputError: it is no image, or too large.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            return to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        most = 2 * Image.MAX_IMAGE_PIXELS // 10**6
+        raise InputError(f"{path} has over {most} million pixels: make it smaller") from error
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise InputError(f"{path} is not a readable image: give a PNG, JPEG or WebP") from error
+
+
+def to_rgb(image: Image) -> Image:
+    """An image in RGB, 8 bits: 16 bits scaled, what is transparent over white.
+
+    White is what a page shows behind a picture, and what LAION's pictures, of which the scorers'
+    CLIP learned, mostly stood on; PIL alone would show the colours that transparency hides.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits, or 32 that a 16-bit PNG is read into
+        high = image.getextrema()[1] > 255 or image.mode != "I"
+        image = image.convert("I").point(lambda v: v * (1 / 257 if high else 1)).convert("L")
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def to_pil(images: Images) -> list[Image]:
@@ -67,7 +91,7 @@ def to_pil(images: Images) -> list[Image]:
         return [Image.fromarray(p) for p in pixels]
     if not all(isinstance(image, Image.Image) for image in images):
         raise InputError("images must be PIL images or a float tensor (n, h, w, 3)")
-    return [image.convert("RGB") for image in images]
+    return [to_rgb(image) for image in images]
 
 
 def pixel_values(images: Sequence[Image], size: int, fit: str = "crop") -> Tensor:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from .words import CJK, CLAUSE_END, NEGATIONS, STOPWORDS, WORD, stem, words
+from .literals import QUOTED, literals
+from .words import CJK, CLAUSE_END, NEGATIONS, STOPWORDS, WORD, clauses, stem, words
 
-#: Text to be lettered in the picture: every word of it counts, stop words too.
-QUOTED = re.compile(r"\"[^\"\n]{1,100}\"|“[^”\n]{1,100}”")
 _QUOTE = re.compile(r"[\"“”]")
 # Words that say little without the words behind them.
 _LEADING = re.compile(
@@ -24,6 +23,7 @@ _LEADING = re.compile(
 _DETERMINERS = frozenset(("a", "an", "the", "his", "her", "its", "their", "my", "your"))
 # A rewrite that lost more phrases than this is not worth a repair.
 _MOST_REPAIRS = 16
+_SOUGHT = 64  # literals looked for letter by letter: bounds the time on a prompt of nothing else
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,42 @@ def fidelity(raw: str, rewrite: str) -> Fidelity:
     for i in _lost(wanted, rewrite):
         word = wanted[i]
         lost.setdefault((word.stem, word.turned), raw[word.start : word.end])
-    return Fidelity(1 - len(lost) / len(content) if content else 1.0, tuple(lost.values()))
+    signs = _literals(raw)
+    named = {word for text in lost.values() for word in words(text)}
+    missing = [text for text in _altered(signs, rewrite) if named.isdisjoint(words(text))]
+    total = len(content) + len(signs)
+    missed = len(lost) + len(missing)
+    return Fidelity(1 - missed / total if total else 1.0, (*lost.values(), *missing))
+
+
+def _literals(text: str) -> dict[str, str]:
+    """What of `text` counts to the character, as it is compared and as it is written."""
+    return {_key(match): match.group() for match in literals(text)}
+
+
+def _key(literal: re.Match) -> str:
+    text = unicodedata.normalize("NFC", literal.group())
+    if literal.lastgroup == "quoted":
+        return text[1:-1]
+    return text.casefold().replace(" ", "") if literal.lastgroup == "number" else text.casefold()
+
+
+def _altered(signs: dict[str, str], rewrite: str) -> list[str]:
+    """Those of `signs` (from `_literals`) that do not stand in `rewrite` to the letter."""
+    if not signs:
+        return []
+    present = _literals(rewrite)
+    missing = {key: text for key, text in signs.items() if key not in present}
+    rewrite = unicodedata.normalize("NFC", rewrite)
+    low = rewrite.casefold()
+    for key in [*missing][:_SOUGHT]:
+        around = re.escape(key)
+        around = (r"(?<!\w)" if key[0].isalnum() else "") + around
+        around += r"(?!\w)" if key[-1].isalnum() else ""
+        quoted = key != missing[key].casefold().replace(" ", "") and key == missing[key][1:-1]
+        if re.search(around, rewrite if quoted else low):
+            del missing[key]
+    return list(missing.values())
 
 
 def content_words(text: str) -> list[str]:
@@ -156,7 +191,17 @@ def mend(raw: str, rewrite: str) -> str:
             phrases[wanted[i].clause] = _clause(wanted, i)
     for first, last in reversed(phrases.values()):
         rewrite = _put_back(raw, wanted, (first, last), rewrite)
+    if altered := _altered(_literals(raw), rewrite):
+        rewrite = _with_clauses(raw, rewrite, altered)
     return rewrite if fidelity(raw, rewrite).kept == 1 else whole
+
+
+def _with_clauses(raw: str, rewrite: str, altered: list[str]) -> str:
+    """`rewrite` with the clauses of `raw` that hold what was altered."""
+    for clause in dict.fromkeys(part for part in clauses(raw) if any(a in part for a in altered)):
+        rest = _without(rewrite, {word.stem for word in _scan(clause) if not word.turned})
+        rewrite = f"{rest}, {clause}" if rest else clause
+    return rewrite
 
 
 def _clause(scanned: list[_Word], i: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Prose and syntax of a prompt: parted for the language model, put together again for the host.
 
-Only the target, the first section that has words, is extended or rewritten; sections are parted by
-BREAK, AND and the region keywords. Everything else stays byte for byte.
+Only the target, the section with the subject, is extended or rewritten; sections are parted by
+BREAK, AND, the region keywords and the like. Everything else stays byte for byte.
 """
 
 from __future__ import annotations
@@ -12,20 +12,35 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from .syntax import SEPARATOR, Piece, ends_comment, inert, leaves_open, plain, split, tidy
+from .fixed import parted
+from .inert import inert, tidy
+from .reading import plain
+from .syntax import Piece, ends_comment, leaves_open, split
+from .syntax_tables import SYNTAXES
 from .weave import weave
+from .word_lists import read_lines
+from .words import clauses
 
 __all__ = ["Piece", "Prompt", "inert", "parse"]
 
 _PUNCTUATION = ",;.!?…，、。；！？"
 _OPENING = re.compile(r"\s*([,;.!?]?)")
 # Pieces without a share in the picture's description: a tail goes before those at the end.
-_SILENT = frozenset(("network", "comment", "newline", "weight"))
+_SILENT = frozenset(("network", "comment", "newline", "weight", "ending", "end"))
+_CLOSING = frozenset(("weight", "ending", "end"))  # must stay behind all else of its section
+# What says how good a picture is to be and not what is in it.
+_QUALITY = frozenset(read_lines("text/quality"))
+_RATING = re.compile(r"score_\w+|(?:rating|source|score)[_:]\w+|(?:19|20)\d\d")
+_SEPARATOR_END = re.compile(rf"(?<!--)(?:{SYNTAXES['auto'].separators})$")
 
 
-def parse(prompt: str) -> Prompt:
-    """Part `prompt` into prose and syntax, in linear time; every string is a prompt."""
-    return Prompt(tuple(split(prompt)))
+def parse(prompt: str, syntax: str = "auto") -> Prompt:
+    """Part `prompt` into prose and syntax, in linear time; every string is a prompt.
+
+    Args:
+        syntax: of which host, as `Settings.syntax` has it.
+    """
+    return Prompt(tuple(split(prompt, syntax)), syntax)
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class Prompt:
     """A parsed prompt; `"".join(piece.text for piece in pieces)` is the prompt itself."""
 
     pieces: tuple[Piece, ...]
+    syntax: str = "auto"
 
     def __str__(self) -> str:
         return _join(self.pieces)
@@ -48,21 +64,56 @@ class Prompt:
         return tidy("".join(self._readings))
 
     @cached_property
+    def everything(self) -> str:
+        """The words of all sections on one line: what the prompt as a whole is about."""
+        return tidy(", ".join(filter(None, (self._words(*section) for section in self._sections))))
+
+    @cached_property
+    def free(self) -> str:
+        """The words of the target that a rewrite may put otherwise: of clauses of plain prose."""
+        return tidy(self._parted[2])
+
+    @property
+    def closed(self) -> bool:
+        """Whether the prompt is one expression, beside which a host takes no text."""
+        return any(piece.kind == "expression" for piece in self.pieces)
+
+    @cached_property
     def _readings(self) -> tuple[str, ...]:
         """The words of each piece of the target."""
         start, end = self._target
-        return tuple(map(plain, self.pieces[start:end]))
+        return tuple(map(self._plain, self.pieces[start:end]))
+
+    @cached_property
+    def _parted(self) -> tuple[list[Piece], list[str], str]:
+        """The target as `fixed.parted` has it."""
+        start, end = self._target
+        return parted(self.pieces[start:end], self._readings)
+
+    @cached_property
+    def _sections(self) -> list[tuple[int, int]]:
+        """The ranges of the pieces between separators."""
+        borders = [i for i, piece in enumerate(self.pieces) if piece.kind == "separator"]
+        return list(zip([0, *(i + 1 for i in borders)], [*borders, len(self.pieces)], strict=True))
+
+    def _words(self, start: int, end: int) -> str:
+        return tidy("".join(map(self._plain, self.pieces[start:end])))
+
+    def _plain(self, piece: Piece) -> str:
+        return plain(piece, SYNTAXES[self.syntax])
+
+    def _leaves_open(self, piece: Piece) -> bool:
+        return leaves_open(piece, SYNTAXES[self.syntax])
 
     @cached_property
     def _target(self) -> tuple[int, int]:
-        """The section to work on, as the range of its pieces: the first that has words."""
-        borders = [i for i, piece in enumerate(self.pieces) if piece.kind == "separator"]
-        start = 0
-        for end in [*borders, len(self.pieces)]:
-            if any(re.search(r"[^\W_]", plain(piece)) for piece in self.pieces[start:end]):
-                return start, end
-            start = end + 1
-        return 0, borders[0] if borders else len(self.pieces)
+        """The section to work on, as the range of its pieces: the first that has a subject; failing
+        that, the first that has words."""
+        if len(self._sections) == 1:
+            return self._sections[0]
+        spoken = [s for s in self._sections if re.search(r"[^\W_]", self._words(*s))]
+        subjects = (s for s in spoken if not _says_quality(self._words(*s)))
+        return next(subjects, (spoken or self._sections)[0])
 
     def expand(self, tail: str, continues: bool = False) -> str:
         """The prompt with `tail` after the last words of the target, outside all brackets.
@@ -83,11 +134,17 @@ class Prompt:
             joint = f"{opening} "
             if opening and opening in ".!?":
                 tail = tail[0].upper() + tail[1:]
-        if enclosed:
+        if after and (enclosed or self._ends_in_ratio):
             tail += "," if after[0].isspace() else ", "
         elif after and not after[0].isspace() and after[0] not in _PUNCTUATION:
             tail += " "
         return before + joint + tail + after
+
+    @property
+    def _ends_in_ratio(self) -> bool:
+        """Whether a phrase of the target stands behind the tail, as a weight would."""
+        start, end = self._target
+        return any(piece.kind == "ending" for piece in self.pieces[start:end])
 
     @cached_property
     def _place_of_tail(self) -> tuple[int, bool]:
@@ -95,11 +152,16 @@ class Prompt:
         start, end = self._target
         offsets = [0, *accumulate(len(piece.text) for piece in self.pieces[:end])]
         outset = start  # a bracket stays open over BREAK, but not over the other separators
-        while outset and not _is_border(self.pieces[outset - 1]):
+        while outset and not self._is_border(self.pieces[outset - 1]):
             outset -= 1
-        opened = next((i for i in range(outset, end) if leaves_open(self.pieces[i])), end)
-        carriers = [i for i in range(start, end) if _carries(self.pieces[i])]
+        opened = next(
+            (i for i in range(outset, end) if self._leaves_open(self.pieces[i])),
+            end,
+        )
+        carriers = [i for i in range(start, end) if self._carries(self.pieces[i])]
         outside = [i for i in carriers if i < opened]
+        if outside and self._escapes(outside[-1]):
+            return offsets[outside[-1]], False
         if outside:
             last = outside[-1]
             text = self.pieces[last].text
@@ -108,18 +170,42 @@ class Prompt:
             return offsets[last] + len(text.rstrip()), len(outside) < len(carriers)
         if opened < end:
             return offsets[opened], bool(carriers)
-        comments = (i for i in range(start, end) if ends_comment(self.pieces[i]))
+        closing = (i for i in range(start, end) if self.pieces[i].kind in _CLOSING)
+        limit = next(closing, end)
+        comments = (i for i in range(start, limit) if ends_comment(self.pieces[i]))
         return offsets[max(comments, default=start - 1) + 1], False
 
-    def rewrite(self, text: str) -> str:
+    def _escapes(self, i: int) -> bool:
+        """Whether a piece ends in a backslash that would take what follows."""
+        return bool(re.search(r"(?<!\\)(?:\\\\)*\\$", self.pieces[i].text))
+
+    def _is_border(self, piece: Piece) -> bool:
+        """Whether no bracket reaches over `piece`: AND and the region keywords, not BREAK."""
+        return piece.kind == "separator" and SYNTAXES[self.syntax].is_border(piece.text)
+
+    def _carries(self, piece: Piece) -> bool:
+        """Whether `piece` is part of the picture's description, so that a tail goes behind it."""
+        if piece.kind == "prose":
+            return bool(re.search(rf"[^\s{_PUNCTUATION}]", piece.text))
+        opens = piece.kind == "bracket" and self._leaves_open(piece)
+        return piece.kind not in _SILENT and not opens
+
+    def rewrite(self, text: str, whole: bool = False) -> str:
         """The prompt with the prose of the target replaced by `text`, which is made inert.
 
-        An item with words takes the place of its words in `text`; another one, or one whose words
-        are gone, goes to the phrase boundary nearest to where it stood. All keep their order.
+        Clauses that hold an item, a tag, a quotation or a sign stay as they are; they and what is
+        no part of a clause go to the phrase boundary nearest to where they stood, in their order.
+
+        Args:
+            whole: `text` says what those clauses say, too, in another language: items alone stay,
+                each in the place of its words or, failing that, where it stood.
         """
         start, end = self._target
         before, section, after = self.pieces[:start], self.pieces[start:end], self.pieces[end:]
-        body = weave(section, self._readings, inert(text))
+        pieces, readings, _ = (section, self._readings, "") if whole else self._parted
+        body = weave(pieces, readings, inert(text))
+        if self._ends_in_ratio:
+            body = body.removesuffix(",")
         lead, trail = _margins(section)
         lead = lead or " " * bool(before)
         trail = trail or " " * bool(after)
@@ -130,16 +216,11 @@ def _join(pieces: Iterable[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def _is_border(piece: Piece) -> bool:
-    """Whether no bracket reaches over `piece`: AND and the region keywords, not BREAK."""
-    return piece.kind == "separator" and piece.text != "BREAK"
-
-
-def _carries(piece: Piece) -> bool:
-    """Whether `piece` is part of the picture's description, so that a tail goes behind it."""
-    if piece.kind == "prose":
-        return bool(re.search(rf"[^\s{_PUNCTUATION}]", piece.text))
-    return piece.kind not in _SILENT and not (piece.kind == "bracket" and leaves_open(piece))
+def _says_quality(words: str) -> bool:
+    """Whether a section's `words` only say how good the picture is to be."""
+    return all(
+        clause.lower() in _QUALITY or _RATING.fullmatch(clause.lower()) for clause in clauses(words)
+    )
 
 
 def _margins(section: tuple[Piece, ...]) -> tuple[str, str]:
@@ -163,7 +244,7 @@ def _joint(before: str, tail: str) -> tuple[str, str]:
     text = before.rstrip()
     if not text or len(text) < len(before):
         return "", tail
-    if re.search(rf"(?<!--){SEPARATOR}$", text[-20:]):
+    if _SEPARATOR_END.search(text[-20:]):
         return " ", tail
     if text[-1] in ",;，、；":
         return " ", tail

@@ -16,13 +16,17 @@ Place = tuple[int, int]  # the stretch of the text that an item replaces; empty 
 _WORD = re.compile(rf"[{CJK}]|(?:[^\W_{CJK}]|['’])+")
 _PHRASE_END = re.compile(r"(?<!\d),|,(?!\d)|[;，、；。！？]|[.!?](?=\s)")
 _PUNCTUATION = ",;.!?，、；。！？"
+_STOPS = tuple(".!?。！？")
 _CJK = re.compile(f"[{CJK}]")
 _BEFORE = re.compile(r"[\s\"“,;，、；。！？]")
 _AFTER = re.compile(r"[.!?]?(?:[\s\"”,;，、；。！？]|$)")
 _BRACKETED = frozenset(("group", "schedule", "alternation"))
 # Items that stand among the phrases of a description, parted by commas; the rest takes a space.
-_PHRASES = _BRACKETED | {"choice", "wildcard", "embedding", "escape", "flag", "hash", "number"}
+_PHRASES = _BRACKETED | frozenset(
+    "fixed choice wildcard embedding escape flag hash number tag multi plus emoticon link".split()
+)
 _COLON_NUMBER = re.compile(r":\s*[-+]?(?:\d+\.?|\d*\.\d+)$")
+_ANCHORS = 8  # words before a clause that stays, by which its place is sought
 _TRIES = 16  # places looked at for the words of one item: bounds the time on repetitive text
 
 
@@ -35,7 +39,8 @@ def weave(pieces: Sequence[Piece], readings: Sequence[str], text: str) -> str:
     words = [[word.lower() for word in _WORD.findall(reading)] for reading in readings]
     chosen = [i for i, piece in enumerate(pieces) if piece.kind != "prose"]
     items = [pieces[i] for i in chosen]
-    places = _places([words[i] for i in chosen], items, _shares(pieces, words), text)
+    before = [words[i - 1][-_ANCHORS:] if i and pieces[i].kind == "fixed" else [] for i in chosen]
+    places = _places([words[i] for i in chosen], items, _shares(pieces, words), text, before)
     line, at = _Line(), 0
     for item, (start, end) in zip(items, places, strict=True):
         line.add_text(text[at:start])
@@ -62,9 +67,13 @@ def _shares(pieces: Sequence[Piece], words: list[list[str]]) -> list[float]:
 
 
 def _places(
-    words: list[list[str]], items: list[Piece], shares: list[float], text: str
+    words: list[list[str]],
+    items: list[Piece],
+    shares: list[float],
+    text: str,
+    before: list[list[str]],
 ) -> list[Place]:
-    """Where each item, with its `words`, goes in `text`."""
+    """Where each item, with its `words` and those `before` it, goes in `text`."""
     tokens = list(_WORD.finditer(text))
     places = _matches(words, items, tokens, text)
     ends = [0, *(match.end() for match in _PHRASE_END.finditer(text)), len(text)]
@@ -73,9 +82,14 @@ def _places(
         limits.append(limit)
         limit = place[0] if place else limit
     limits.reverse()
+    spoken = {token.group().lower(): token.end() for token in reversed(tokens)}
     chosen: list[Place] = []
     low = 0
-    for place, share, high in zip(places, shares, limits, strict=True):
+    for place, share, high, words_before in zip(places, shares, limits, before, strict=True):
+        anchor = next((spoken[word] for word in reversed(words_before) if word in spoken), -1)
+        if place is None and low <= anchor <= high:
+            at = ends[bisect_left(ends, anchor)]
+            place = (min(at, high),) * 2
         if place is None:
             nth = round(share * len(tokens))
             wish = tokens[nth].start() if nth < len(tokens) else len(text)
@@ -149,7 +163,8 @@ class _Line:
             if chunk and self.last in ("word", "matched"):
                 self.last = "gap"
             return
-        joints = {"gap": " ", "item": " ", "phrase": ", "}
+        ended = bool(self.parts) and self.parts[-1].endswith(_STOPS)
+        joints = {"gap": " ", "item": " ", "phrase": " " if ended else ", "}
         if self.last in ("word", "matched"):
             joints[self.last] = " " if chunk[0].isspace() else ""
         self.parts.append(joints.get(self.last, "") + body)
@@ -176,7 +191,7 @@ class _Line:
         if matched and self.last == "word":
             return ""  # a quotation mark stands between
         if self.last == "phrase":
-            return ", "
+            return " " if self.parts[-1].endswith(_STOPS) else ", "
         if item.kind in _PHRASES and not matched and self.last in ("word", "gap", "matched"):
             return " " if self.parts[-1][-1] in _PUNCTUATION else ", "
         return " "

@@ -6,11 +6,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..draft import Draft, Shaper
+from ..draft import CLOSED, Draft, Shaper
 from ..rules.blocklist import Blocklist
 from ..settings import MOST_CANDIDATES, Settings
-from ..text.fidelity import QUOTED
 from ..text.language import ENGLISH, foreign_words, language_of
+from ..text.literals import QUOTED
 from ..text.prompt import inert
 from ..text.words import WORD, clauses, words
 from . import instructions, reading
@@ -41,13 +41,14 @@ class WriterShaper(Shaper):
 
     def __init__(self, prompt: str, settings: Settings, taste: Taste | None = None) -> None:
         super().__init__(prompt, settings, taste, rewritable=_REWRITABLE)
-        self.language = language_of(self.raw)
+        self.language = language_of(self.parsed.prose)
         rewrites = settings.mode == "rewrite" and bool(self.language)
         self.translates = rewrites and settings.into_english
         if rewrites:
             # Without leave its words cannot be kept in an English sentence; with it, at any length.
             mode = "rewrite" if self.translates else "expand"
             self.settings = replace(self.settings, mode=mode)
+            self.raw = self.parsed.prose
         self.blocklist = _EnglishOnly(settings.block, allow=prompt)
         self.dropped: list[str] = []
         self.fault = ""
@@ -55,6 +56,8 @@ class WriterShaper(Shaper):
     @property
     def obstacle(self) -> str:
         """Why there is no draft, in one line."""
+        if self.parsed.closed:
+            return CLOSED
         if not words(self.raw):
             return "the prompt has no words to write on from"
         if self.fault:
@@ -131,7 +134,7 @@ class WriterShaper(Shaper):
         low = prose.lower()
         missing = [phrase for phrase in self._kept_phrases() if phrase.lower() not in low]
         prose = ", ".join([*filter(None, [prose.rstrip(" .,") if missing else prose]), *missing])
-        text = self.parsed.rewrite(prose)
+        text = self.parsed.rewrite(prose, whole=True)
         if self._too_long(text):
             self._why = TOO_LONG
             return None

@@ -18,6 +18,8 @@ from bp_core.text.image_model import ImageModel
 class Host:
     """Answers as a WebUI without a GPU would."""
 
+    syntax = "webui"
+
     def __init__(self, folder) -> None:
         self.opts = SimpleNamespace()
         self.cmd = SimpleNamespace(beautifulprompt_dir=str(folder))

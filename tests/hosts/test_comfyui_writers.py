@@ -80,10 +80,10 @@ def test_a_translation_leaves_the_original_in_the_png(host):
     # The random network cannot translate; that it writes English is enough here.
     graph = encoder(text="雪中的狐狸 <lora:moody:0.8>", mode="rewrite", into_english=True, seed=5)
     # A picture that hangs on the prompt, or it might be saved before there is one.
-    graph["5"] = {"class_type": "StringLength", "inputs": {"string": ["3", 0]}}
+    graph["8"] = {"class_type": "StringLength", "inputs": {"string": ["3", 0]}}
     graph["6"] = {
         "class_type": "EmptyImage",
-        "inputs": {"width": ["5", 0], "height": 8, "batch_size": 1, "color": 0},
+        "inputs": {"width": ["8", 0], "height": 8, "batch_size": 1, "color": 0},
     }
     graph["7"] = {
         "class_type": "SaveImage",

@@ -26,6 +26,7 @@ from . import numba_layers
 log = logging.getLogger(__name__)
 
 _STALE = 600  # seconds after which a compiling process is taken for dead
+_KILLED = (-9, -15, 137, 143)  # exit codes of a process that was ended from outside
 _TRIES = 3  # that die, as LLVM's do on a processor that it does not know
 _started: list[subprocess.Popen] = []  # processes that nobody waits for
 
@@ -76,14 +77,27 @@ def compile_now(kind: str) -> bool:
     if not note.is_file():
         log.info("compiling the decoding of %s weights, once on this machine", kind)
         try:
-            subprocess.run(_command(kind), **_quiet(), timeout=300, check=False)
-            if not note.is_file():
+            ended = subprocess.run(_command(kind), **_quiet(), timeout=300, check=False)
+            if not note.is_file() and not _may_try_again(note, killed=ended.returncode in _KILLED):
                 note.write_text("compiling ended the process", encoding="utf-8")
+            if not note.is_file():
+                return False
         except (OSError, subprocess.TimeoutExpired) as error:
             log.warning("numba is not used for decoding: %s", error)
             return False
     # Not `passed`, which may have been asked before there was a note, and remembers that.
     return _right(note)
+
+
+def _may_try_again(note: Path, killed: bool) -> bool:
+    """Whether another process may compile after one that ended without a note: a few times, if it
+    was killed from outside, as for want of memory."""
+    running = _running(note)
+    tries = len(running.read_text(encoding="utf-8")) + 1 if running.is_file() else 1
+    if killed and tries < _TRIES:
+        running.write_text("." * tries, encoding="utf-8")
+        return True
+    return False
 
 
 def _note(kind: str) -> Path | None:

@@ -18,7 +18,9 @@ DATA = Path(os.environ.get("BP_DATA", Path(__file__).parents[3] / "shared" / "da
 SYNTAX = """
 ( ) (( )) [ ] { } ${ | : :1.2 :1.2) :0.5] , ; . ! ? \\ \\( \\) \\[ \\] \\{ < > <lora:moody:0.8>
 <lyco:a_b:1> <hypernet:x:1> <sks> embedding:bad_hands embedding: BREAK AND AND_SALT ADDCOMM ADDROW
-ADDCOL ADDBASE __colour__ __animals/cats__ __ {a|b} {2$$a|b|c} ${hat=red} (red:1.2) ((hat))
+ADDCOL ADDBASE :3 ^_^ <3 >:( :) 2.39:1 rating:general score:9 ::1.5 1.5:: C++ dog-- #FF5733
+<segment:face> <random:a|b> source_anime "OPEN" $3 50% % %{a$$b} Steps: --ar .hack//sign
+__colour__ __animals/cats__ __ {a|b} {2$$a|b|c} ${hat=red} (red:1.2) ((hat))
 [day:night:0.5] [cat|dog] [fe|] # #1 #tag // /* */ https://x.y 16:9 5:30 --ar --no hat, cat 5 1.2
 """.split()
 WORDS = ["red", "hat", "a", "cat's", "well-lit", "三", "红色帽子", "🐱", "é", "，", "8k", "\u200d"]
@@ -43,7 +45,8 @@ def test_pieces_join_to_the_prompt(prompt):
 def test_a_rewrite_keeps_every_item_once_in_order(prompt, text):
     parsed = parse(prompt)
     assert parse(parsed.rewrite(text)).items == parsed.items
-    assert parse(parsed.rewrite(parsed.prose)).items == parsed.items
+    assert parse(parsed.rewrite(parsed.free)).items == parsed.items
+    assert parse(parsed.rewrite(text, whole=True)).items == parsed.items
 
 
 @given(prompts, prompts)
@@ -89,7 +92,7 @@ def test_inert_text_is_all_prose_on_one_line(text):
         ("a (cat, [dog", ["(", "["], "a cat, dog"),
         ("a (b [c) d] e", ["(b [c) d]"], "a b c d e"),
         ("#1 dad at 5:30, 16:9", ["#1", "5:30", "16:9"], "#1 dad at 5:30, 16:9"),
-        ("BRAND ANDROID I <3 AC/DC, a_b", [], "BRAND ANDROID I <3 AC/DC, a_b"),
+        ("BRAND ANDROID I <3 AC/DC, a_b", ["<3"], "BRAND ANDROID I <3 AC/DC, a_b"),
         ("一个(红色)帽子，猫", ["(红色)"], "一个红色帽子，猫"),
         ("a  cat ,, \0 dog, ", [], "a cat, dog"),
         ("", [], ""),
@@ -154,8 +157,8 @@ def test_an_empty_tail_changes_nothing(tail):
         ("a (cat:1.2)", "", "(cat:1.2)"),
     ],
 )
-def test_where_items_go_in_a_rewrite(prompt, text, rewritten):
-    assert parse(prompt).rewrite(text) == rewritten
+def test_where_items_go_in_a_translation(prompt, text, rewritten):
+    assert parse(prompt).rewrite(text, whole=True) == rewritten
 
 
 @pytest.mark.parametrize(
