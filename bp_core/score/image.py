@@ -56,8 +56,8 @@ def open_image(path: str | Path) -> Image:
 def to_rgb(image: Image) -> Image:
     """An image in RGB, 8 bits: 16 bits scaled, what is transparent over white.
 
-    White is what a page shows behind a picture, and what LAION's pictures, of which the scorers'
-    CLIP learned, mostly stood on; PIL alone would show the colours that transparency hides.
+    White is what a page shows behind a picture; PIL alone would show the colours that transparency
+    hides. What the scorers' training had is not known here.
     """
     from PIL import Image
 

@@ -116,7 +116,7 @@ _TABLES = (
     Syntax(
         "webui",
         "AUTOMATIC1111 1.10.1: prompt_parser.py, extra_networks.py, comments.py; "
-        "sd-dynamic-prompts 2.17; regional-prompter",
+        "sd-dynamic-prompts and regional-prompter from memory",
         ("comment", *_ANYWHERE, "network", "embedding", "wildcard", "newline", "emoticon", "number")
         + ("tag", "multi", "escape", "bracket"),
         separators=rf"\b(?:BREAK|AND(?:_[A-Z]+)?|{_REGIONS})\b",
@@ -146,7 +146,7 @@ _TABLES = (
     ),
     Syntax(
         "swarm",
-        "SwarmUI 0.9.8: docs/Features/Prompt Syntax.md",
+        "SwarmUI, from memory: its source has not been read for this table",
         (*_ANYWHERE, "separator part", "wildcard tag", "network tag", "network", "embedding")
         + (
             "wildcard",
@@ -163,7 +163,7 @@ _TABLES = (
     ),
     Syntax(
         "novelai",
-        "NovelAI's documentation of image generation: strengthening and weakening, prompt mixing",
+        "NovelAI, from memory: its documentation has not been read for this table",
         (
             *_ANYWHERE,
             "wildcard either",
@@ -180,7 +180,7 @@ _TABLES = (
     ),
     Syntax(
         "midjourney",
-        "Midjourney's documentation: parameters, multi prompts, permutations",
+        "Midjourney, from memory: its documentation has not been read for this table",
         (*_ANYWHERE, "flag", "link", "newline", "emoticon", "number", "tag", "multi", "multi part")
         + ("hash", "bracket"),
         runs_on="",
