@@ -64,7 +64,8 @@ def _choose(kind: str, worth_loading: bool) -> str:
             'numba: pip install "beautifulprompt[fast]"'
         )
     if worth_loading and numba_layers.installed():
-        if self_check.passed(kind):
-            return "numba"
+        passed = self_check.passed(kind)
         self_check.start(kind)
+        if passed:
+            return "numba"
     return "fbgemm"

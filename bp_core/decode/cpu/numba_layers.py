@@ -11,16 +11,28 @@ import importlib.util
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from . import machine_code
 from .rounding import Rounded
 
 
 def installed() -> bool:
     """Whether numba is there; `self_check` finds out whether it works."""
     return importlib.util.find_spec("numba") is not None
+
+
+def kernels(kind: str) -> Any:
+    """`numba_kernels`, or what it names for weights of a kind out of machine code that is kept."""
+    code = machine_code.of(kind)
+    if code is not None:
+        return code
+    from . import numba_kernels
+
+    return numba_kernels
 
 
 @functools.cache
@@ -30,8 +42,10 @@ def _pool() -> ThreadPoolExecutor:
 
 def together(function: Callable, threads: int, *args) -> None:
     """Run one of `numba_kernels` on several threads at once, this one among them."""
-    others = [_pool().submit(function, *args) for _ in range(threads - 1)]
-    function(*args)
+    bound = getattr(function, "bound", None)
+    call = functools.partial(function, *args) if bound is None else bound(*args)
+    others = [_pool().submit(call) for _ in range(threads - 1)]
+    call()
     for other in others:
         # One that has not begun by now is not needed any more.
         if not other.cancel():
@@ -56,13 +70,13 @@ class TiledLinear(nn.Module):
             scales: (outputs,) what int8 weights are multiplied by; None for float16.
             bias: (outputs,) or None.
         """
-        from . import numba_kernels as kernels
-
         super().__init__()
-        self._kernel, self._counters = kernels.linear, kernels.counters
-        self.kind = kernels.INT8 if weight.dtype == torch.int8 else kernels.HALF
+        integers = weight.dtype == torch.int8
+        code = kernels("int8" if integers else "float16")
+        self._kernel, self._counters = code.linear, code.counters
+        self.kind = code.INT8 if integers else code.HALF
         self.outputs, self.inputs = weight.shape
-        tile = kernels.TILES[self.kind.dtype]
+        tile = code.TILES[self.kind.dtype]
         self._filled, self._width = (
             -(-have // full) * full for have, full in zip(weight.shape, tile, strict=True)
         )
