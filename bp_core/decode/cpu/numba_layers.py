@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from . import machine_code
-from .rounding import Rounded
+from .rounding import Nibbles, Rounded
 
 
 def installed() -> bool:
@@ -62,16 +62,18 @@ class TiledLinear(nn.Module):
         tiles: W, (outputs / 4, inputs / k, 4, k), filled up with zeros.
     """
 
-    def __init__(self, weight: Tensor, scales: Tensor | None, bias: Tensor | None) -> None:
+    def __init__(
+        self, weight: Tensor | Nibbles, scales: Tensor | None, bias: Tensor | None
+    ) -> None:
         """Over a copy of the weight.
 
         Args:
-            weight: (outputs, inputs), float16 or int8.
+            weight: (outputs, inputs), float16, int8 or on the way to that.
             scales: (outputs,) what int8 weights are multiplied by; None for float16.
             bias: (outputs,) or None.
         """
         super().__init__()
-        integers = weight.dtype == torch.int8
+        integers = isinstance(weight, Nibbles) or weight.dtype == torch.int8
         code = kernels("int8" if integers else "float16")
         self._kernel, self._counters = code.linear, code.counters
         self.kind = code.INT8 if integers else code.HALF
@@ -80,6 +82,8 @@ class TiledLinear(nn.Module):
         self._filled, self._width = (
             -(-have // full) * full for have, full in zip(weight.shape, tile, strict=True)
         )
+        if isinstance(weight, Nibbles):
+            weight = weight.levels
         if weight.shape != (self._filled, self._width):
             missing = 0, self._width - self.inputs, 0, self._filled - self.outputs
             weight = nn.functional.pad(weight, missing)
@@ -92,10 +96,14 @@ class TiledLinear(nn.Module):
         self._constant = self.scale.numpy(), self.bias.numpy()
 
     @classmethod
-    def packed(cls, kind: str, weight: Tensor | Rounded, bias: Tensor | None) -> TiledLinear:
+    def packed(
+        cls, kind: str, weight: Tensor | Rounded | Nibbles, bias: Tensor | None
+    ) -> TiledLinear:
         """Of a weight of any floating type, as "float16" or "int8"."""
         if kind == "float16":
             return cls(weight.half(), None, bias)
+        if isinstance(weight, Nibbles):
+            return cls(weight, weight.scales, bias)
         rounded = weight if isinstance(weight, Rounded) else Rounded.of(weight)
         return cls(rounded.levels, rounded.scales, bias)
 

@@ -18,7 +18,7 @@ from ..sampling import Sampler, SamplingParams
 from ..transformer import Engine, KVCache, Transformer
 from .numba_layers import TiledEmbedding, TiledLinear, kernels, lay_together, together
 from .packing import replace_products
-from .rounding import Rounded
+from .rounding import Nibbles, Rounded
 
 # With more tokens to draw from than this, finding and sorting them is what takes long.
 _MOST = 1024
@@ -33,7 +33,10 @@ class NumbaNetwork(Engine):
     """
 
     def __init__(
-        self, network: Transformer, kind: str, rounded: Mapping[str, Rounded] | None = None
+        self,
+        network: Transformer,
+        kind: str,
+        rounded: Mapping[str, Rounded | Nibbles] | None = None,
     ) -> None:
         """Over a network, whose weights are replaced by packed ones.
 
@@ -41,10 +44,8 @@ class NumbaNetwork(Engine):
             kind: "float16" or "int8".
             rounded: for "int8", what rounding its weights gave, where that is known.
         """
-        tied = network.head is None
-        replace_products(network, functools.partial(TiledLinear.packed, kind), rounded or {})
-        if tied:
-            network.embedding = TiledEmbedding(network.head)
+        make = functools.partial(TiledLinear.packed, kind)
+        replace_products(network, make, rounded or {}, TiledEmbedding)
         self.model, self.kind = network, kind
         self.layers = Layers(network, kind) if Layers.fit(network.config) else None
         self._kept = KeptPrompts()
