@@ -5,6 +5,7 @@ bp beautify --file prompts.txt --n 4 --seed 7 --json
 bp beautify "a cat" --writer http://127.0.0.1:11434/v1 --writer-model qwen3:8b
 bp score "a cat" --rewrite "a cat, soft morning light"
 bp models
+bp pack FOLDER OUT --bits 4
 bp web
 """
 
@@ -149,6 +150,16 @@ def _parser() -> argparse.ArgumentParser:
         "--pack", metavar="MODEL", help="keep 8-bit weights beside a model: it loads faster"
     )
     models.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+
+    pack = commands.add_parser("pack", help="write a model as a new folder, in 4 or 8 bits")
+    pack.set_defaults(run=_pack)
+    pack.add_argument("model", help="a folder, a .gguf file or a downloaded hub id")
+    pack.add_argument("out", help="the folder to write; must not be there, or be empty")
+    pack.add_argument("--bits", type=int, choices=(4, 8), default=4, help="a weight (4)")
+    pack.add_argument(
+        "--group", type=int, default=64, help="weights that share a step, in 4 bits: 32 or 64 (64)"
+    )
+    pack.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     web = commands.add_parser("web", help="the same on a local web page (extra: web)")
     web.set_defaults(run=_web)
@@ -350,6 +361,24 @@ def _web(args: argparse.Namespace) -> None:
 
 def _print_path(path: Path, args: argparse.Namespace) -> None:
     print(json.dumps({"path": str(path)}) if args.json else path)
+
+
+def _pack(args: argparse.Namespace) -> None:
+    out = Path(args.out)
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise InputError(f"{out} is there already: name a new folder")
+    from .models.load import pack_folder
+
+    there = out.is_dir()
+    try:
+        _print_path(pack_folder(args.model, out, args.bits, args.group), args)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {out} ({error.strerror}): give it room and leave"
+        ) from error
+    finally:
+        if not there and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()  # what failed leaves nothing behind
 
 
 def _models(args: argparse.Namespace) -> None:

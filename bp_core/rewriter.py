@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,6 +126,7 @@ class Rewriter:
     # Whether the model's own judgement ranks: between drafts of the bundled writer readers agree
     # with it more often than with the reward (docs/experiments/writer.md).
     _knows_itself = False
+    _late: Callable[[], Reward] | None = None  # loads a reward that is not needed for ranking
 
     def __init__(
         self,
@@ -170,6 +172,11 @@ class Rewriter:
             return cls(loaded)
         if reward == "starter" and (preference := Preference.load(loaded)) is not None:
             return cls(loaded, preference=preference)
+        if reward == "starter" and loaded.doubt is not None:
+            rewriter = cls(loaded)
+            del rewriter.reward  # `reward` below loads it
+            rewriter._late = partial(load_reward, None)
+            return rewriter
         folder = None if reward == "starter" else reward
         judge = load_reward(folder)
         # A writer that judges phrases was taught what suits; a taste would know less.
@@ -178,6 +185,18 @@ class Rewriter:
         # Who names a reward wants it to rank.
         rewriter._knows_itself = loaded.suitability is not None and reward == "starter"
         return rewriter
+
+    @cached_property
+    def reward(self) -> Reward | None:
+        """Scores texts; that of a writer which ranks by itself is loaded when it is asked for."""
+        return self._late() if self._late is not None else None
+
+    @property
+    def _ranks(self) -> bool:
+        """Whether anything ranks; loads nothing."""
+        if self._late is not None or self.preference is not None:
+            return True
+        return self.reward is not None
 
     def __call__(self, prompt: str, *, on_progress: OnProgress | None = None, **settings) -> Result:
         """Rewrite one prompt; `settings` are the fields of `Settings`."""
@@ -237,7 +256,7 @@ class Rewriter:
         if unknown := sorted(set(given) - known):
             raise InputError(f"no setting '{unknown[0]}': there are {', '.join(sorted(known))}")
         chosen = Settings(**given)
-        if chosen.accept == "auto" and self.reward is None and self.preference is None:
+        if chosen.accept == "auto" and not self._ranks:
             raise InputError("accept is 'auto' without a reward model: load one, or use 'always'")
         # Greedy draws are all alike.
         return replace(chosen, n=1) if chosen.temperature == 0 else chosen
@@ -319,7 +338,7 @@ class Rewriter:
             )
             for index, draft in sorted(drafts.items())
         ]
-        if self.reward is None and self.preference is None:
+        if not self._ranks:
             candidates.sort(key=lambda c: (-c.kept, -c.logprob))
             return Result(prompt, candidates[0].text, tuple(candidates), dialect=dialect)
         if self._knows_itself:

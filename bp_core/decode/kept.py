@@ -1,4 +1,7 @@
-"""Prompts that were read lately, so that a second click, another seed or count reads none again."""
+"""Prompts that were read lately, so that a second click, another seed or count reads none again.
+
+For networks whose weights never change; `cuda.decoder` says why it does without.
+"""
 
 from __future__ import annotations
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..decode.config import Names
-from ..decode.cpu.rounding import Rounded
+from ..decode.cpu.rounding import Nibbles, Rounded, unpacked
 from ..decode.transformer import Transformer
 from ..errors import ModelError
 
@@ -28,7 +28,9 @@ _LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST = (
 _TABLES = "embedding.weight", "head.weight"
 _GROUPS = 32, 64, 96, 192
 _TABLE_GROUP = 64
-_AT_ONCE = 2**16  # weights that are unpacked at once, which stay in the second cache
+_TYPES = {
+    "F32": torch.float32, "F16": torch.float16, "I8": torch.int8, "U8": torch.uint8
+}  # fmt: skip
 
 
 def write(
@@ -87,18 +89,7 @@ def as_packed(weight: Tensor, mine: str, group: int, table_bits: int) -> Tensor:
     size = _TABLE_GROUP if mine in _TABLES else group
     if weight.ndim != 2 or weight.shape[1] % size or (mine in _TABLES and table_bits == 8):
         return weight
-    return _unpacked(*_grouped(weight, size))
-
-
-def _tensors(path: Path) -> Iterator[tuple[str, Tensor | Rounded]]:
-    """Vectors as they are, matrices in 8 bits."""
-    for name, parts in _parts(path):
-        if _LEVELS in parts:
-            yield name, Rounded(parts[_LEVELS], parts[_SCALES].float())
-        elif _NIBBLES in parts:
-            yield name, _rounded(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
-        else:
-            yield name, parts[""]
+    return unpacked(*_grouped(weight, size))
 
 
 def floats(path: Path, names: Names) -> Iterator[tuple[str, Tensor]]:
@@ -107,7 +98,7 @@ def floats(path: Path, names: Names) -> Iterator[tuple[str, Tensor]]:
         if _LEVELS in parts:
             weight = parts[_LEVELS] * parts[_SCALES].float()[:, None]
         elif _NIBBLES in parts:
-            weight = _unpacked(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
+            weight = unpacked(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
         else:
             weight = parts[""].float()
         yield name, weight.t() if names.is_transposed(_ours(names, name)) else weight
@@ -121,20 +112,25 @@ def _parts(path: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
         with safe_open(str(path), framework="pt") as file:
             if "packed" not in (file.metadata() or {}):
                 raise ModelError(f"{path} holds no packed weights: download it again")
-            names: dict[str, list[str]] = {}
-            for key in file.keys():  # noqa: SIM118 (a safe_open is not iterable)
-                stem, dot, ending = key.rpartition(".")
-                ending = dot + ending
-                if ending not in (_LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST):
-                    stem, ending = key, ""
-                names.setdefault(stem, []).append(ending)
-            for name, endings in names.items():
-                found = set(endings)
-                if found not in ({""}, {_LEVELS, _SCALES}, {_NIBBLES, _STEPS, _LEAST}):
-                    raise ModelError(f"{path}: '{name}' is not whole: download it again")
+            for name, endings in _endings(path, file.keys()).items():
                 yield name, {each: file.get_tensor(name + each) for each in endings}
     except SafetensorError as error:
         raise ModelError(f"{path} cannot be read ({error}): download it again") from error
+
+
+def _endings(path: Path, keys: Iterable[str]) -> dict[str, list[str]]:
+    """By the names of tensors, what their parts end in; raises ModelError where one is missing."""
+    names: dict[str, list[str]] = {}
+    for key in keys:
+        stem, dot, ending = key.rpartition(".")
+        ending = dot + ending
+        if ending not in (_LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST):
+            stem, ending = key, ""
+        names.setdefault(stem, []).append(ending)
+    for name, endings in names.items():
+        if set(endings) not in ({""}, {_LEVELS, _SCALES}, {_NIBBLES, _STEPS, _LEAST}):
+            raise ModelError(f"{path}: '{name}' is not whole: download it again")
+    return names
 
 
 def _grouped(weight: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,51 +144,87 @@ def _grouped(weight: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
     return numbers[..., 0] | (numbers[..., 1] << 4), steps, least
 
 
-def _unpacked(nibbles: Tensor, steps: Tensor, least: Tensor) -> Tensor:
-    """(out, in) float32."""
-    if sys.byteorder == "little":
-        # In one number of 16 bits the halves of a byte come to lie in a byte each, as `stack` below
-        # has them, in a sixth of its time.
-        pairs = nibbles.short()
-        pairs |= pairs << 4
-        pairs &= 0x0F0F
-        numbers = pairs.view(torch.uint8)
-    else:
-        numbers = torch.stack((nibbles & 15, nibbles >> 4), -1)
-    weight = numbers.view(*steps.shape, -1).float()
-    # `addcmul` would take three times as long over groups.
-    weight.mul_(steps.float()[..., None]).add_(least.float()[..., None])
-    return weight.view(len(nibbles), -1)
-
-
-def _rounded(nibbles: Tensor, steps: Tensor, least: Tensor) -> Rounded:
-    """In 8 bits, without the detour of the whole weight in float32."""
-    steps, least = steps.float(), least.float()
-    # A group's numbers reach from 0 to 15, so this is a row's largest weight.
-    largest = torch.maximum(least.abs(), torch.add(least, steps, alpha=15).abs()).amax(1)
-    scales = (largest / 127).clamp_(min=1e-12)
-    steps, least = steps / scales[:, None], least / scales[:, None]
-    out = torch.empty(len(nibbles), nibbles.shape[1] * 2, dtype=torch.int8)
-    rows = max(1, _AT_ONCE // out.shape[1])
-    for start in range(0, len(out), rows):
-        some = slice(start, start + rows)
-        out[some] = _unpacked(nibbles[some], steps[some], least[some]).round_()
-    return Rounded(out, scales)
-
-
 def _ours(names: Names, name: str) -> str:
     return "head.weight" if name == "lm_head.weight" else names.ours(name) or name
 
 
-def rounded(path: Path, names: Names) -> tuple[list[tuple[str, Tensor]], dict[str, Rounded]]:
-    """What `Transformer.from_tensors` takes, its matrices without memory, and these in 8 bits by
-    the names of their modules, for `engine.pack`; raises ModelError."""
+class _File:
+    """Tensors of a whole safetensors file, one read at a time. Of a memory map every page that was
+    looked at would count as this process's memory until the last tensor is gone."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = path.open("rb", buffering=0)
+            (length,) = struct.unpack("<Q", self._file.read(8))
+            self._stated = json.loads(self._file.read(length))
+        except (OSError, ValueError, struct.error) as error:
+            raise ModelError(f"{path} cannot be read ({error}): download it again") from error
+        self._path, self._start = path, 8 + length
+        if "packed" not in self._stated.pop("__metadata__", {}):
+            raise ModelError(f"{path} holds no packed weights: download it again")
+
+    def names(self) -> Iterable[str]:
+        return self._stated
+
+    def shape(self, name: str) -> list[int]:
+        return self._stated[name]["shape"]
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own; raises ModelError."""
+        stated = self._stated[name]
+        first, last = stated["data_offsets"]
+        data = bytearray(last - first)
+        view, done = memoryview(data), 0
+        try:
+            self._file.seek(self._start + first)
+            while done < len(data):
+                count = self._file.readinto(view[done:])
+                if not count:
+                    raise OSError("it ends too early")
+                done += count
+            return torch.frombuffer(data, dtype=_TYPES[stated["dtype"]]).view(stated["shape"])
+        except (OSError, KeyError) as error:
+            raise ModelError(f"{self._path} cannot be read ({error}): download it again") from error
+
+
+class _Matrices(Mapping):
+    """Matrices by the names of their modules, each read when it is asked for, and not kept."""
+
+    def __init__(self, file: _File, names: dict[str, tuple[str, list[str]]]) -> None:
+        self._file, self._names = file, names
+
+    def __getitem__(self, module: str) -> Rounded | Nibbles:
+        name, endings = self._names[module]
+        parts = {each: self._file.read(name + each) for each in endings}
+        if _LEVELS in parts:
+            return Rounded(parts[_LEVELS], parts[_SCALES].float())
+        return Nibbles.of(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def rounded(
+    path: Path, names: Names
+) -> tuple[list[tuple[str, Tensor]], Mapping[str, Rounded | Nibbles]]:
+    """What `Transformer.from_tensors` takes, its matrices without memory, and these in 8 bits or
+    on the way there by the names of their modules, for `engine.pack`; raises ModelError."""
+    file = _File(path)
     plain, matrices = [], {}
-    for name, value in _tensors(path):
+    for name, endings in _endings(path, file.names()).items():
+        if endings == [""]:
+            plain.append((name, file.read(name)))
+            continue
         mine = _ours(names, name)
-        if isinstance(value, Rounded):
-            matrices[mine.rpartition(".")[0]] = value
-            value = torch.empty(value.levels.shape, device="meta")
-            value = value.t() if names.is_transposed(mine) else value
-        plain.append((name, value))
-    return plain, matrices
+        matrices[mine.rpartition(".")[0]] = name, endings
+        if _LEVELS in endings:
+            shape = file.shape(name + _LEVELS)
+        else:
+            outputs, half = file.shape(name + _NIBBLES)
+            shape = [outputs, 2 * half]
+        value = torch.empty(shape, device="meta")
+        plain.append((name, value.t() if names.is_transposed(mine) else value))
+    return plain, _Matrices(file, matrices)

@@ -191,3 +191,25 @@ def test_what_became_of_the_drafts_is_told_on_stderr(bp, monkeypatch):
     code, out, err = bp("beautify", "雪中的狐狸", *flags)
     assert code == 0 and out == "a fox in snow, soft moonlight\n"
     assert "1 used" in err and "refused" in err
+
+
+def test_pack_writes_a_folder_that_loads_and_overwrites_nothing(model_folder, tmp_path, capsys):
+    from bp_core.models.load import load
+
+    out = tmp_path / "packed"
+    cli.main(["pack", str(model_folder), str(out), "--bits", "8", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"path": str(out)}
+    assert load(out).template == load(model_folder).template
+    before = (out / "packed.safetensors").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["pack", str(model_folder), str(out)])
+    assert ended.value.code == 2 and "is there already" in capsys.readouterr().err
+    assert (out / "packed.safetensors").read_bytes() == before
+
+
+def test_a_pack_that_fails_leaves_nothing(model_folder, tmp_path, capsys):
+    out = tmp_path / "packed"
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["pack", str(model_folder), str(out), "--group", "5"])
+    assert ended.value.code == 1 and not out.exists()
+    assert "groups of 5" in capsys.readouterr().err

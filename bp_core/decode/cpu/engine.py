@@ -14,7 +14,7 @@ from ..config import Config
 from ..generate import Network
 from ..transformer import Transformer
 from . import fbgemm, numba_layers, self_check
-from .rounding import Rounded
+from .rounding import Nibbles, Rounded
 
 KINDS = "float16", "int8"
 
@@ -31,7 +31,7 @@ def best_kind(config: Config) -> str | None:
 def pack(
     network: Transformer,
     kind: str,
-    rounded: Mapping[str, Rounded] | None = None,
+    rounded: Mapping[str, Rounded | Nibbles] | None = None,
     lasting: bool = True,
 ) -> Network:
     """A network with its weights packed, over the engine that suits it; the network is used up.
@@ -64,7 +64,8 @@ def _choose(kind: str, worth_loading: bool) -> str:
             'numba: pip install "beautifulprompt[fast]"'
         )
     if worth_loading and numba_layers.installed():
-        if self_check.passed(kind):
-            return "numba"
+        passed = self_check.passed(kind)
         self_check.start(kind)
+        if passed:
+            return "numba"
     return "fbgemm"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from ..kept import KeptPrompts
 from ..layers import View
 from ..transformer import Engine, KVCache, Transformer
 from .packing import replace_products
-from .rounding import Rounded
+from .rounding import Nibbles, Rounded
 
 # Activations may use 7 bits, -63 to 63 around a zero point, because the AVX2 kernel adds pairs of
 # 8-bit products in 16 bits. Steps of 0.01 are what `round` can round to in one operation.
@@ -55,10 +55,10 @@ class Int8Linear(nn.Module):
 
     operation = "linear_with_input_q_dq_qweight_dq_output_fp32"
 
-    def __init__(self, weight: Tensor | Rounded, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor | Rounded | Nibbles, bias: Tensor | None) -> None:
         super().__init__()
         self._multiply = getattr(torch.ops.quantized, self.operation).default
-        rounded = weight if isinstance(weight, Rounded) else Rounded.of(weight)
+        rounded = Rounded.of(weight) if isinstance(weight, Tensor) else weight
         no_offset = torch.zeros(len(rounded), dtype=torch.long)
         with warnings.catch_warnings():
             # PyTorch means to drop quantised tensors one day; `has` asks what it still has.
@@ -106,7 +106,10 @@ class FbgemmNetwork(Engine):
     traced_after = 128  # steps
 
     def __init__(
-        self, network: Transformer, kind: str, rounded: dict[str, Rounded] | None = None
+        self,
+        network: Transformer,
+        kind: str,
+        rounded: Mapping[str, Rounded | Nibbles] | None = None,
     ) -> None:
         """Over a network, whose weights are replaced by packed ones.
 

@@ -11,16 +11,28 @@ import importlib.util
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .rounding import Rounded
+from . import machine_code
+from .rounding import Nibbles, Rounded
 
 
 def installed() -> bool:
     """Whether numba is there; `self_check` finds out whether it works."""
     return importlib.util.find_spec("numba") is not None
+
+
+def kernels(kind: str) -> Any:
+    """`numba_kernels`, or what it names for weights of a kind out of machine code that is kept."""
+    code = machine_code.of(kind)
+    if code is not None:
+        return code
+    from . import numba_kernels
+
+    return numba_kernels
 
 
 @functools.cache
@@ -30,8 +42,10 @@ def _pool() -> ThreadPoolExecutor:
 
 def together(function: Callable, threads: int, *args) -> None:
     """Run one of `numba_kernels` on several threads at once, this one among them."""
-    others = [_pool().submit(function, *args) for _ in range(threads - 1)]
-    function(*args)
+    bound = getattr(function, "bound", None)
+    call = functools.partial(function, *args) if bound is None else bound(*args)
+    others = [_pool().submit(call) for _ in range(threads - 1)]
+    call()
     for other in others:
         # One that has not begun by now is not needed any more.
         if not other.cancel():
@@ -48,24 +62,28 @@ class TiledLinear(nn.Module):
         tiles: W, (outputs / 4, inputs / k, 4, k), filled up with zeros.
     """
 
-    def __init__(self, weight: Tensor, scales: Tensor | None, bias: Tensor | None) -> None:
+    def __init__(
+        self, weight: Tensor | Nibbles, scales: Tensor | None, bias: Tensor | None
+    ) -> None:
         """Over a copy of the weight.
 
         Args:
-            weight: (outputs, inputs), float16 or int8.
+            weight: (outputs, inputs), float16, int8 or on the way to that.
             scales: (outputs,) what int8 weights are multiplied by; None for float16.
             bias: (outputs,) or None.
         """
-        from . import numba_kernels as kernels
-
         super().__init__()
-        self._kernel, self._counters = kernels.linear, kernels.counters
-        self.kind = kernels.INT8 if weight.dtype == torch.int8 else kernels.HALF
+        integers = isinstance(weight, Nibbles) or weight.dtype == torch.int8
+        code = kernels("int8" if integers else "float16")
+        self._kernel, self._counters = code.linear, code.counters
+        self.kind = code.INT8 if integers else code.HALF
         self.outputs, self.inputs = weight.shape
-        tile = kernels.TILES[self.kind.dtype]
+        tile = code.TILES[self.kind.dtype]
         self._filled, self._width = (
             -(-have // full) * full for have, full in zip(weight.shape, tile, strict=True)
         )
+        if isinstance(weight, Nibbles):
+            weight = weight.levels
         if weight.shape != (self._filled, self._width):
             missing = 0, self._width - self.inputs, 0, self._filled - self.outputs
             weight = nn.functional.pad(weight, missing)
@@ -78,10 +96,14 @@ class TiledLinear(nn.Module):
         self._constant = self.scale.numpy(), self.bias.numpy()
 
     @classmethod
-    def packed(cls, kind: str, weight: Tensor | Rounded, bias: Tensor | None) -> TiledLinear:
+    def packed(
+        cls, kind: str, weight: Tensor | Rounded | Nibbles, bias: Tensor | None
+    ) -> TiledLinear:
         """Of a weight of any floating type, as "float16" or "int8"."""
         if kind == "float16":
             return cls(weight.half(), None, bias)
+        if isinstance(weight, Nibbles):
+            return cls(weight, weight.scales, bias)
         rounded = weight if isinstance(weight, Rounded) else Rounded.of(weight)
         return cls(rounded.levels, rounded.scales, bias)
 

@@ -16,9 +16,9 @@ from ..generate import OnToken, Start, decode
 from ..kept import KeptPrompts
 from ..sampling import Sampler, SamplingParams
 from ..transformer import Engine, KVCache, Transformer
-from .numba_layers import TiledEmbedding, TiledLinear, lay_together, together
+from .numba_layers import TiledEmbedding, TiledLinear, kernels, lay_together, together
 from .packing import replace_products
-from .rounding import Rounded
+from .rounding import Nibbles, Rounded
 
 # With more tokens to draw from than this, finding and sorting them is what takes long.
 _MOST = 1024
@@ -33,7 +33,10 @@ class NumbaNetwork(Engine):
     """
 
     def __init__(
-        self, network: Transformer, kind: str, rounded: Mapping[str, Rounded] | None = None
+        self,
+        network: Transformer,
+        kind: str,
+        rounded: Mapping[str, Rounded | Nibbles] | None = None,
     ) -> None:
         """Over a network, whose weights are replaced by packed ones.
 
@@ -41,16 +44,13 @@ class NumbaNetwork(Engine):
             kind: "float16" or "int8".
             rounded: for "int8", what rounding its weights gave, where that is known.
         """
-        from . import numba_kernels as kernels
-
-        tied = network.head is None
-        replace_products(network, functools.partial(TiledLinear.packed, kind), rounded or {})
-        if tied:
-            network.embedding = TiledEmbedding(network.head)
+        make = functools.partial(TiledLinear.packed, kind)
+        replace_products(network, make, rounded or {}, TiledEmbedding)
         self.model, self.kind = network, kind
-        self.layers = Layers(network) if Layers.fit(network.config) else None
+        self.layers = Layers(network, kind) if Layers.fit(network.config) else None
         self._kept = KeptPrompts()
-        self._choose, self._counters = kernels.choose, kernels.counters
+        code = kernels(kind)
+        self._choose, self._counters = code.choose, code.counters
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, KVCache]:
         """See `generate.Network.prefill`; the last prompts are kept."""
@@ -130,13 +130,12 @@ class Layers:
         whole = c.head_dim % 16 == 0 and not any(width % 32 for width in widths)
         return whole and not c.post_norm_residual
 
-    def __init__(self, network: Transformer) -> None:
-        from . import numba_kernels as kernels
-
+    def __init__(self, network: Transformer, kind: str) -> None:
         c = self._config = network.config
         self._network = network
-        self._kernel = kernels.advance
-        self._counters = functools.partial(kernels.counters, kernels.STAGES * c.n_layer)
+        code = kernels(kind)
+        self._kernel = code.advance
+        self._counters = functools.partial(code.counters, code.STAGES * c.n_layer)
         four = [
             (b.attention.qkv, b.attention.out, b.feed_forward.up, b.feed_forward.down)
             for b in network.blocks

@@ -9,55 +9,70 @@ from torch import Tensor, nn
 
 from ..layers import Joined, Linear
 from ..transformer import Transformer
-from .rounding import EMBEDDING, HEAD, Rounded, products
+from .rounding import EMBEDDING, HEAD, Nibbles, Rounded, joined, products
 
-Make = Callable[[Tensor | Rounded, Tensor | None], nn.Module]
+Weight = Tensor | Rounded | Nibbles
+Make = Callable[[Weight, Tensor | None], nn.Module]
 
 
-def replace_products(network: Transformer, make: Make, rounded: Mapping[str, Rounded]) -> None:
+def replace_products(
+    network: Transformer,
+    make: Make,
+    rounded: Mapping[str, Rounded | Nibbles],
+    tie: Callable[[nn.Module], nn.Module] | None = None,
+) -> None:
     """Replace each product of the layers, those of one input together, and the head.
 
     Weights may be of any floating type; afterwards the network computes in float32.
 
     Args:
         make: a layer of a weight and a bias.
-        rounded: weights in 8 bits by the names of their layers, to be taken instead.
+        rounded: weights in 8 bits by the names of their layers, to be taken instead; each is asked
+            for once.
+        tie: makes embeddings of a head that they are tied to.
     """
+    # First, because the largest weight lies in memory twice while it is packed.
+    tied = network.head is None
+    network.head = make(_table(network, rounded), None)
+    if tied and tie is not None:
+        network.embedding = tie(network.head)
+    elif network.embedding.weight.is_meta:
+        network.embedding = RoundedEmbedding(rounded[EMBEDDING])
     for name, module in list(products(network)):
         parts = list(module) if isinstance(module, Joined) else [module]
         names = [f"{name}.{i}" for i in range(len(parts))] if len(parts) > 1 else [name]
         owner, _, leaf = name.rpartition(".")
         layer = make(_weight(parts, names, rounded), _bias(parts))
         setattr(network.get_submodule(owner), leaf, layer)
-    if network.embedding.weight.is_meta:
-        network.embedding = RoundedEmbedding(rounded[EMBEDDING])
     for block in network.blocks:
         for part in (block.attention_norm, block.feed_forward_norm, block.attention):
             part.float()  # of the attention the norms of queries and keys
     for part in (network.norm, network.embedding_norm, network.position_embedding):
         if part is not None:
             part.float()
-    name = EMBEDDING if network.head is None else HEAD
-    table = rounded[name] if name in rounded else network.get_submodule(name).weight
-    network.head = make(table, None)
 
 
 class RoundedEmbedding(nn.Module):
     """Embeddings in 8 bits."""
 
-    def __init__(self, table: Rounded) -> None:
+    def __init__(self, table: Rounded | Nibbles) -> None:
         super().__init__()
-        self._table = table
+        self._levels, self._scales = table.levels, table.scales
 
     def forward(self, ids: Tensor) -> Tensor:
-        return self._table.levels[ids] * self._table.scales[ids][..., None]
+        return self._levels[ids] * self._scales[ids][..., None]
+
+
+def _table(network: Transformer, rounded: Mapping[str, Rounded | Nibbles]) -> Weight:
+    name = EMBEDDING if network.head is None else HEAD
+    return rounded[name] if name in rounded else network.get_submodule(name).weight
 
 
 def _weight(
-    parts: list[Linear], names: list[str], rounded: Mapping[str, Rounded]
-) -> Tensor | Rounded:
+    parts: list[Linear], names: list[str], rounded: Mapping[str, Rounded | Nibbles]
+) -> Weight:
     if names[0] in rounded:
-        return Rounded.joined([rounded[name] for name in names])
+        return joined([rounded[name] for name in names])
     return parts[0].weight if len(parts) == 1 else torch.cat([part.weight for part in parts])
 
 

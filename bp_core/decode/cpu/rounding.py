@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ..transformer import Transformer
 
 EMBEDDING = "embedding"  # tied to the output head, unless there is one named so
 HEAD = "head"
+_AT_ONCE = 2**16  # weights that are unpacked at once, which stay in the second cache
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,82 @@ class Rounded:
             scales[start : start + rows] = step
         return cls(levels, scales)
 
-    @classmethod
-    def joined(cls, parts: Sequence[Rounded]) -> Rounded:
-        """The outputs of several, one behind the other."""
-        if len(parts) == 1:
-            return parts[0]
-        levels, scales = torch.cat([p.levels for p in parts]), torch.cat([p.scales for p in parts])
-        return cls(levels, scales)
+    @property
+    def shape(self) -> torch.Size:
+        return self.levels.shape
 
     def __len__(self) -> int:
         return len(self.levels)
+
+
+@dataclass(frozen=True)
+class Nibbles:
+    """A weight in 4 bits that will be one in 8: level = number of 0 to 15 × step + least, rounded.
+
+    Attributes:
+        nibbles: (out, in / 2) uint8, two numbers each, the earlier one in the lower half.
+        steps, least: (out, in / group) float32, of each group of inputs.
+        scales: (out,) float32, as of `Rounded`.
+    """
+
+    nibbles: Tensor
+    steps: Tensor
+    least: Tensor
+    scales: Tensor
+
+    @classmethod
+    def of(cls, nibbles: Tensor, steps: Tensor, least: Tensor) -> Nibbles:
+        """Of steps and least values that are the weight's own, not its levels'."""
+        steps, least = steps.float(), least.float()
+        # A group's numbers reach from 0 to 15, so this is a row's largest weight.
+        largest = torch.maximum(least.abs(), torch.add(least, steps, alpha=15).abs()).amax(1)
+        scales = (largest / 127).clamp_(min=1e-12)
+        return cls(nibbles, steps / scales[:, None], least / scales[:, None], scales)
+
+    @property
+    def levels(self) -> Tensor:
+        """(out, in) int8."""
+        out = torch.empty(self.shape, dtype=torch.int8)
+        rows = max(1, _AT_ONCE // out.shape[1])
+        for start in range(0, len(out), rows):
+            some = slice(start, start + rows)
+            out[some] = unpacked(self.nibbles[some], self.steps[some], self.least[some]).round_()
+        return out
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((len(self.nibbles), 2 * self.nibbles.shape[1]))
+
+    def __len__(self) -> int:
+        return len(self.nibbles)
+
+
+def joined(parts: Sequence[Rounded | Nibbles]) -> Rounded | Nibbles:
+    """The outputs of several, one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    fields = ("levels", "scales"), ("nibbles", "steps", "least", "scales")
+    groups = {p.steps.shape[1] if isinstance(p, Nibbles) else 0 for p in parts}
+    kind = Nibbles if len(groups) == 1 and groups != {0} else Rounded
+    names = fields[kind is Nibbles]
+    return kind(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
+def unpacked(nibbles: Tensor, steps: Tensor, least: Tensor) -> Tensor:
+    """(out, in) float32 of what `Nibbles` holds."""
+    if sys.byteorder == "little":
+        # In one number of 16 bits the halves of a byte come to lie in a byte each, as `stack` below
+        # has them, in a sixth of its time.
+        pairs = nibbles.short()
+        pairs |= pairs << 4
+        pairs &= 0x0F0F
+        numbers = pairs.view(torch.uint8)
+    else:
+        numbers = torch.stack((nibbles & 15, nibbles >> 4), -1)
+    weight = numbers.view(*steps.shape, -1).float()
+    # `addcmul` would take three times as long over groups.
+    weight.mul_(steps.float()[..., None]).add_(least.float()[..., None])
+    return weight.view(len(nibbles), -1)
 
 
 def products(network: Transformer) -> Iterator[tuple[str, Linear | Joined]]:

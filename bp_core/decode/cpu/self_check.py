@@ -21,7 +21,7 @@ import torch
 from ..bloom import bloom
 from ..generate import generate
 from ..transformer import Transformer
-from . import numba_layers
+from . import machine_code, numba_layers
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ _started: list[subprocess.Popen] = []  # processes that nobody waits for
 @functools.cache
 def passed(kind: str) -> bool:
     """Whether the kernels for weights of a kind are compiled, checked and right; takes no time."""
+    if machine_code.of(kind) is not None:  # kept after the check
+        return True
     note = _note(kind)
     return note is not None and note.is_file() and _right(note)
 
@@ -47,9 +49,11 @@ def _right(note: Path) -> bool:
 
 
 def start(kind: str) -> None:
-    """Have the kernels compiled and checked for the next process; waits for nothing."""
+    """Have what is missing compiled and checked for the next process; waits for nothing."""
+    if machine_code.of(kind) is not None:
+        return
     note = _note(kind)
-    if note is None or note.is_file():
+    if note is None or (note.is_file() and machine_code.tried(kind)):
         return
     running = _running(note)
     try:
@@ -71,6 +75,8 @@ def compile_now(kind: str) -> bool:
     """Whether numba is there and its kernels are right, compiled and checked if need be."""
     if not numba_layers.installed():
         return False
+    if machine_code.of(kind) is not None:
+        return True
     note = _note(kind)
     if note is None:
         return False
@@ -118,11 +124,16 @@ def _running(note: Path) -> Path:
 
 
 def _command(kind: str, waited_for: bool = True) -> list[str]:
+    return _python(f"write_note({kind!r}, {waited_for})")
+
+
+def _python(call: str) -> list[str]:
+    """A process that calls a function of this module."""
     # Not resolved: numba keeps code by the path that it was imported from.
     root = str(Path(__file__).absolute().parents[3])
     code = (
         f"import sys; sys.path.insert(0, {root!r}); "
-        f"from bp_core.decode.cpu import self_check; self_check.write_note({kind!r}, {waited_for})"
+        f"from bp_core.decode.cpu import self_check; self_check.{call}"
     )
     return [sys.executable, "-c", code]
 
@@ -142,6 +153,7 @@ def write_note(kind: str, waited_for: bool = True) -> None:
         os.nice(10)
     note = kernels.note(kind)
     note.parent.mkdir(parents=True, exist_ok=True)
+    machine_code.use(kind, None)
     try:
         check(kind)
         fault = ""
@@ -150,6 +162,33 @@ def write_note(kind: str, waited_for: bool = True) -> None:
     running = _running(note)
     running.write_text(fault, encoding="utf-8")
     os.replace(running, note)
+    if not fault:
+        _keep_code(kind)
+
+
+def _keep_code(kind: str) -> None:
+    """Keep the machine code for later processes, or an empty file if it does not run without
+    numba: LLVM ends the process in which it meets a name that it does not know."""
+    try:
+        file = machine_code.path(kind)
+        trial = file.with_name(f"{file.name}.trial")
+        machine_code.write(trial, kind)
+        command = _python(f"try_code({kind!r}, {str(trial)!r})")
+        subprocess.run(command, **_quiet(), timeout=300, check=False)
+        trial.unlink(missing_ok=True)  # there still if it failed
+        if not file.is_file():
+            file.touch()
+    except Exception as error:  # numba's inner parts change; its own way is there for that
+        log.info("no machine code is kept: %s", error)
+
+
+def try_code(kind: str, trial: str) -> None:
+    """Check machine code, and put it where it is used; run in a process of its own."""
+    machine_code.use(kind, Path(trial))
+    if machine_code.of(kind) is None:
+        raise ArithmeticError(f"{trial} cannot be used")
+    check(kind)
+    os.replace(trial, machine_code.path(kind))
 
 
 def _last_line(text: str) -> str:

@@ -136,7 +136,12 @@ class CudaNetwork(Engine):
             return state.tokens.clone(), state.logprobs.clone()
 
     def prefill(self, prompts: Sequence[Sequence[int]], room: int) -> tuple[Tensor, KVCache]:
-        """What `Transformer.prefill` does; a prompt by itself is read by a captured graph."""
+        """What `Transformer.prefill` does; a prompt by itself is read by a captured graph.
+
+        No prompts are kept here as `kept.KeptPrompts` does on a CPU: the network may go on
+        learning, in place, which nothing here would notice, and reading a prompt in one graph takes
+        about as long as a step.
+        """
         network, length = self.model, len(prompts[0])
         if not self._alone or len(prompts) > 1 or length > _LONGEST_PROMPT:
             return network.prefill(prompts, room)

@@ -126,3 +126,96 @@ def test_without_the_package(model_folder, networks, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "gguf", None)
     with pytest.raises(ModelError, match=r"beautifulprompt\[gguf\]"):
         load(model_folder)
+
+
+def blocks(kind, rows, columns, rng):
+    """Random blocks of 256 weights as llama.cpp lays them out, (rows, bytes)."""
+    size = {"Q4_K": 144, "Q6_K": 210}[kind]
+    raw = rng.integers(0, 256, (rows, columns // 256, size), dtype=np.uint8)
+    steps = rng.uniform(0.0002, 0.0008, (rows, columns // 256, 2)).astype(np.float16).view(np.uint8)
+    if kind == "Q4_K":
+        raw[..., :4] = steps  # of steps and of least values
+    else:
+        raw[..., 208:] = steps[..., :2]
+    return raw.reshape(rows, -1)
+
+
+@pytest.mark.parametrize("kind", ["Q4_K", "Q6_K"])
+def test_k_kinds(model_folder, networks, kind, monkeypatch):
+    """gguf cannot write these: their bytes are random, and what it reads of them is what counts."""
+    network, rng = networks("llama", **SIZES), np.random.default_rng(0)
+    given = {}
+
+    def quantize(data, want):
+        if data.ndim != 2:
+            return data
+        raw = blocks(kind, *data.shape, rng)
+        given[len(given)] = gguf.quants.dequantize(raw, want)
+        return raw
+
+    monkeypatch.setattr(gguf.quants, "quantize", quantize)
+    path = write(model_folder, network, kind)
+    c, matrices = network.config, iter(given.values())
+    for name, parameter in network.named_parameters():
+        if parameter.ndim != 2:
+            continue
+        weight = next(matrices)
+        if ".qkv.0." in name or ".qkv.1." in name:
+            heads = c.n_head if ".qkv.0." in name else c.n_key_head
+            pairs = weight.reshape(heads, -1, 2, weight.shape[1]).swapaxes(1, 2)
+            weight = np.ascontiguousarray(pairs).reshape(weight.shape)
+        parameter.data.copy_(torch.from_numpy(weight))
+    torch.testing.assert_close(load(path, dtype="float32").network(IDS), network(IDS))
+
+
+def test_gpt2(model_folder, networks):
+    network = networks("gpt2", vocab_size=300, tie_word_embeddings=False)
+    stated = json.loads((model_folder / "tokenizer.json").read_text())["model"]
+    for name in ("config.json", "model.safetensors"):
+        (model_folder / name).unlink()
+    c, path = network.config, model_folder / "model.gguf"
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_context_length(c.positions)
+    writer.add_embedding_length(c.hidden_size)
+    writer.add_block_count(c.n_layer)
+    writer.add_feed_forward_length(c.inner_size)
+    writer.add_head_count(c.n_head)
+    writer.add_layer_norm_eps(c.epsilon)
+    writer.add_eos_token_id(0)
+    assert len(stated["vocab"]) <= c.vocab_size
+    names = {
+        "ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
+        "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down", "wte": "token_embd",
+        "wpe": "position_embd", "ln_f": "output_norm", "lm_head": "output",
+    }  # fmt: skip
+    for name, tensor in network.tensors():
+        owner, _, leaf = name.removeprefix("transformer.").rpartition(".")
+        prefix = ""
+        if owner.startswith("h."):
+            _, index, owner = owner.split(".", 2)
+            prefix = f"blk.{index}."
+        if ".c_" in owner and tensor.ndim == 2:
+            tensor = tensor.t()  # llama.cpp's converter turns what GPT-2 keeps turned
+        writer.add_tensor(f"{prefix}{names[owner]}.{leaf}", tensor.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    torch.testing.assert_close(load(path, dtype="float32").network(IDS), network(IDS))
+
+
+def test_a_gguf_of_another_shape(model_folder, networks, monkeypatch):
+    network = networks("llama", **SIZES)
+    network.blocks[0].feed_forward.down.weight.data = torch.zeros(256, 480)
+    path = write(model_folder, network)
+    with pytest.raises(ModelError, match="has shape") as caught:
+        load(model_folder)
+    assert str(path.parent) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_gguf_whose_tokenizer_we_do_not_know(model_folder, networks, monkeypatch):
+    monkeypatch.setattr(gguf_file, "_CUTS", {})
+    path = write(model_folder, networks("llama", **SIZES))
+    with pytest.raises(ModelError, match=r"put the model's tokenizer\.json beside it") as caught:
+        load(model_folder)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)

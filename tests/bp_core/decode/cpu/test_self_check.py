@@ -10,17 +10,25 @@ import torch
 
 pytest.importorskip("numba")
 
-from bp_core.decode.cpu import numba_kernels, numba_layers, numba_network, self_check
+from bp_core.decode.cpu import (
+    machine_code,
+    numba_kernels,
+    numba_layers,
+    numba_network,
+    self_check,
+)
 
 
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
     """Nothing is known of this machine's numba."""
     monkeypatch.setattr(numba_kernels, "note", lambda kind: tmp_path / kind)
-    for each in (self_check.passed, self_check.compile_now):
+    monkeypatch.setattr(machine_code, "path", lambda kind: tmp_path / f"{kind}.code")
+    monkeypatch.setattr(machine_code, "_chosen", {})
+    for each in (self_check.passed, self_check.compile_now, machine_code.of):
         each.cache_clear()
     yield tmp_path
-    for each in (self_check.passed, self_check.compile_now):
+    for each in (self_check.passed, self_check.compile_now, machine_code.of):
         each.cache_clear()
 
 
