@@ -172,19 +172,16 @@ class Rewriter:
             return cls(loaded)
         if reward == "starter" and (preference := Preference.load(loaded)) is not None:
             return cls(loaded, preference=preference)
-        if reward == "starter" and loaded.doubt is not None:
+        if reward == "starter" and loaded.suitability is not None:
             rewriter = cls(loaded)
             del rewriter.reward  # `reward` below loads it
-            rewriter._late = partial(load_reward, None)
+            rewriter._late, rewriter._knows_itself = partial(load_reward, None), True
             return rewriter
         folder = None if reward == "starter" else reward
         judge = load_reward(folder)
         # A writer that judges phrases was taught what suits; a taste would know less.
         taste = load_taste(folder, judge.aesthetic) if loaded.suitability is None else None
-        rewriter = cls(loaded, judge, taste)
-        # Who names a reward wants it to rank.
-        rewriter._knows_itself = loaded.suitability is not None and reward == "starter"
-        return rewriter
+        return cls(loaded, judge, taste)  # who names a reward wants it to rank
 
     @cached_property
     def reward(self) -> Reward | None:
@@ -194,9 +191,7 @@ class Rewriter:
     @property
     def _ranks(self) -> bool:
         """Whether anything ranks; loads nothing."""
-        if self._late is not None or self.preference is not None:
-            return True
-        return self.reward is not None
+        return self._knows_itself or self.preference is not None or self.reward is not None
 
     def __call__(self, prompt: str, *, on_progress: OnProgress | None = None, **settings) -> Result:
         """Rewrite one prompt; `settings` are the fields of `Settings`."""
