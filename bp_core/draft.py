@@ -194,11 +194,12 @@ class Shaper:
     def _with(self, added: list[str]) -> str:
         """The artist's text with phrases behind it."""
         tail = ", ".join(added)
+        ended = self.taught and self.raw.rstrip().endswith((".", "!", "?"))
+        if ended and tail:
+            tail = f"{tail[0].upper()}{tail[1:]}"
         if not self._joins_sentences:
             return self.parsed.expand(tail)
-        if self.raw.rstrip().endswith((".", "!", "?")):
-            return self.parsed.expand(f" {tail[0].upper()}{tail[1:]}.", continues=True)
-        return self.parsed.expand(f", {tail}.", continues=True)
+        return self.parsed.expand(f" {tail}." if ended else f", {tail}.", continues=True)
 
     def _continue(self, output: str, finished: bool) -> tuple[str, list[str]] | None:
         """The artist's text with the sentences behind it that may stand there."""

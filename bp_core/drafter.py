@@ -84,6 +84,9 @@ class Drafter(Shaper):
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
             mode = self.settings.mode
+            if mode == "expand" and self.taught and not self.writes_sentences:
+                # Behind a full stop a phrase would begin with a capital, and notes do not.
+                read = read.rstrip(" .!?") or read
             dialect = TAGS if self._joins_sentences else self.settings.dialect
             self.lead = self._lead(read) if mode == "expand" else ""
             choices = self._notes(read, dialect)

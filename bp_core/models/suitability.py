@@ -15,17 +15,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from ..decode.generate import Network
 from ..errors import ModelError
 from ..text.notes import FIELDS, ROLES, Note
-
-if TYPE_CHECKING:
-    from .load import Model
 
 FILE = "suitability.safetensors"
 _EPSILON = 1e-6  # of the norm
@@ -39,6 +37,16 @@ FEATURES = (
 )
 # A choice of notes has one palette, one light; looks and tags are as many as there are.
 _ONCE = frozenset(("place", "light", "colour", "view"))
+
+
+class Reader(Protocol):
+    """What is asked of a writer; `models.load.Model` is one."""
+
+    network: Network
+
+    def encode_phrases(
+        self, raw: str, dialect: str, phrases: Sequence[str]
+    ) -> tuple[list[int], list[int]]: ...
 
 
 class Verdict(NamedTuple):
@@ -122,7 +130,7 @@ class Suitability:
         save_file(tensors, folder / FILE, metadata={"suitability": json.dumps(stated)})
 
     def of(
-        self, model: Model, raw: str, dialect: str, phrases: Sequence[Note | str]
+        self, model: Reader, raw: str, dialect: str, phrases: Sequence[Note | str]
     ) -> dict[str, Verdict]:
         """What readers would make of each note, or phrase that is none, behind a prompt."""
         if not phrases:
@@ -133,7 +141,7 @@ class Suitability:
 
     @torch.inference_mode()
     def features(
-        self, model: Model, raw: str, dialect: str, phrases: Sequence[Note | str]
+        self, model: Reader, raw: str, dialect: str, phrases: Sequence[Note | str]
     ) -> Tensor:
         """(n, len(FEATURES)) of n phrases behind a prompt, each read with those before it."""
         ids, ends = model.encode_phrases(raw, dialect, [_text(phrase) for phrase in phrases])

@@ -48,7 +48,7 @@ TOKENS = {
     # Midjourney's parameters: the flags that it knows, to the end.
     "end flag": r"(?<![\w'’\-])(?:--|—)(?:ar|aspect|no|v|version|s|stylize|c|chaos|seed|q|quality"
     r"|sameseed|niji|iw|sref|cref|oref|sw|cw|ow|style|tile|weird|w|stop|repeat|r|raw|p|profile|hd|uplight"
-    r"|draft|fast|relax|turbo|video|test|exp)(?![\w-])(?s:.*)",
+    r"|draft|fast|relax|turbo|video|test|exp)(?!\w|-(?!-))(?s:.*)",
     "flag": r"(?<![\w'’\-])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#])",
     "number": r"(?<![\w.:])\d+(?:\.\d+)?(?::\d+)+(?![\d\#]|:(?!\d*\.\d)|\.\d)",
     "multi closed": rf"(?<![\w.:]){_DECIMAL}::(?:(?!::)[^\n])*::",

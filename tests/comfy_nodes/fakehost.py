@@ -17,7 +17,7 @@ PACK = "/custom_nodes/my prompts"  # ComfyUI names a pack's module after its pat
 
 SETTINGS = {
     "mode": "expand", "seed": 7, "candidates": 3, "length": 12, "token_budget": 0, "style": "",
-    "keep": "", "block": "", "accept": "always", "temperature": 0.5, "top_k": 50, "top_p": 0.9,
+    "keep": "", "block": "", "accept": "always", "temperature": 0.6, "top_k": 50, "top_p": 0.9,
     "repetition_penalty": 1.0, "dialect": "auto", "style_preset": "none",
     "dynamic_prompts": True, "frozen": False, "written": "", "into_english": False,
 }  # fmt: skip
