@@ -13,7 +13,7 @@ from functools import cached_property
 from .words import CJK
 
 _SPACE = r"(?<![^\s,()\[\]{}])"  # what an emoticon may stand behind
-_KEYWORD = r"(?:BREAK|AND|ADD[BCR]|TE\d:|https?:|embedding:|Steps:|Negative|__)"
+_KEYWORD = r"(?:BREAK|AND|ADD[BCR]|TE\d:|https?:|embedding:|Steps:[ ]*\d|Negative[ ]prompt:|__)"
 _LINE = r"[^\n]*\n?"
 _DECIMAL = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
 _FACE = r"""
@@ -46,10 +46,10 @@ TOKENS = {
     # Parameters that were pasted with the prompt, to its end.
     "end": r"(?<!\w)(?:Negative[ ]prompt:|Steps:[ ]*\d+,[ ]*[A-Z])(?s:.*)",
     # Midjourney's parameters: the flags that it knows, to the end.
-    "end flag": r"(?<![\w'’\-])(?:--|—)(?:ar|aspect|no|v|version|s|stylize|c|chaos|seed|q|quality"
+    "end flag": r"(?<![\w'’\-+])(?:--|—)(?:ar|aspect|no|v|version|s|stylize|c|chaos|seed|q|quality"
     r"|sameseed|niji|iw|sref|cref|oref|sw|cw|ow|style|tile|weird|w|stop|repeat|r|raw|p|profile|hd|uplight"
     r"|draft|fast|relax|turbo|video|test|exp)(?!\w|-(?!-))(?s:.*)",
-    "flag": r"(?<![\w'’\-])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#])",
+    "flag": r"(?<![\w'’\-+])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#])",
     "number": r"(?<![\w.:])\d+(?:\.\d+)?(?::\d+)+(?![\d\#]|:(?!\d*\.\d)|\.\d)",
     "multi closed": rf"(?<![\w.:]){_DECIMAL}::(?:(?!::)[^\n])*::",
     "bracket multi": rf"(?<![\w.:]){_DECIMAL}::",

@@ -183,7 +183,9 @@ class _Line:
             self.last = "open" if item.kind == "bracket" and item.text[-1] in "([{" else "item"
         if item.kind in ("weight", "network", "comment", "newline"):
             return
-        self.ratio = len(self.parts) - 1 if _COLON_NUMBER.search(item.text) else -1
+        # What stands behind flags would become a part of them.
+        ratio = item.kind != "end" and _COLON_NUMBER.search(item.text)
+        self.ratio = len(self.parts) - 1 if ratio else -1
 
     def _joint(self, item: Piece, matched: bool) -> str:
         if self.last in ("start", "break") or item.kind == "newline":
