@@ -48,7 +48,7 @@ def test_pairs_of_a_writer_of_dialects_begin_with_its_comma_and_have_its_notes(d
     model = load(dialect_writer)
     several = [[option("soft light", 0.2)], [option("oil", 0.2)]]
     rows = pairs(["a cat", "a lighthouse."], ["expand"], several, Weights(), model, seed=3)
-    assert [row["prompt"] for row in rows] == [", soft light", " oil"]
+    assert [row["prompt"] for row in rows] == [", soft light", ", oil"]
     for place, row in enumerate(rows):
         read = Settings(dialect="tags", seed=(3 << 32) + place)
         assert row["dialect"] == "tags"
