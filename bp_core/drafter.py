@@ -5,7 +5,6 @@ Inference and the rollouts of training both come through here.
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from .models.load import Model
     from .models.suitability import Verdict
     from .score.taste import Taste
+    from .text.notes import Note
 
 # The model reads this many characters of a prompt's prose: training prompts were shorter, and
 # reading costs time. The rest is kept all the same.
@@ -65,6 +65,7 @@ class Drafter(Shaper):
         longest: tokens that a continuation may take.
         lead: what the continuation is made to begin with.
         notes: what the first reading tells of the things that the prompt names.
+        read: what the model reads of the prose; "" where there is nothing to rewrite.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Drafter(Shaper):
         self.readings: list[list[int]] = []
         self.wanted: list[list[int]] = []
         self.longest = self.settings.max_new_tokens
-        self.lead, self.notes = "", []
+        self.lead, self.notes, self.read = "", [], ""
         self._verdicts: dict[str, Verdict] = {}
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
@@ -87,10 +88,11 @@ class Drafter(Shaper):
             if mode == "expand" and self.taught and not self.writes_sentences:
                 # Behind a full stop a phrase would begin with a capital, and notes do not.
                 read = read.rstrip(" .!?") or read
-            dialect = TAGS if self._joins_sentences else self.settings.dialect
+            self.read = read
             self.lead = self._lead(read) if mode == "expand" else ""
-            choices = self._notes(read, dialect)
+            choices = self._notes()
             self.notes = choices[0]
+            dialect = self._written
             self.readings = [model.encode(read, mode, self.lead, dialect, n) for n in choices]
             if mode == "rewrite":
                 # A comma behind the last word, or it would be lengthened.
@@ -101,7 +103,15 @@ class Drafter(Shaper):
     def ids(self) -> list[int]:
         return self.readings[0] if self.readings else []
 
-    def _notes(self, read: str, dialect: str) -> list[list[str]]:
+    @property
+    def _written(self) -> str:
+        """The dialect that the model is asked for."""
+        return TAGS if self._joins_sentences else self.settings.dialect
+
+    def _judge(self, phrases: Sequence[Note | str]) -> dict[str, Verdict]:
+        return self.model.suitability.of(self.model, self.read, self._written, phrases)
+
+    def _notes(self) -> list[list[str]]:
         """Notes for each reading; other ones each seed."""
         concepts, suitability = self.model.concepts, self.model.suitability
         if concepts is None:
@@ -109,9 +119,9 @@ class Drafter(Shaper):
         # Of a string the generator makes the same numbers on every Python and machine.
         rng = random.Random(f"notes {self.settings.seed}")
         if suitability is None:
-            return [[note.text for note in concepts.notes(read, dialect, _NOTES, rng)]]
-        pool = concepts.notes(read, dialect, _POOL, rng)
-        self._judge = functools.partial(suitability.of, self.model, read, dialect)
+            notes = concepts.notes(self.read, self._written, _NOTES, rng)
+            return [[note.text for note in notes]]
+        pool = concepts.notes(self.read, self._written, _POOL, rng)
         verdicts = self._judge(pool)
         # A note may be a palette of several colours, which the writer's commas part.
         self._verdicts = {part: v for note, v in verdicts.items() for part in clauses(note)}
@@ -187,7 +197,7 @@ def write(
     """What the model writes for each prompt, one generation a draw, all decoded together.
 
     Args:
-        drafters: of one mode, each with `ids`.
+        drafters: of one mode, each with `readings`.
         draws: the candidates wanted of each.
         params: from `sampling_params`.
         on_token: as of `generate`.

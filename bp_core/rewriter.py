@@ -135,7 +135,9 @@ class Rewriter:
         taste: Taste | None = None,
         preference: Preference | None = None,
     ) -> None:
-        self.model, self.reward, self.taste, self.preference = model, reward, taste, preference
+        self.model, self.taste, self.preference = model, taste, preference
+        if reward is not None:
+            self.reward = reward
 
     @classmethod
     def load(
@@ -174,7 +176,6 @@ class Rewriter:
             return cls(loaded, preference=preference)
         if reward == "starter" and loaded.suitability is not None:
             rewriter = cls(loaded)
-            del rewriter.reward  # `reward` below loads it
             rewriter._late, rewriter._knows_itself = partial(load_reward, None), True
             return rewriter
         folder = None if reward == "starter" else reward

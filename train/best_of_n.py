@@ -50,7 +50,6 @@ from bp_core.models.load import Model
 from bp_core.rewriter import Rewriter
 from bp_core.settings import Settings
 from bp_core.text.dialect import TAGS
-from bp_core.text.prompt import parse
 from bp_core.text.words import words
 from train.data.pairs import read_pairs
 from train.data.phrasing import People
@@ -255,7 +254,7 @@ def pairs(
             # Where a model writes right behind the prompt, its comma is the model's.
             joint = f"{reader.lead} " if model.template.dialects and mode == "expand" else ""
             rows.append(
-                {"raw_prompt": parse(prompts[place]).prose, "prompt": joint + option.target,
+                {"raw_prompt": reader.read, "prompt": joint + option.target,
                  "mode": mode, "dialect": TAGS, "notes": "; ".join(reader.notes),
                  "source": "best", "added": ", ".join(option.added), "gain": option.gain}
             )  # fmt: skip

@@ -34,7 +34,6 @@ from train.data.any_prompts import Row, read_any
 from train.data.asked import Answers, ask_all, summary, upgrade
 from train.data.cleaning import clean, is_english, is_safe
 from train.data.pictures import Unreadable, pictures_in, read_picture
-from train.data.pools import read_evaluation_sets
 from train.data.progress import bar
 from train.data.public_pairs import Limits, build
 
@@ -186,7 +185,6 @@ def public(args: argparse.Namespace) -> None:
     if missing:
         raise InputError(f"{args.data} lacks the folder {missing[0]}: see docs/training.md")
     try:
-        read_evaluation_sets(args.data)
         frame, report, texts = build(args.data, args.seed, Limits(), args.cuts)
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} is missing: see docs/training.md") from error

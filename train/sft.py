@@ -39,6 +39,7 @@ from train.models.judging import (
     NOTHING_JUDGED,
     Collator,
     add_directions,
+    encode,
     encode_judged,
     judging_trainer,
     take_directions,
@@ -130,10 +131,6 @@ def joined(template: Template, row: dict[str, str]) -> str:
     if not template.dialects or row["mode"] != "expand" or not row["prompt"][:1].isalnum():
         return row["prompt"]
     return Written(row["raw_prompt"], row["dialect"], "expand", row["prompt"]).target
-
-
-def encode(tokenizer, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def check_dialects(tokenizer, rows: list[dict[str, str]]) -> None:

@@ -3,7 +3,7 @@
 Of what is known of a coat (`text.concepts`), its wide lapels suit a man who waits in the rain and
 its wooden hanger does not. The writer reads the prompt and the phrases behind it; two directions
 in its states at the end of each phrase say what readers would make of it, who judged notes of some
-ten thousand prompts (`train/sft.py --judgements_file`). It needs no second network. Where a phrase
+ten thousand prompts (`train/sft.py --judgements`). It needs no second network. Where a phrase
 is from is weighed with it: a place told of the main thing is likelier right than one of the third,
 and a note that readers liked elsewhere than one that they did not.
 """
@@ -35,6 +35,7 @@ FEATURES = (
     "made up",
     *(f"{field} of {role}" for field in FIELDS for role in ROLES),
 )
+_AT = {name: place for place, name in enumerate(FEATURES)}
 # A choice of notes has one palette, one light; looks and tags are as many as there are.
 _ONCE = frozenset(("place", "light", "colour", "view"))
 
@@ -152,10 +153,10 @@ class Suitability:
         x[:, :2] = read
         for row, phrase in zip(x, phrases, strict=True):
             if isinstance(phrase, Note):
-                row[2] = phrase.grade / 4.5 - 1
-                row[4 + FIELDS.index(phrase.field) * len(ROLES) + ROLES.index(phrase.role)] = 1
+                row[_AT["grade"]] = phrase.grade / 4.5 - 1
+                row[_AT[f"{phrase.field} of {phrase.role}"]] = 1
             else:
-                row[3] = 1
+                row[_AT["made up"]] = 1
         return x
 
     def score(self, logprob: float, wrong: Sequence[float]) -> float:

@@ -31,8 +31,8 @@ ROLES = MAIN, SECOND, FURTHER, QUALITY = ("main", "second", "further", "quality"
 _WHERE = frozenset(("place", "nature", "building"))
 _SETTINGS = frozenset(("place", "nature", "style"))
 _NO_THINGS = frozenset(("style", "mood", "action"))
-# The share of a prompt's notes that each field gets. What it looks like matters most.
-_SHARES = {"place": 0.125, "light": 0.125, "colour": 0.125, "view": 0.125}
+# Each of these fields gets this share of a prompt's notes. What it looks like matters most.
+_OTHERS, _SHARE = ("place", "light", "colour", "view"), 0.125
 # Words of one group shut each other out: a prompt that has a word of one gets no note with
 # another's. The hour, the season, the weather and the ground of flat design.
 _EXCLUSIVE = (
@@ -108,12 +108,14 @@ class Note(NamedTuple):
 
     Attributes:
         grade: what readers made of it in other prompts, from 0 (struck out) to 9 (among the best).
+        concept: the concept's name.
     """
 
     text: str
     field: str
     role: str
     grade: int
+    concept: str = ""
 
 
 def notes_of(
@@ -149,7 +151,7 @@ def origins(concepts: Sequence[Concept]) -> dict[str, Note]:
         role = QUALITY if concept not in things else ROLES[min(2, things.index(concept))]
         for name, phrases in concept.fields.items():
             for phrase, grade in zip(phrases, concept.grades[name], strict=True):
-                notes.setdefault(phrase, Note(phrase, name, role, grade))
+                notes.setdefault(phrase, Note(phrase, name, role, grade, concept.name))
     return notes
 
 
@@ -166,12 +168,12 @@ def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:
         concepts = [concept for concept in concepts if concept.kind != "body"]
     settings = main + [c for c in concepts if c.kind in _SETTINGS and c not in main]
     others: list[str] = []
-    for name, share in _SHARES.items():
+    for name in _OTHERS:
         if name == "place" and (where or len(things) > 2):
             continue
         givers = main if name == "place" and main else settings
         phrases = [list(giver.fields.get(name, ())) for giver in givers]
-        others += _deal(phrases, max(1, round(share * n)), rng)
+        others += _deal(phrases, max(1, round(_SHARE * n)), rng)
     looks = [list(concept.fields.get("look", ())) for concept in concepts]
     rng.shuffle(others)
     picked = _deal(looks, n - min(len(others), n // 2), rng)

@@ -195,11 +195,17 @@ class Prompt:
 
         Clauses that hold an item, a tag, a quotation or a sign stay as they are; they and what is
         no part of a clause go to the phrase boundary nearest to where they stood, in their order.
+        Where they would be read otherwise there (signs that were glued together), the prompt is
+        returned as it is.
 
         Args:
             whole: `text` says what those clauses say, too, in another language: items alone stay,
                 each in the place of its words or, failing that, where it stood.
         """
+        made = self._rewritten(text, whole)
+        return made if parse(made, self.syntax).items == self.items else str(self)
+
+    def _rewritten(self, text: str, whole: bool) -> str:
         start, end = self._target
         before, section, after = self.pieces[:start], self.pieces[start:end], self.pieces[end:]
         pieces, readings, _ = (section, self._readings, "") if whole else self._parted

@@ -103,3 +103,12 @@ def test_candidates_take_turns_with_two_choices_of_notes(writer):
         ((one,),) = write(model, [alone], [[draw]], params)
         assert one.tokens == together.tokens
     assert len(Drafter(model, "a fox", Settings(mode="rewrite")).readings) == 1
+
+
+def test_phrases_are_judged_also_where_nothing_is_known(writer):
+    model = load(writer)
+    model.concepts, model.suitability = None, Told("lamp")
+    draft = Drafter(model, "a fox", Settings(dialect="tags")).draft(
+        generation(model, "oak", "lamp", "rug", "dew")
+    )
+    assert draft.added == ("oak", "rug", "dew")

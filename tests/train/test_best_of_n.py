@@ -49,6 +49,8 @@ def test_pairs_of_a_writer_of_dialects_begin_with_its_comma_and_have_its_notes(d
     several = [[option("soft light", 0.2)], [option("oil", 0.2)]]
     rows = pairs(["a cat", "a lighthouse."], ["expand"], several, Weights(), model, seed=3)
     assert [row["prompt"] for row in rows] == [", soft light", ", oil"]
+    # As the rewriter reads it, or the comma would stand behind a full stop.
+    assert [row["raw_prompt"] for row in rows] == ["a cat", "a lighthouse"]
     for place, row in enumerate(rows):
         read = Settings(dialect="tags", seed=(3 << 32) + place)
         assert row["dialect"] == "tags"

@@ -41,10 +41,10 @@ def encode_judged(
     """One example, its phrases in random order: `input_ids` (T,), `labels` (T,) all -100, and for
     each phrase that fits into `longest` tokens its last place, and 0 or 1 for wrong and best."""
     parts = prompt_parts(template, "judge", row.prompt, row.dialect)
-    ids = [i for text, _ in parts for i in _ids(tokenizer, text)]
+    ids = [i for text, _ in parts for i in encode(tokenizer, text)]
     ends, wrong, best = [], [], []
     for number in rng.sample(range(len(row.phrases)), len(row.phrases)):
-        phrase = _ids(tokenizer, f" {row.phrases[number]},")
+        phrase = encode(tokenizer, f" {row.phrases[number]},")
         if len(ids) + len(phrase) > longest:
             break
         ids += phrase
@@ -56,7 +56,8 @@ def encode_judged(
     }  # fmt: skip
 
 
-def _ids(tokenizer, text: str) -> list[int]:
+def encode(tokenizer, text: str) -> list[int]:
+    """Ids of a text as it stands, without a beginning or an end."""
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 

@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     model = load(args.model)
     if model.suitability is None or model.concepts is None:
-        raise InputError(f"{args.model} judges no notes: train it with sft.py --judgements_file")
+        raise InputError(f"{args.model} judges no notes: train it with sft.py --judgements")
     rows = [row for file in sorted(args.judgements.glob("*.jsonl")) for row in read_judged(file)]
     if not any(held_out(row.prompt) for row in rows):
         raise InputError(f"{args.judgements}: no row of a prompt that was held out; judge more")
@@ -92,19 +92,14 @@ def main(argv: list[str] | None = None) -> None:
 
 def marks(row: Judged, named: dict[str, list[Concept]]) -> Iterable[tuple[Place, int]]:
     """The phrases of a row that are notes, each with what the reader made of it."""
-    places = _places(named[row.prompt])
+    known = origins(named[row.prompt])
     for number, phrase in enumerate(row.phrases):
-        if phrase in places and row.best is not None:
-            yield places[phrase], (number in row.best) - (number in row.wrong)
+        if phrase in known and row.best is not None:
+            yield _place(known[phrase]), (number in row.best) - (number in row.wrong)
 
 
-def _places(concepts: Sequence[Concept]) -> dict[str, Place]:
-    places: dict[str, Place] = {}
-    for concept in concepts:
-        for name, phrases in concept.fields.items():
-            for phrase in phrases:
-                places.setdefault(phrase, (concept.name, name, phrase))
-    return places
+def _place(note: Note) -> Place:
+    return note.concept, note.field, note.text
 
 
 def examples(
@@ -114,11 +109,11 @@ def examples(
     where no reader said, and the number of the prompt (n,)."""
     x, y, prompts = [], [], []
     for index, row in enumerate(rows):
-        known, places = origins(named[row.prompt]), _places(named[row.prompt])
-        phrases: list[Note | str] = [
-            known[phrase]._replace(grade=grades.of(places[phrase])) if phrase in known else phrase
-            for phrase in row.phrases
-        ]
+        known = {
+            phrase: note._replace(grade=grades.of(_place(note)))
+            for phrase, note in origins(named[row.prompt]).items()
+        }
+        phrases = [known.get(phrase, phrase) for phrase in row.phrases]
         x.append(model.suitability.features(model, row.prompt, row.dialect, phrases).numpy())
         for number in range(len(phrases)):
             y.append((number in row.wrong, -1 if row.best is None else number in row.best))

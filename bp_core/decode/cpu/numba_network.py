@@ -119,6 +119,11 @@ class NumbaNetwork(Engine):
         return tokens, logprobs
 
 
+# Which of the kernel's constant arguments have an entry a layer: weights, scales, biases, norms,
+# norms of heads, and whether they are rotated.
+_OF_LAYERS = 1, 2, 3, 4, -2, -1
+
+
 class Layers:
     """Reads tokens through all layers of a network of `TiledLinear` products, in one call."""
 
@@ -176,16 +181,14 @@ class Layers:
 
     def states(self, ids: Tensor, depth: int) -> Tensor:
         """As `Transformer.hidden` to a depth."""
-        kind, *of_layers, last_norm = self._constant[:6]
-        rest = self._constant[6:]
-        *figures, head_norms, rotated = rest
-        of_layers = (each[:depth] for each in of_layers)
-        first = (kind, *of_layers, last_norm, *figures, head_norms[:depth], rotated[:depth])
+        constant = list(self._constant)
+        for place in _OF_LAYERS:
+            constant[place] = constant[place][:depth]
         cache = self._network.cache(len(ids), ids.shape[1])
-        return self._read(ids, cache, None, first)[1]
+        return self._read(ids, cache, None, constant)[1]
 
     def _read(
-        self, ids: Tensor, cache: KVCache, rows: Tensor | None, constant: tuple
+        self, ids: Tensor, cache: KVCache, rows: Tensor | None, constant: Sequence
     ) -> tuple[Tensor, Tensor]:
         """Normed outputs (n, T, hidden) of layers, and their states."""
         n, new = ids.shape

@@ -41,14 +41,20 @@ def test_pieces_join_to_the_prompt(prompt):
 
 
 @given(prompts, prompts)
-# The same texts each time: a flag or a sign glued to other words, such as --arC++, is still read
-# otherwise once a comma stands behind it.
-@settings(max_examples=250, derandomize=True, database=None)
+@settings(max_examples=250)
 def test_a_rewrite_keeps_every_item_once_in_order(prompt, text):
     parsed = parse(prompt)
     assert parse(parsed.rewrite(text)).items == parsed.items
     assert parse(parsed.rewrite(parsed.free)).items == parsed.items
     assert parse(parsed.rewrite(text, whole=True)).items == parsed.items
+
+
+@pytest.mark.parametrize("prompt", ["--arC++", "--g--", "C+Steps:5", "ADDCOL<3", "<x:><3", ";C+"])
+def test_glued_signs_that_would_be_read_otherwise_leave_the_prompt_as_it_is(prompt):
+    parsed = parse(prompt)
+    rewrites = [parsed.rewrite(t, w) for t in ("", "red hat", parsed.free) for w in (False, True)]
+    assert all(parse(rewrite).items == parsed.items for rewrite in rewrites)
+    assert prompt in rewrites
 
 
 @given(prompts, prompts)
