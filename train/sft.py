@@ -247,6 +247,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.template not in TEMPLATES:
         raise InputError(f"no template '{args.template}': choose one of {', '.join(TEMPLATES)}")
     template = TEMPLATES[args.template]
+    base = BUNDLED if args.base == STARTER else Path(args.base) if args.base else None
 
     from datasets import Dataset
     from transformers import set_seed
@@ -273,7 +274,7 @@ def main(argv: list[str] | None = None) -> None:
         judged = judged_examples(
             args.judgements, tokenizer, template, config.max_length, config.seed
         )
-        add_directions(model)
+        add_directions(model, base, args.judging_layers)
         # TRL would drop what has no token to write, and columns that are not its own.
         config.dataset_kwargs = {"skip_prepare_dataset": True}
         config.remove_unused_columns = False
@@ -304,7 +305,6 @@ def main(argv: list[str] | None = None) -> None:
     if trainer.is_world_process_zero():
         folder = Path(config.output_dir) / "model"
         unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-        base = BUNDLED if args.base == STARTER else Path(args.base) if args.base else None
         suitability = take_directions(unwrapped, args.judging_layers) if args.judgements else None
         write_folder(unwrapped, tokenizer, template, folder, args.weights, base)
         if suitability is not None:

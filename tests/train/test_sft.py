@@ -12,6 +12,7 @@ import train
 from bp_core.drafter import Drafter
 from bp_core.errors import InputError
 from bp_core.models.load import load
+from bp_core.models.suitability import Suitability
 from bp_core.models.template import TEMPLATES
 from bp_core.rewriter import Rewriter
 from bp_core.settings import Settings
@@ -271,3 +272,17 @@ def test_the_template_is_that_of_the_base(tmp_path, starter):
     assert sft.template_name(str(starter)) == "starter"
     assert sft.template_name("starter") == "dialects"
     assert sft.template_name(None) == sft.template_name(str(tmp_path / "none")) == "v1"
+
+
+def test_training_on_takes_the_directions_of_a_base_that_judges(llama, tmp_path):
+    from train.models.judging import NAME, add_directions
+
+    model, _ = load_base(str(llama))
+    width = model.config.hidden_size
+    learned = Suitability(torch.randn(2, width), torch.randn(2), depth=1)
+    learned.save(tmp_path)
+    add_directions(model, tmp_path, depth=1)
+    assert torch.equal(model.get_submodule(NAME).weight, learned.directions)
+    assert torch.equal(model.get_submodule(NAME).bias, learned.bias)
+    add_directions(model, tmp_path, depth=2)  # behind other layers they would say nothing
+    assert not torch.equal(model.get_submodule(NAME).weight, learned.directions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +28,25 @@ _UNTOLD = -1.0  # a reader has not said which are best
 _STEP = 5.0
 
 
-def add_directions(model) -> None:
-    """Give a causal language model of transformers the two directions, as its part `NAME`."""
-    directions = nn.Linear(model.config.hidden_size, 2)
+def add_directions(model, base: Path | None = None, depth: int = 0) -> None:
+    """Give a causal language model of transformers the two directions, as its part `NAME`.
+
+    Args:
+        base: folder of the model that training starts from; one that judges behind as many layers
+            (`depth`) hands on its directions.
+
+    Raises:
+        ModelError: the base's directions are damaged.
+    """
+    width = model.config.hidden_size
+    directions = nn.Linear(width, 2)
     nn.init.normal_(directions.weight, std=0.02)
     nn.init.zeros_(directions.bias)
+    learned = Suitability.load(base, width) if base is not None and base.is_dir() else None
+    if learned is not None and learned.depth == depth:
+        with torch.no_grad():
+            directions.weight.copy_(learned.directions)
+            directions.bias.copy_(learned.bias)
     model.add_module(NAME, directions.to(model.device))
 
 

