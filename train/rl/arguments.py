@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import torch
 
 from bp_core.errors import InputError
-from bp_core.score.text_reward import ALPHA, Reward, load_reward
+from bp_core.score.text_reward import ALPHA, Reward, TextReward, load_reward
+from train.rewards.suits import SuitsReward
 from train.rl.own_reward import FunctionReward
 from train.rl.rewards import Terms
 
@@ -21,6 +22,13 @@ class RewardArguments:
         metadata={
             "help": "a function of yours, as module:function or file.py:function, in place of the "
             "models: (prompts, rewrites) to scores"
+        },
+    )
+    suits_reward: str | None = field(
+        default=None,
+        metadata={
+            "help": "a writer that judges phrases (a folder, or starter), in place of relevance: "
+            "what is added must suit the prompt"
         },
     )
     aesthetic_reward: str | None = field(
@@ -45,10 +53,16 @@ class RewardArguments:
     words_max: int = field(default=30, metadata={"help": "length band of what is added"})
     stock_limit: float = field(default=0.15, metadata={"help": "share of what is shown, 0-1"})
 
-    def load(self, device: str | torch.device = "cpu") -> Reward | FunctionReward:
+    def load(self, device: str | torch.device = "cpu") -> Reward | FunctionReward | SuitsReward:
         """What scores rewrites; raises ModelError, InputError."""
+        chosen = [n for n in ("reward", "suits_reward", "relevance_reward") if getattr(self, n)]
+        if len(chosen) > 1:
+            raise InputError(f"{' and '.join(chosen)} exclude each other: give one")
         if self.reward is not None:
             return FunctionReward(self.reward)
+        if self.suits_reward is not None:
+            beauty = TextReward.load(self.aesthetic_reward, device) if self.alpha < 1 else None
+            return SuitsReward(self.suits_reward, beauty, self.alpha, device)
         return load_reward(self.aesthetic_reward, self.relevance_reward, self.alpha, device)
 
     @property

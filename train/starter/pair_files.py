@@ -6,7 +6,8 @@ Leaves out prompts near one of an evaluation set of DATA (see `train/data/pools.
 and variety, and writes `train.parquet` and `validation.parquet` (one prompt in 33, by its hash, so
 that more pairs move none). Each pair comes with notes to read (`train/data/notes.py`), `--copies`
 times with others. Judged notes (`--judgements`) make pairs of their own, the best of a prompt in
-the order of an addition, and take what readers struck out from the notes of other pairs.
+the order of an addition, and take what readers struck out from the notes of other pairs; their
+prompts, one a line in `prompts.txt` and `held_out.txt`, are for `train/ppo.py`.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def main(argv: list[str] | None = None) -> None:
         files = sorted(args.judgements.glob("*.jsonl"))
         judged = [row for file in files for row in read_judged(file)]
         rows = without_wrong(rows, judged)
+        if args.out is not None:
+            write_prompts([row.prompt for row in judged], args.out)
         rows += composed(judged, Concepts.load(BUNDLED) or Concepts([]), args.composed, args.seed)
     if args.data is not None:
         rows = clear(rows, read_evaluation_sets(args.data))
@@ -63,6 +66,14 @@ def clear(rows: list[Written], evaluation: dict[str, list[str]]) -> list[Written
     references = sorted({prompt for prompts in evaluation.values() for prompt in prompts})
     refused = {p for p, is_near in zip(prompts, near(prompts, references), strict=True) if is_near}
     return [row for row in rows if row.prompt not in refused]
+
+
+def write_prompts(prompts: list[str], folder: Path) -> None:
+    """`prompts.txt` to learn from, and `held_out.txt` to validate on, each prompt once."""
+    train.make_folder(folder)
+    for name, held in (("prompts", False), ("held_out", True)):
+        lines = dict.fromkeys(prompt for prompt in prompts if held_out(prompt) == held)
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write(rows: list[Written], folder: Path, copies: int = 1, seed: int = 0) -> None:
