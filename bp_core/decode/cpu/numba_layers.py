@@ -59,7 +59,7 @@ class TiledLinear(nn.Module):
     scale each row, and the products are exact.
 
     Attributes:
-        tiles: W, (outputs / 4, inputs / k, 4, k), filled up with zeros.
+        tiles: W, (outputs / m, inputs / k, m, k), filled up with zeros.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class TiledLinear(nn.Module):
         self._kernel, self._counters = code.linear, code.counters
         self.kind = code.INT8 if integers else code.HALF
         self.outputs, self.inputs = weight.shape
-        tile = code.TILES[self.kind.dtype]
+        tile = self._tile = code.TILES[self.kind.dtype]
         self._filled, self._width = (
             -(-have // full) * full for have, full in zip(weight.shape, tile, strict=True)
         )
@@ -123,7 +123,7 @@ class TiledLinear(nn.Module):
 
     def rows(self, index: Tensor) -> Tensor:
         """Rows of W at any index (…), as float32 (…, inputs)."""
-        tiles = self.tiles[index // 4, :, index % 4].float()
+        tiles = self.tiles[index // self._tile[0], :, index % self._tile[0]].float()
         return tiles.flatten(-2)[..., : self.inputs] * self.scale[index][..., None]
 
 
