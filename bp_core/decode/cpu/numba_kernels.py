@@ -53,6 +53,9 @@ _PAIRS = "llvm.x86.avx512.pmaddw.d.512" if _wide else "llvm.x86.avx2.pmadd.wd" i
 # 32 bits.
 _LARGEST, _CHUNK = 32767, 1024
 
+# What follows a product. Of a type that numba does not compile anew for each number.
+_NOTHING, _ADD, _GELU, _SWIGLU = np.arange(4)
+
 _AHEAD = 3  # as `recall` has it
 _SCANNED = 64  # logits that are looked at together
 
@@ -722,11 +725,11 @@ def _share(kind, weight, scale, bias, ready, width, factors, y, then, x, threads
     """One product, `_multiply`'s, shared by threads; returns when all of it is done.
 
     Args:
-        then: what to do with y: 0 nothing, 1 add it to x (n, outputs), 2 GELU, 3 SwiGLU of its two
+        then: what to do with y: nothing, add it to x (n, outputs), GELU, or SwiGLU of its two
             halves into x (n, outputs / 2).
         counters: of all stages, two each.
     """
-    outputs = y.shape[1] // 2 if then == 3 else y.shape[1]
+    outputs = y.shape[1] // 2 if then == _SWIGLU else y.shape[1]
     portions = 1 if threads == 1 else 4 * threads
     size = -(-outputs // (portions * OUTPUTS)) * OUTPUTS
     chunks = -(-outputs // size)
@@ -736,11 +739,11 @@ def _share(kind, weight, scale, bias, ready, width, factors, y, then, x, threads
             break
         first, last = chunk * size, min(outputs, (chunk + 1) * size)
         _multiply(kind, weight, scale, bias, ready, width, factors, y, first, last)
-        if then == 1:
+        if then == _ADD:
             x[:, first:last] += y[:, first:last]
-        elif then == 2:
+        elif then == _GELU:
             _gelu(y, first, last)
-        elif then == 3:
+        elif then == _SWIGLU:
             _multiply(kind, weight, scale, bias, ready, width, factors, y, outputs + first,
                       outputs + last)  # fmt: skip
             _swiglu(y, outputs, first, last, x)
@@ -761,7 +764,8 @@ def linear(kind, weight, scale, bias, x, y, threads, counters):
     n, width = x.shape
     integers, factors = _lines(n + 1, width // 2).view(np.int16), np.empty(n, np.float32)
     ready = _inputs(kind, x, integers, factors)
-    _share(kind, weight, scale, bias, ready, width, factors, y, 0, y, threads, counters, 0)
+    _share(kind, weight, scale, bias, ready, width, factors, y, _NOTHING, y, threads,
+           counters, 0)  # fmt: skip
 
 
 @_compiled
@@ -852,16 +856,16 @@ def advance(
         _wait(counters, stage + 1, n_head)
 
         ready = _inputs(kind, context, of_context, factors)
-        _share(kind, weight[1], scale[a:b], shift[a:b], ready, n_head * dim, factors, out, 1, x,
+        _share(kind, weight[1], scale[a:b], shift[a:b], ready, n_head * dim, factors, out, _ADD, x,
                threads, counters, stage + 2)  # fmt: skip
 
         _norm(rms, x, norms[layer, 2], norms[layer, 3], epsilon, normed)
         ready = _inputs(kind, normed, integers, factors)
         _share(kind, weight[2], scale[b:c], shift[b:c], ready, hidden, factors, third,
-               3 if gated else 2, fourth, threads, counters, stage + 3)  # fmt: skip
+               _SWIGLU if gated else _GELU, fourth, threads, counters, stage + 3)  # fmt: skip
 
         ready = _inputs(kind, fourth, of_inner, factors)
-        _share(kind, weight[3], scale[c:], shift[c:], ready, inner, factors, out, 1, x,
+        _share(kind, weight[3], scale[c:], shift[c:], ready, inner, factors, out, _ADD, x,
                threads, counters, stage + 4)  # fmt: skip
     _norm(rms, x, last_norm[0], last_norm[1], epsilon, out)
 
