@@ -54,10 +54,14 @@ def linked(code: bytes, symbols: Mapping[str, int]) -> tuple[object, dict[str, i
         OSError: this process may not have memory that it can execute.
     """
     try:
-        sections = _sections(code)
-        table = next(i for i, each in enumerate(sections) if each.kind == _SYMBOLS)
-    except (struct.error, IndexError, StopIteration, UnicodeDecodeError) as error:
+        return _linked(code, symbols)
+    except (struct.error, IndexError, StopIteration, OverflowError, MemoryError) as error:
         raise ValueError(f"it is no whole object file ({error!r})") from error
+
+
+def _linked(code: bytes, symbols: Mapping[str, int]) -> tuple[object, dict[str, int]]:
+    sections = _sections(code)
+    table = next(i for i, each in enumerate(sections) if each.kind == _SYMBOLS)
     names = sections[sections[table].link].content
     stated = list(struct.iter_unpack(_SYMBOL, sections[table].content))
 

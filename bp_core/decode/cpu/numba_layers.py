@@ -108,24 +108,33 @@ class TiledLinear(nn.Module):
         self.outputs, self.inputs = weight.shape
         tile = self._tile = code.TILES[self.kind.dtype]
         self._filled, self._width = _filled(weight.shape, tile)
-        if isinstance(weight, Nibbles):
-            weight = weight.levels
-        if weight.shape != (self._filled, self._width):
-            missing = 0, self._width - self.inputs, 0, self._filled - self.outputs
-            weight = nn.functional.pad(weight, missing)
-        shape = self._filled // tile[0], self._width // tile[1], *tile
-        size = weight.nbytes
+        number = torch.int8 if integers else torch.float16
+        size = self._filled * self._width * number.itemsize
         place = torch.empty(size, dtype=torch.uint8) if room is None else room.take(size)
-        self.tiles = place.view(weight.dtype).view(shape)
-        # By whole tile rows of an output: PyTorch copies few large numbers faster than many small.
-        whole = torch.int32 if tile[1] * weight.itemsize % 8 else torch.int64
-        each = weight.detach().contiguous().view(whole).view(shape[0], tile[0], shape[1], -1)
-        self.tiles.view(whole).view(shape[0], shape[1], tile[0], -1).copy_(each.transpose(1, 2))
+        shape = self._filled // tile[0], self._width // tile[1], *tile
+        self.tiles = place.view(number).view(shape)
+        if isinstance(weight, Nibbles) and list(weight.shape) == [self._filled, self._width]:
+            for some, levels in weight.parts(tile[0]):
+                self._lay(levels.to(number), some.start // tile[0])
+        else:
+            weight = weight.levels if isinstance(weight, Nibbles) else weight.detach()
+            missing = 0, self._width - self.inputs, 0, self._filled - self.outputs
+            self._lay(nn.functional.pad(weight, missing) if any(missing) else weight, 0)
         self.scale, self.bias = torch.zeros(2, self._filled).unbind()
         self.scale[: self.outputs] = 1.0 if scales is None else scales
         if bias is not None:
             self.bias[: self.outputs] = bias
         self._constant = self.scale.numpy(), self.bias.numpy()
+
+    def _lay(self, weight: Tensor, first: int) -> None:
+        """Outputs' weights into the tiles from the `first` on."""
+        outputs, inputs = self._tile
+        # In numbers as large as they come: PyTorch copies few of them faster than many small ones.
+        whole = torch.int32 if inputs * weight.itemsize % 8 else torch.int64
+        rows = weight.contiguous().view(whole)
+        count, across = len(rows) // outputs, self._width // inputs
+        tiles = self.tiles[first : first + count].view(whole).view(count, across, outputs, -1)
+        tiles.copy_(rows.view(count, outputs, across, -1).transpose(1, 2))
 
     @classmethod
     def packed(
