@@ -45,6 +45,7 @@ SHAPES = {
     "tiny": bloom(vocab_size=512, hidden_size=64, n_layer=2, n_head=2),
 }
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+LOADED, WITH_TEXT = "loaded", "loaded, with tokenizer and template"
 NO_END = -1  # an end token that nobody writes: all runs are of one length
 
 Decode = Callable[[list[int], int, int], None]
@@ -232,32 +233,40 @@ def interleaved(
 
 def memory(args: argparse.Namespace) -> None:
     """A table of each decoder's peak memory, beyond that of a process that imports torch."""
-    print("| decoder | peak beyond PyTorch's own, MiB | weights, MiB |\n|---|---|---|")
-    names = [f"ours {kind}" for kind in args.ours or ("loaded",)]
+    print("| decoder | peak beyond PyTorch's own, MiB | 8-bit weights, MiB | times | loading, s |")
+    print("|---|---|---|---|---|")
+    names = [f"ours {kind}" for kind in args.ours or (LOADED, WITH_TEXT)]
     names += [] if args.only == "none" else ["transformers float32", "llama.cpp Q8_0",
                                              "CTranslate2 int8"]  # fmt: skip
     for name in names:
         command = [sys.executable, *sys.argv, "--one", name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        print(f"| {name} | {done.stdout.strip() or 'not installed | '} |", flush=True)
+        print(f"| {name} | {done.stdout.strip() or 'not installed | | | '} |", flush=True)
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Load and decode n = 4 by one decoder, and print its peak memory and its weights."""
+    """Load and decode n = 4 by one decoder; print its peak memory, its weights, and for ours how
+    long loading took."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    args.only, size = args.one, ""
-    if args.one == "ours loaded":
-        network = models.load(args.model).network
-        size = f"{network.model.config.parameters / 2**20:.0f}"
+    args.only, seconds, start = args.one, "", CLOCKS[args.clock]()
+    kind = args.one.removeprefix("ours ")
+    if kind in (LOADED, WITH_TEXT):
+        if kind == WITH_TEXT:
+            network = models.load(args.model).network
+        else:
+            network = models.load_fastest(find(args.model))
+        seconds = f"{CLOCKS[args.clock]() - start:.2f}"
         decoders = {args.one: our_decoder(network, SamplingParams(max_new_tokens=args.new))}
-        prompt = prompt_of(network, args.prompt)
+        config, prompt = getattr(network, "model", network).config, prompt_of(network, args.prompt)
     else:
-        args.ours = [args.one.removeprefix("ours ")] if args.one.startswith("ours") else ["plain"]
-        decoders, prompt = dict(everything(args)), prompt_of(read(args)[0], args.prompt)
+        args.ours = [kind] if args.one.startswith("ours") else ["plain"]
+        decoders, plain = dict(everything(args)), read(args)[0]
+        config, prompt = plain.config, prompt_of(plain, args.prompt)
     if args.one in decoders:
         decoders[args.one](prompt, 4, args.new)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(f"{peak / 1024:.0f} | {size}")
+        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        size = config.parameters / 2**20
+        print(f"{peak:.0f} | {size:.0f} | {peak / size:.2f} | {seconds}")
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def load(
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from error
     else:
-        network = _network(folder, device, dtype, graph, lasting)
+        network = load_fastest(folder, device, dtype, graph, lasting)
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values())
     if largest >= network.vocab_size:
         raise ModelError(
@@ -225,10 +225,18 @@ def _usable(name: str | torch.device, dtype: str | torch.dtype | None) -> torch.
     return device
 
 
-def _network(
-    folder: Path, device: torch.device, dtype: str | torch.dtype | None, graph: bool, lasting: bool
+def load_fastest(
+    folder: Path,
+    device: torch.device | str = "cpu",
+    dtype: str | torch.dtype | None = None,
+    graph: bool = True,
+    lasting: bool = True,
 ) -> Network:
-    """A rewriter's network over the engine that suits the device."""
+    """A folder's network over the engine that suits the device; arguments and errors as of `load`.
+
+    It needs no tokenizer and no template.
+    """
+    device = torch.device(device)
     if dtype != "int8" and (dtype is not None or device.type != "cpu"):
         network, _ = load_network(folder, device, dtype)
         if not graph or device.type != "cuda":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from ..decode.config import Names
 from ..decode.cpu.rounding import Nibbles, Rounded, unpacked
+from ..decode.cpu.tensor_file import TensorFile
 from ..decode.transformer import Transformer
 from ..errors import ModelError
 
@@ -28,9 +28,6 @@ _LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST = (
 _TABLES = "embedding.weight", "head.weight"
 _GROUPS = 32, 64, 96, 192
 _TABLE_GROUP = 64
-_TYPES = {
-    "F32": torch.float32, "F16": torch.float16, "I8": torch.int8, "U8": torch.uint8
-}  # fmt: skip
 
 
 def write(
@@ -148,57 +145,42 @@ def _ours(names: Names, name: str) -> str:
     return "head.weight" if name == "lm_head.weight" else names.ours(name) or name
 
 
-class _File:
-    """Tensors of a whole safetensors file, one read at a time. Of a memory map every page that was
-    looked at would count as this process's memory until the last tensor is gone."""
+def _file(path: Path) -> TensorFile:
+    """A whole file of packed weights; raises ModelError."""
+    try:
+        file = TensorFile(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): download it again") from error
+    if "packed" not in file.metadata:
+        raise ModelError(f"{path} holds no packed weights: download it again")
+    return file
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._file = path.open("rb", buffering=0)
-            (length,) = struct.unpack("<Q", self._file.read(8))
-            self._stated = json.loads(self._file.read(length))
-        except (OSError, ValueError, struct.error) as error:
-            raise ModelError(f"{path} cannot be read ({error}): download it again") from error
-        self._path, self._start = path, 8 + length
-        if "packed" not in self._stated.pop("__metadata__", {}):
-            raise ModelError(f"{path} holds no packed weights: download it again")
 
-    def names(self) -> Iterable[str]:
-        return self._stated
-
-    def shape(self, name: str) -> list[int]:
-        return self._stated[name]["shape"]
-
-    def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own; raises ModelError."""
-        stated = self._stated[name]
-        first, last = stated["data_offsets"]
-        data = bytearray(last - first)
-        view, done = memoryview(data), 0
-        try:
-            self._file.seek(self._start + first)
-            while done < len(data):
-                count = self._file.readinto(view[done:])
-                if not count:
-                    raise OSError("it ends too early")
-                done += count
-            return torch.frombuffer(data, dtype=_TYPES[stated["dtype"]]).view(stated["shape"])
-        except (OSError, KeyError) as error:
-            raise ModelError(f"{self._path} cannot be read ({error}): download it again") from error
+def _read(path: Path, file: TensorFile, name: str) -> Tensor:
+    """One tensor; raises ModelError."""
+    try:
+        return file.read(name)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): download it again") from error
 
 
 class _Matrices(Mapping):
     """Matrices by the names of their modules, each read when it is asked for, and not kept."""
 
-    def __init__(self, file: _File, names: dict[str, tuple[str, list[str]]]) -> None:
-        self._file, self._names = file, names
+    def __init__(
+        self, path: Path, file: TensorFile, names: dict[str, tuple[str, list[str]]]
+    ) -> None:
+        self._path, self._file, self._names = path, file, names
 
     def __getitem__(self, module: str) -> Rounded | Nibbles:
         name, endings = self._names[module]
-        parts = {each: self._file.read(name + each) for each in endings}
+        parts = {each: _read(self._path, self._file, name + each) for each in endings}
         if _LEVELS in parts:
             return Rounded(parts[_LEVELS], parts[_SCALES].float())
         return Nibbles.of(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
+
+    def __contains__(self, module: object) -> bool:
+        return module in self._names  # without reading it
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -212,11 +194,11 @@ def rounded(
 ) -> tuple[list[tuple[str, Tensor]], Mapping[str, Rounded | Nibbles]]:
     """What `Transformer.from_tensors` takes, its matrices without memory, and these in 8 bits or
     on the way there by the names of their modules, for `engine.pack`; raises ModelError."""
-    file = _File(path)
+    file = _file(path)
     plain, matrices = [], {}
     for name, endings in _endings(path, file.names()).items():
         if endings == [""]:
-            plain.append((name, file.read(name)))
+            plain.append((name, _read(path, file, name)))
             continue
         mine = _ours(names, name)
         matrices[mine.rpartition(".")[0]] = name, endings
@@ -227,4 +209,4 @@ def rounded(
             shape = [outputs, 2 * half]
         value = torch.empty(shape, device="meta")
         plain.append((name, value.t() if names.is_transposed(mine) else value))
-    return plain, _Matrices(file, matrices)
+    return plain, _Matrices(path, file, matrices)

@@ -1,8 +1,9 @@
 """What numba compiled, run without numba: importing it takes longer than loading a small model.
 
-Machine code needs a linker, which LLVM is, and an order of arguments. `write` keeps both beside
-what numba keeps for itself, `self_check` tries them in a process of its own, and `of` gives later
-processes what `numba_kernels` would: in a tenth of the time, and without numba's 100 MiB.
+Machine code needs a linker (`linking`, or LLVM) and an order of arguments. `write` keeps the code
+and the order beside what numba keeps for itself, `self_check` tries them in a process of its own,
+and `of` gives later processes what `numba_kernels` would: in a tenth of the time, and without
+numba's 100 MiB.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from typing import Any
 
 import numpy as np
 
+from . import linking
+
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 _FUNCTIONS = "linear", "advance", "choose"
 _KERNELS = Path(__file__).with_name("numba_kernels.py")
 _FIRST = {"float16": "uint16", "int8": "int8"}  # the type that stands for a kind of weights
@@ -50,18 +53,27 @@ def path(kind: str) -> Path | None:
     numba = importlib.util.find_spec("numba")
     if numba is None or numba.origin is None:
         return None
-    import llvmlite.binding as llvm
-
+    llvm = importlib.util.find_spec("llvmlite")
+    if llvm is None or llvm.origin is None:
+        return None
     settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
-    version = Path(numba.origin).with_name("_version.py").read_bytes()
-    machine = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-    parts = (
-        _FORMAT, kind, _KERNELS.read_bytes(), version, llvm.llvm_version_info, sys.version, machine,
-        settings,
-    )  # fmt: skip
+    versions = [Path(each.origin).with_name("_version.py").read_bytes() for each in (numba, llvm)]
+    parts = _FORMAT, kind, _KERNELS.read_bytes(), versions, sys.version, _machine(), settings
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     folder = os.environ.get("NUMBA_CACHE_DIR") or _KERNELS.with_name("__pycache__")
     return Path(folder) / f"machine_code.{digest}.{kind}"
+
+
+def _machine() -> object:
+    """What tells this processor from those that other code is for."""
+    if linking.possible():
+        with contextlib.suppress(OSError, KeyError):
+            first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")
+            told = dict(line.partition("\t")[::2] for line in first.splitlines())
+            return [told[each] for each in ("vendor_id", "cpu family", "model", "flags")]
+    import llvmlite.binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
 def use(kind: str, file: Path | None) -> None:
@@ -117,7 +129,8 @@ def write(file: Path, kind: str) -> None:
         code.append(code_of_it)
     tiles = [kernels.TILES[each.dtype] for each in (kernels.HALF, kernels.INT8)]
     stated = {
-        "functions": functions, "stages": kernels.STAGES, "tiles": tiles, "int8": int(kernels.INT8)
+        "functions": functions, "stages": kernels.STAGES, "tiles": tiles, "int8": int(kernels.INT8),
+        "digest": hashlib.sha256(b"".join(code)).hexdigest(),
     }  # fmt: skip
     file.write_bytes(b"".join([json.dumps(stated).encode(), b"\n", *code]))
 
@@ -141,6 +154,8 @@ class MachineCode:
     def __init__(self, file: Path) -> None:
         head, _, code = file.read_bytes().partition(b"\n")
         stated = json.loads(head)
+        if hashlib.sha256(code).hexdigest() != stated["digest"]:
+            raise ValueError(f"{file} is damaged")
         self.STAGES, self.HALF, self.INT8 = stated["stages"], np.uint16(0), np.int8(stated["int8"])
         kinds = self.HALF.dtype, self.INT8.dtype
         self.TILES = {k: tuple(t) for k, t in zip(kinds, stated["tiles"], strict=True)}
@@ -203,7 +218,26 @@ class Function:
 
 
 def _linked(code: bytes, functions: dict[str, dict]) -> tuple[Any, dict[str, int]]:
-    """An engine of LLVM's that holds the code, and the functions' addresses."""
+    """What holds the code in memory, and the functions' addresses."""
+    parts, at = {}, 0
+    for name, stated in functions.items():
+        parts[name] = code[at : at + stated["bytes"]]
+        at += stated["bytes"]
+    if linking.possible():
+        symbols = dict(_symbols())
+        try:
+            held, places = [], {}
+            for name, part in parts.items():
+                memory, addresses = linking.linked(part, symbols)
+                held.append(memory)
+                places[name] = addresses[functions[name]["symbol"]]
+            return held, places
+        except (ValueError, KeyError, OSError) as error:
+            log.info("machine code is left to LLVM: %s", error)
+    return _linked_by_llvm(list(parts.values()), functions)
+
+
+def _linked_by_llvm(parts: list[bytes], functions: dict[str, dict]) -> tuple[Any, dict[str, int]]:
     import llvmlite.binding as llvm
 
     with contextlib.suppress(Exception):  # newer ones need no such call, and do not like it
@@ -214,11 +248,8 @@ def _linked(code: bytes, functions: dict[str, dict]) -> tuple[Any, dict[str, int
         llvm.add_symbol(name, address)
     machine = llvm.Target.from_default_triple().create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    at = 0
-    for stated in functions.values():
-        end = at + stated["bytes"]
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code[at:end]))
-        at = end
+    for part in parts:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(part))
     engine.finalize_object()
     places = {n: engine.get_function_address(each["symbol"]) for n, each in functions.items()}
     if not all(places.values()):

@@ -38,21 +38,23 @@ from numba.extending import intrinsic
 _own, __name__ = sys.modules[__name__], "beautifulprompt_kernels"
 sys.modules.setdefault(__name__, _own)
 
-OUTPUTS = 4  # of a tile
+OUTPUTS = 16  # whole tiles of any kind
 STAGES = 5  # of a layer, between which threads wait for each other
 
 # What numba compiles for, which its settings may keep below what the processor has.
 _asked = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
 _features = {name[1:] for name in _asked.split(",") if name.startswith("+")}
 _wide, _avx2 = "avx512bw" in _features, "avx2" in _features
-# Numbers of a sum that are added up at once, and rows that are multiplied at once: all their sums
-# are to stay in registers.
-_LANES, _ROWS = (16, 4) if _wide else (8, 2)
+_LANES = 16 if _wide else 8  # numbers of a sum that are added up at once
+_ROWS = 8  # rows of activations that one tile is multiplied with before the next is read
 # Products of 16-bit integers, added in pairs; None to multiply 8-bit weights as float32.
 _PAIRS = "llvm.x86.avx512.pmaddw.d.512" if _wide else "llvm.x86.avx2.pmadd.wd" if _avx2 else None
-# Activations of this size times 8-bit weights, of so many inputs shared by at least 8 lanes, fit
-# sums of 32 bits.
-_LARGEST, _CHUNK = 32767, 4096
+# Activations of this size times 8-bit weights, of so many inputs shared by two lanes, fit sums of
+# 32 bits.
+_LARGEST, _CHUNK = 32767, 1024
+
+# What follows a product. Of a type that numba does not compile anew for each number.
+_NOTHING, _ADD, _GELU, _SWIGLU = np.arange(4)
 
 _AHEAD = 3  # as `recall` has it
 _SCANNED = 64  # logits that are looked at together
@@ -64,7 +66,6 @@ _BYTES_AHEAD = 8192
 _SPINS = 2000  # looks at a counter before other threads of this core get their turn
 
 _FLOAT, _INDEX, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
-_FOUR = ir.VectorType(_FLOAT, OUTPUTS)
 _FASTER = {"nsz", "arcp", "contract", "reassoc"}  # sums may be reordered; inf and NaN stay
 
 if sys.platform == "win32":
@@ -75,66 +76,125 @@ llvm.add_symbol("beautifulprompt_yield", ctypes.cast(_yield, ctypes.c_void_p).va
 _let_others = types.ExternalFunction("beautifulprompt_yield", types.int32())
 
 
-def _dot(rows: int):
-    """An intrinsic that multiplies one tile row, 4 outputs, with `rows` rows of activations.
+@intrinsic
+def _dot(typing, kind, weight, output, x, factors, rows, width, scale, bias, y, size):
+    """Multiply the tiles of some outputs with some rows of activations.
 
-    kind is HALF or INT8, width and size the inputs and outputs of a row; the others are addresses:
-    of W in tiles, of activations as `_inputs` leaves them and each row's factor, of each output's
-    scale and bias, and of y, of which y[: rows, output : output + 4] is written.
+    kind is HALF or INT8, output the first of a tile, rows 1 to the most of `ROWS`, width and size
+    the inputs and outputs of a row; the others are addresses: of W in tiles, of activations as
+    `_inputs` leaves them and each row's factor, of each output's scale and bias, and of y, of which
+    y[:rows, output : output + OUTPUTS] is written, as many as a tile has.
     """
+    arguments = kind, weight, output, x, factors, rows, width, scale, bias, y, size
 
-    @intrinsic
-    def dot(typing, kind, weight, output, x, factors, width, scale, bias, y, size):
-        def generate(context, builder, signature, args):
-            _, weight, output, x, factors, width, scale, bias, y, size = args
-            tile = _Int8Tile if kind == types.int8 else _HalfTile
-            if kind == types.int8 and _PAIRS is None:
-                tile = _Int8AsFloatTile
-            start = builder.mul(output, width)
-            weight = builder.gep(builder.inttoptr(weight, tile.weight.as_pointer()), [start])
-            x = builder.inttoptr(x, tile.activation.as_pointer())
-            y, scale, bias, factors = _floats(builder, y, scale, bias, factors)
-            places = [builder.gep(x, [builder.mul(width, _INDEX(r))]) for r in range(rows)]
-            sums = _sums(builder, tile, weight, places, width)
-            scale, bias = (_load(builder, each, output, _FOUR, 4) for each in (scale, bias))
-            for row in range(rows):
-                total = _sum_lanes(builder, sums[row * OUTPUTS : (row + 1) * OUTPUTS])
-                factor = _spread(builder, builder.gep(factors, [_INDEX(row)]), _FOUR)
-                total = builder.fmul(total, builder.fmul(scale, factor))
-                total = builder.fadd(total, bias)
-                place = builder.add(builder.mul(size, _INDEX(row)), output)
-                place = builder.bitcast(builder.gep(y, [place]), _FOUR.as_pointer())
-                builder.store(total, place).align = 4
-            return context.get_dummy_value()
+    def generate(context, builder, signature, args):
+        builder.call(_tile_function(builder.module, _tile_of(kind)), args[1:])
+        return context.get_dummy_value()
 
-        arguments = kind, weight, output, x, factors, width, scale, bias, y, size
-        return types.void(*arguments), generate
+    return types.void(*arguments), generate
 
-    return dot
+
+@intrinsic
+def _shape(typing, kind):
+    """Of weights of a kind, the outputs of a tile and the rows that are multiplied at once."""
+    result = types.UniTuple(types.int64, 2)
+
+    def generate(context, builder, signature, args):
+        tile = _tile_of(kind)
+        return context.make_tuple(builder, result, [_INDEX(tile.outputs), _INDEX(tile.rows)])
+
+    return result(kind), generate
+
+
+def _tile_of(kind):
+    """What multiplies weights of a kind."""
+    if kind != types.int8:
+        return _HalfTile
+    return _Int8AsFloatTile if _PAIRS is None else _Int8Tile
+
+
+def _tile_function(module: ir.Module, tile) -> ir.Function:
+    """What `_dot` does, as a function that is compiled once, not wherever it is called."""
+    name = f"beautifulprompt{tile.__name__}"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_INDEX] * 10), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    cases = [function.append_basic_block() for _ in range(tile.rows)]
+    switch = builder.switch(function.args[4], cases[-1])
+    for rows, case in enumerate(cases[:-1], 1):
+        switch.add_case(_INDEX(rows), case)
+    for rows, case in enumerate(cases, 1):
+        builder.position_at_end(case)
+        _multiply_rows(builder, tile, rows, *function.args)
+        builder.ret_void()
+    return function
+
+
+def _multiply_rows(
+    builder: ir.IRBuilder, tile, rows: int, weight, output, x, factors, _, width, scale, bias, y,
+    size,
+) -> None:  # fmt: skip
+    """`_dot` for so many rows."""
+    start = builder.mul(output, width)
+    weight = builder.gep(builder.inttoptr(weight, tile.weight.as_pointer()), [start])
+    x = builder.inttoptr(x, tile.activation.as_pointer())
+    y, scale, bias, factors = _floats(builder, y, scale, bias, factors)
+    apart = _INDEX(tile.inputs) if tile.woven else width
+    places = [builder.gep(x, [builder.mul(apart, _INDEX(r))]) for r in range(rows)]
+    sums = _sums(builder, tile, weight, places, width)
+    kind = ir.VectorType(_FLOAT, tile.outputs)
+    scale, bias = (_load(builder, each, output, kind, 4) for each in (scale, bias))
+    each = len(sums) // rows
+    for row in range(rows):
+        total = _sum_lanes(builder, sums[row * each : (row + 1) * each], tile.lanes())
+        factor = _spread(builder, builder.gep(factors, [_INDEX(row)]), kind)
+        total = builder.fmul(total, builder.fmul(scale, factor))
+        total = builder.fadd(total, bias)
+        place = builder.add(builder.mul(size, _INDEX(row)), output)
+        place = builder.bitcast(builder.gep(y, [place]), kind.as_pointer())
+        builder.store(total, place).align = 4
 
 
 class _HalfTile:
     """float16 weights times float32 activations."""
 
-    inputs = 16  # of a tile
+    outputs, inputs = 4, 16  # of a tile
+    rows = 4 if _wide else 2  # that are multiplied at once: all their sums stay in registers
     chunk = 2**40  # inputs that one sum has room for
+    woven = False  # whether a tile's activations of all rows lie side by side
     numbers = _LANES  # of a vector of weights or activations
     weight, activation = ir.HalfType(), _FLOAT
     sum = ir.VectorType(_FLOAT, _LANES)
 
     @classmethod
+    def bytes(cls) -> int:
+        return cls.outputs * cls.inputs * (2 if cls.weight == ir.HalfType() else 1)
+
+    @classmethod
+    def lanes(cls) -> int:
+        """How many lanes of a sum are one output's."""
+        return _LANES * min(cls.inputs, cls.numbers) // cls.numbers
+
+    @classmethod
     def weights(cls, builder, place) -> list:
-        """One output's weights of a tile, in vectors, as wide as the activations."""
+        """A tile's weights, in vectors, as wide as the activations."""
         stored = ir.VectorType(cls.weight, cls.numbers)
-        parts = range(0, cls.inputs, cls.numbers)
+        parts = range(0, cls.outputs * cls.inputs, cls.numbers)
         return [cls.widen(builder, _load(builder, place, _INDEX(p), stored, 1)) for p in parts]
 
     @classmethod
     def activations(cls, builder, place, at) -> list:
-        """One row's activations from `at` on, as many as a tile has inputs."""
-        wide = ir.VectorType(cls.activation, cls.numbers)
-        parts = range(0, cls.inputs, cls.numbers)
-        return [_load(builder, place, builder.add(at, _INDEX(p)), wide, 2) for p in parts]
+        """One row's activations from `at` on, as many as a tile has inputs, in vectors; for each
+        output of a vector again."""
+        numbers = min(cls.inputs, cls.numbers)
+        kind = ir.VectorType(cls.activation, numbers)
+        parts = range(0, cls.inputs, numbers)
+        vectors = [_load(builder, place, builder.add(at, _INDEX(p)), kind, 2) for p in parts]
+        lanes = _mask(list(range(numbers)) * (cls.numbers // numbers))
+        return [builder.shuffle_vector(each, each, lanes) for each in vectors]
 
     @classmethod
     def widen(cls, builder, stored):
@@ -153,7 +213,7 @@ class _HalfTile:
 class _Int8AsFloatTile(_HalfTile):
     """8-bit weights times float32 activations, where we know of no integer products."""
 
-    inputs = 32
+    outputs, inputs = 8, 4
     weight = ir.IntType(8)
 
     @classmethod
@@ -164,8 +224,9 @@ class _Int8AsFloatTile(_HalfTile):
 class _Int8Tile(_HalfTile):
     """8-bit weights times 16-bit activations, in integers: twice as fast as float32, and exact."""
 
-    inputs = 32
-    chunk = _CHUNK
+    outputs, inputs = _LANES, 4
+    rows = 8 if _wide else 4
+    chunk, woven = _CHUNK, True
     numbers = 2 * _LANES
     weight, activation = ir.IntType(8), ir.IntType(16)
     sum = ir.VectorType(ir.IntType(32), _LANES)
@@ -187,22 +248,24 @@ class _Int8Tile(_HalfTile):
 
 
 def _sums(builder: ir.IRBuilder, tile, weight, places: list, width) -> list:
-    """The products of one tile row; a vector of float32 sums for each row and output."""
-    count = len(places) * OUTPUTS
+    """The products of a row of tiles; of each row of activations the vectors of its sums."""
+    # Vectors of weights that share a sum, because an output has more inputs than one holds.
+    shared = max(1, tile.inputs // tile.numbers)
+    vectors = tile.outputs * tile.inputs // tile.numbers // shared
+    count = len(places) * vectors
 
     def multiply(at, totals):
-        first = builder.gep(weight, [builder.mul(at, _INDEX(OUTPUTS))])
-        _fetch_ahead(builder, first)
-        weights = [
-            tile.weights(builder, builder.gep(first, [_INDEX(i * tile.inputs)]))
-            for i in range(OUTPUTS)
-        ]
+        first = builder.gep(weight, [builder.mul(at, _INDEX(tile.outputs))])
+        _fetch_ahead(builder, first, tile.bytes())
+        weights = tile.weights(builder, first)
+        reached = builder.mul(at, _INDEX(len(places))) if tile.woven else at
         added = []
         for row, place in enumerate(places):
-            activations = tile.activations(builder, place, at)
-            for i in range(OUTPUTS):
-                total = totals[row * OUTPUTS + i]
-                for one, other in zip(weights[i], activations, strict=True):
+            activations = tile.activations(builder, place, reached)
+            for i in range(vectors):
+                total = totals[row * vectors + i]
+                some = weights[i * shared : (i + 1) * shared]
+                for one, other in zip(some, activations, strict=True):
                     total = tile.add(builder, total, one, other)
                 added.append(total)
         return added
@@ -244,13 +307,13 @@ def _multiply_add(builder: ir.IRBuilder, one, other, total):
     return builder.fadd(total, product, flags=("contract",))
 
 
-def _fetch_ahead(builder: ir.IRBuilder, place) -> None:
-    """Ask for 128 bytes that come some time after a place, and may be in no cache yet."""
+def _fetch_ahead(builder: ir.IRBuilder, place, size: int) -> None:
+    """Ask for as many bytes that come some time after a place, and may be in no cache yet."""
     address = builder.bitcast(place, ir.IntType(8).as_pointer())
     name = "llvm.prefetch.p0"
     kind = ir.FunctionType(ir.VoidType(), [address.type, _LANE, _LANE, _LANE])
     prefetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-    for line in (0, 64):
+    for line in range(0, size, 64):
         line = builder.gep(address, [_INDEX(_BYTES_AHEAD + line)])
         builder.call(prefetch, [line, _LANE(0), _LANE(2), _LANE(1)])
 
@@ -276,72 +339,95 @@ def _mask(lanes: list[int]):
     return ir.Constant(ir.VectorType(_LANE, len(lanes)), lanes)
 
 
-def _sum_lanes(builder: ir.IRBuilder, vectors: list):
-    """The sums of one or four vectors' lanes, as one vector: halves are added to halves."""
-    width = _LANES  # of each sum's part of a vector
-    while width > 1:
-        width //= 2
+def _sum_lanes(builder: ir.IRBuilder, vectors: list, lanes: int):
+    """One vector of the sums of each `lanes` lanes, of one, two, four … vectors one after another:
+    halves are added to halves."""
+    while lanes > 1:
+        lanes //= 2
         joined = []
         for i in range(0, len(vectors), 2):
             first, second = vectors[i], vectors[min(i + 1, len(vectors) - 1)]
             length = first.type.count + (second.type.count if len(vectors) > 1 else 0)
-            low = [j for j in range(length) if j // width % 2 == 0]
-            high = [j + width for j in low]
+            low = [j for j in range(length) if j // lanes % 2 == 0]
+            high = [j + lanes for j in low]
             halves = [builder.shuffle_vector(first, second, _mask(half)) for half in (low, high)]
             joined.append(builder.fadd(*halves))
         vectors = joined
-    return vectors[0]
+    [total] = vectors
+    return total
 
-
-_dot_1, _dot_most = _dot(1), _dot(_ROWS)
 
 # Weights' kinds, as `linear` and `advance` take them: of the weights' type (float16 stands as
 # uint16), 1 where products are of integers.
 HALF, INT8 = np.uint16(0), np.int8(_PAIRS is not None)
-TILES = {HALF.dtype: (OUTPUTS, _HalfTile.inputs), INT8.dtype: (OUTPUTS, _Int8Tile.inputs)}
+_tiles = {kind.dtype: _tile_of(of) for kind, of in ((HALF, types.uint16), (INT8, types.int8))}
+TILES = {kind: (tile.outputs, tile.inputs) for kind, tile in _tiles.items()}
 
 
-@intrinsic
-def _inner(typing, one, other, width):
-    """The inner product of two vectors of `width` float32 at addresses; a multiple of 16."""
-    lanes = ir.VectorType(_FLOAT, _LANES)
+def _inner(count: int):
+    """An intrinsic of `count` inner products of a vector of `width` numbers, a multiple of 16, with
+    vectors that stand `step` numbers apart. All but step and width are addresses of float32."""
+    lanes, result = ir.VectorType(_FLOAT, _LANES), ir.VectorType(_FLOAT, count)
 
-    def generate(context, builder, signature, args):
-        one, other = _floats(builder, *args[:2])
+    @intrinsic
+    def inner(typing, one, others, step, width, out):
+        def generate(context, builder, signature, args):
+            one, others, step, width, out = args
+            one, others, out = _floats(builder, one, others, out)
+            others = [builder.gep(others, [builder.mul(step, _INDEX(i))]) for i in range(count)]
 
-        def multiply(at, totals):
-            parts = (_load(builder, each, at, lanes, 4) for each in (one, other))
-            return [_multiply_add(builder, *parts, totals[0])]
+            def multiply(at, totals):
+                part = _load(builder, one, at, lanes, 4)
+                return [
+                    _multiply_add(builder, part, _load(builder, other, at, lanes, 4), total)
+                    for other, total in zip(others, totals, strict=True)
+                ]
 
-        nothing = [ir.Constant(lanes, None)]
-        totals = _loop(builder, _INDEX(0), args[2], _LANES, nothing, multiply)
-        return builder.extract_element(_sum_lanes(builder, totals), _LANE(0))
+            nothing = [ir.Constant(lanes, None)] * count
+            totals = _loop(builder, _INDEX(0), width, _LANES, nothing, multiply)
+            total = _sum_lanes(builder, totals, _LANES)
+            builder.store(total, builder.bitcast(out, result.as_pointer())).align = 4
+            return context.get_dummy_value()
 
-    return types.float32(one, other, width), generate
+        return types.void(one, others, step, width, out), generate
+
+    return inner
 
 
-@intrinsic
-def _mix(typing, shares, vectors, step, count, out):
-    """16 numbers of `out`: the sum of `count` vectors, `step` numbers apart, each times its share.
-
-    All but step and count are addresses of float32.
-    """
+def _mix(parts: int):
+    """An intrinsic: 16 `parts` numbers of `out` are the sum of `count` vectors, `step` numbers
+    apart, each times its share. All but step and count are addresses of float32."""
     lanes = ir.VectorType(_FLOAT, 16)
 
-    def generate(context, builder, signature, args):
-        shares, vectors, step, count, out = args
-        shares, vectors, out = _floats(builder, shares, vectors, out)
+    @intrinsic
+    def mix(typing, shares, vectors, step, count, out):
+        def generate(context, builder, signature, args):
+            shares, vectors, step, count, out = args
+            shares, vectors, out = _floats(builder, shares, vectors, out)
 
-        def add(at, totals):
-            share = _spread(builder, builder.gep(shares, [at]), lanes)
-            vector = _load(builder, vectors, builder.mul(at, step), lanes, 4)
-            return [_multiply_add(builder, share, vector, totals[0])]
+            def add(at, totals):
+                share = _spread(builder, builder.gep(shares, [at]), lanes)
+                vector = builder.gep(vectors, [builder.mul(at, step)])
+                return [
+                    _multiply_add(
+                        builder, share, _load(builder, vector, _INDEX(16 * i), lanes, 4), total
+                    )
+                    for i, total in enumerate(totals)
+                ]
 
-        [total] = _loop(builder, _INDEX(0), count, 1, [ir.Constant(lanes, None)], add)
-        builder.store(total, builder.bitcast(out, lanes.as_pointer())).align = 4
-        return context.get_dummy_value()
+            nothing = [ir.Constant(lanes, None)] * parts
+            for i, total in enumerate(_loop(builder, _INDEX(0), count, 1, nothing, add)):
+                place = builder.gep(out, [_INDEX(16 * i)])
+                builder.store(total, builder.bitcast(place, lanes.as_pointer())).align = 4
+            return context.get_dummy_value()
 
-    return types.void(shares, vectors, step, count, out), generate
+        return types.void(shares, vectors, step, count, out), generate
+
+    return mix
+
+
+_inner_1, _inner_4 = _inner(1), _inner(4)
+_mix_1, _mix_4 = _mix(1), _mix(4)
 
 
 @intrinsic
@@ -454,27 +540,38 @@ def _inputs(kind, x, integers, factors):
     """Make x (n, inputs) ready for `_multiply`; the address of what is ready.
 
     Args:
-        integers: (n, inputs) int16, for products in integers.
+        integers: (n + 1, inputs) int16, for products in integers. Four inputs of all rows that are
+            multiplied at once lie side by side: eight streams would cost twice what one does.
         factors: (n,) float32, what the products are to be multiplied by.
     """
     n, width = x.shape
     if kind == 0:
         factors[:] = np.float32(1.0)
         return x.ctypes.data
+    most = _shape(kind)[1]
+    row_of, woven, fours = integers[n], integers.view(np.int64).reshape(-1), width // 4
     for row in range(n):
-        largest = np.float32(1e-12)
+        # Numbers without their signs are in the order of their bits.
+        bits = x[row].view(np.int32)
+        most_bits = np.int32(0)
         for i in range(width):
-            largest = max(largest, abs(x[row, i]))
+            most_bits = max(most_bits, bits[i] & np.int32(0x7FFFFFFF))
+        largest = max(_as_float(most_bits), np.float32(1e-12))
         factors[row] = largest / np.float32(_LARGEST)
         inverse = np.float32(_LARGEST) / largest
         for i in range(width):
-            integers[row, i] = np.int16(np.rint(x[row, i] * inverse))
+            row_of[i] = np.int16(np.int32(np.rint(x[row, i] * inverse)))
+        first = row // most * most
+        together, at = min(most, n - first), first * fours + row - first
+        quads = row_of.view(np.int64)
+        for i in range(fours):
+            woven[at + i * together] = quads[i]
     return integers.ctypes.data
 
 
 @_compiled
 def _multiply(kind, weight, scale, bias, x, width, factors, y, first, last):
-    """y[:, first:last] = x Wᵀ scale + bias; first and last are multiples of 4.
+    """y[:, first:last] = x Wᵀ scale + bias; first and last are multiples of OUTPUTS.
 
     Args:
         weight: address of W in tiles.
@@ -484,21 +581,14 @@ def _multiply(kind, weight, scale, bias, x, width, factors, y, first, last):
     bytes_of_x = 4 if kind == 0 else 2
     block = max(_ROWS, _BLOCK // width // _ROWS * _ROWS)
     to_scale, to_bias = scale.ctypes.data, bias.ctypes.data
+    outputs, most = _shape(kind)
     for start in range(0, n, block):
         end = min(n, start + block)
-        for output in range(first, last, OUTPUTS):
-            row = start
-            while row < end:
-                to_x, to_y = x + row * width * bytes_of_x, y.ctypes.data + row * size * 4
-                to_factor = factors.ctypes.data + row * 4
-                if row + _ROWS <= end:
-                    _dot_most(kind, weight, output, to_x, to_factor, width, to_scale, to_bias,
-                              to_y, size)  # fmt: skip
-                    row += _ROWS
-                else:
-                    _dot_1(kind, weight, output, to_x, to_factor, width, to_scale, to_bias,
-                           to_y, size)  # fmt: skip
-                    row += 1
+        for output in range(first, last, outputs):
+            for row in range(start, end, most):
+                _dot(kind, weight, output, x + row * width * bytes_of_x,
+                     factors.ctypes.data + row * 4, min(most, end - row), width, to_scale, to_bias,
+                     y.ctypes.data + row * size * 4, size)  # fmt: skip
 
 
 @_compiled
@@ -567,21 +657,27 @@ def _attend(
         shift = bias[rows[row] if len(bias) > 1 else 0, head if bias.shape[1] > 1 else 0]
         query = qkv.ctypes.data + (row * qkv.shape[1] + slot * dim) * 4
         key = keys.ctypes.data + (offset + rows[row] * of_row + begin * of_token) * 4
+        to_scores, fours = scores.ctypes.data, length // 4 * 4
+        for token in range(0, fours, 4):
+            _inner_4(query, key + token * of_token * 4, of_token, dim, to_scores + token * 4)
+        for token in range(fours, length):
+            _inner_1(query, key + token * of_token * 4, of_token, dim, to_scores + token * 4)
         largest = np.float32(-np.inf)
         for token in range(length):
-            score = _inner(query, key + token * of_token * 4, dim) * shrink + shift[begin + token]
-            largest = max(largest, score)
-            scores[token] = score
+            scores[token] = scores[token] * shrink + shift[begin + token]
+            largest = max(largest, scores[token])
         total = np.float32(0.0)
         for token in range(length):
             scores[token] = _exp(scores[token] - largest)
             total += scores[token]
         for token in range(length):
             scores[token] /= total
-        target = out.ctypes.data + (row * out.shape[1] + head * dim) * 4
-        for i in range(0, dim, 16):
-            value = key + (of_values + i) * 4
-            _mix(scores.ctypes.data, value, of_token, length, target + i * 4)
+        value, target = key + of_values * 4, out.ctypes.data + (row * out.shape[1] + head * dim) * 4
+        whole = dim // 64 * 64
+        for i in range(0, whole, 64):
+            _mix_4(to_scores, value + i * 4, of_token, length, target + i * 4)
+        for i in range(whole, dim, 16):
+            _mix_1(to_scores, value + i * 4, of_token, length, target + i * 4)
 
 
 @_compiled
@@ -629,11 +725,11 @@ def _share(kind, weight, scale, bias, ready, width, factors, y, then, x, threads
     """One product, `_multiply`'s, shared by threads; returns when all of it is done.
 
     Args:
-        then: what to do with y: 0 nothing, 1 add it to x (n, outputs), 2 GELU, 3 SwiGLU of its two
+        then: what to do with y: nothing, add it to x (n, outputs), GELU, or SwiGLU of its two
             halves into x (n, outputs / 2).
         counters: of all stages, two each.
     """
-    outputs = y.shape[1] // 2 if then == 3 else y.shape[1]
+    outputs = y.shape[1] // 2 if then == _SWIGLU else y.shape[1]
     portions = 1 if threads == 1 else 4 * threads
     size = -(-outputs // (portions * OUTPUTS)) * OUTPUTS
     chunks = -(-outputs // size)
@@ -643,11 +739,11 @@ def _share(kind, weight, scale, bias, ready, width, factors, y, then, x, threads
             break
         first, last = chunk * size, min(outputs, (chunk + 1) * size)
         _multiply(kind, weight, scale, bias, ready, width, factors, y, first, last)
-        if then == 1:
+        if then == _ADD:
             x[:, first:last] += y[:, first:last]
-        elif then == 2:
+        elif then == _GELU:
             _gelu(y, first, last)
-        elif then == 3:
+        elif then == _SWIGLU:
             _multiply(kind, weight, scale, bias, ready, width, factors, y, outputs + first,
                       outputs + last)  # fmt: skip
             _swiglu(y, outputs, first, last, x)
@@ -666,9 +762,10 @@ def linear(kind, weight, scale, bias, x, y, threads, counters):
         counters: of one stage.
     """
     n, width = x.shape
-    integers, factors = _lines(n, width // 2).view(np.int16), np.empty(n, np.float32)
+    integers, factors = _lines(n + 1, width // 2).view(np.int16), np.empty(n, np.float32)
     ready = _inputs(kind, x, integers, factors)
-    _share(kind, weight, scale, bias, ready, width, factors, y, 0, y, threads, counters, 0)
+    _share(kind, weight, scale, bias, ready, width, factors, y, _NOTHING, y, threads,
+           counters, 0)  # fmt: skip
 
 
 @_compiled
@@ -724,9 +821,9 @@ def advance(
     unturned = cos[:, :0]
     # What follows is each thread's own.
     normed, scores = _lines(n, hidden), np.empty(bias.shape[2], np.float32)
-    integers, factors = _lines(n, hidden // 2).view(np.int16), np.empty(n, np.float32)
-    of_context = _lines(n, n_head * dim // 2).view(np.int16)
-    of_inner = _lines(n, inner // 2).view(np.int16)
+    integers, factors = _lines(n + 1, hidden // 2).view(np.int16), np.empty(n, np.float32)
+    of_context = _lines(n + 1, n_head * dim // 2).view(np.int16)
+    of_inner = _lines(n + 1, inner // 2).view(np.int16)
     for layer in range(len(weights)):
         weight, scale, shift = weights[layer], scales[layer], biases[layer]
         stage, offset = STAGES * layer, start + layer * of_layer
@@ -759,16 +856,16 @@ def advance(
         _wait(counters, stage + 1, n_head)
 
         ready = _inputs(kind, context, of_context, factors)
-        _share(kind, weight[1], scale[a:b], shift[a:b], ready, n_head * dim, factors, out, 1, x,
+        _share(kind, weight[1], scale[a:b], shift[a:b], ready, n_head * dim, factors, out, _ADD, x,
                threads, counters, stage + 2)  # fmt: skip
 
         _norm(rms, x, norms[layer, 2], norms[layer, 3], epsilon, normed)
         ready = _inputs(kind, normed, integers, factors)
         _share(kind, weight[2], scale[b:c], shift[b:c], ready, hidden, factors, third,
-               3 if gated else 2, fourth, threads, counters, stage + 3)  # fmt: skip
+               _SWIGLU if gated else _GELU, fourth, threads, counters, stage + 3)  # fmt: skip
 
         ready = _inputs(kind, fourth, of_inner, factors)
-        _share(kind, weight[3], scale[c:], shift[c:], ready, inner, factors, out, 1, x,
+        _share(kind, weight[3], scale[c:], shift[c:], ready, inner, factors, out, _ADD, x,
                threads, counters, stage + 4)  # fmt: skip
     _norm(rms, x, last_norm[0], last_norm[1], epsilon, out)
 

@@ -16,8 +16,8 @@ from ..generate import OnToken, Start, decode
 from ..kept import KeptPrompts
 from ..sampling import Sampler, SamplingParams
 from ..transformer import Engine, KVCache, Transformer
-from .numba_layers import TiledEmbedding, TiledLinear, kernels, lay_together, together
-from .packing import replace_products
+from .numba_layers import Room, TiledEmbedding, TiledLinear, kernels, together
+from .packing import replace_products, shapes
 from .rounding import Nibbles, Rounded
 
 # With more tokens to draw from than this, finding and sorting them is what takes long.
@@ -44,7 +44,7 @@ class NumbaNetwork(Engine):
             kind: "float16" or "int8".
             rounded: for "int8", what rounding its weights gave, where that is known.
         """
-        make = functools.partial(TiledLinear.packed, kind)
+        make = functools.partial(TiledLinear.packed, kind, Room(kind, shapes(network)))
         replace_products(network, make, rounded or {}, TiledEmbedding)
         self.model, self.kind = network, kind
         self.layers = Layers(network, kind) if Layers.fit(network.config) else None
@@ -145,7 +145,6 @@ class Layers:
             (b.attention.qkv, b.attention.out, b.feed_forward.up, b.feed_forward.down)
             for b in network.blocks
         ]
-        lay_together([layer for each in four for layer in each])
         norms = [(b.attention_norm, b.feed_forward_norm) for b in network.blocks]
         head_norms = torch.zeros(c.n_layer, 2, 0)
         if c.query_norm:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ...errors import ModelError
 from ..transformer import Transformer
 from .rounding import Rounded, round_all
+from .tensor_file import TensorFile
 
 FILE = "beautifulprompt.int8.safetensors"
+_PARTS = "levels", "scales"
 
 
 def write(path: Path, network: Transformer, source: str) -> Path:
@@ -42,21 +44,47 @@ def write(path: Path, network: Transformer, source: str) -> Path:
     return path
 
 
-def read(path: Path, source: Callable[[], str]) -> dict[str, Rounded] | None:
+def read(path: Path, source: Callable[[], str]) -> Mapping[str, Rounded] | None:
     """What `write` left, for `engine.pack`; None when there is nothing, or of another source."""
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         return None
     try:
-        with safe_open(str(path), framework="pt") as file:
-            if (file.metadata() or {}).get("source") != source():
-                raise ValueError("it is of other weights")
-            parts = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            names = {key.rpartition(".")[0] for key in parts}
-            return {n: Rounded(parts[f"{n}.levels"], parts[f"{n}.scales"]) for n in names}
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        file = TensorFile(path)
+        if file.metadata.get("source") != source():
+            raise ValueError("it is of other weights")
+        return _Matrices(path, file)
+    except (ValueError, OSError) as error:
         logging.getLogger(__name__).warning(
             "%s is passed over (%s): run `bp models --pack` again", path, error
         )
         return None
+
+
+class _Matrices(Mapping):
+    """Weights by the names of their layers, each read when it is asked for, and not kept."""
+
+    def __init__(self, path: Path, file: TensorFile) -> None:
+        """Raises ValueError: a part of one is missing."""
+        self._path, self._file = path, file
+        self._names = {key.rpartition(".")[0] for key in file.names()}
+        if {f"{n}.{part}" for n in self._names for part in _PARTS} != set(file.names()):
+            raise ValueError("it is not whole")
+
+    def __getitem__(self, name: str) -> Rounded:
+        if name not in self._names:
+            raise KeyError(name)
+        try:
+            return Rounded(*(self._file.read(f"{name}.{part}") for part in _PARTS))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"{self._path} cannot be read ({error}): run `bp models --pack` again"
+            ) from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # without reading it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

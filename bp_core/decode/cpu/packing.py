@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,16 @@ def replace_products(
     for part in (network.norm, network.embedding_norm, network.position_embedding):
         if part is not None:
             part.float()
+
+
+def shapes(network: Transformer) -> Iterator[tuple[int, int]]:
+    """(outputs, inputs) of each product that `replace_products` makes, in its order."""
+    head = network.embedding if network.head is None else network.head
+    yield tuple(head.weight.shape)
+    for _, module in products(network):
+        parts = list(module) if isinstance(module, Joined) else [module]
+        outputs, inputs = zip(*(part.weight.shape for part in parts), strict=True)
+        yield sum(outputs), inputs[0]
 
 
 class RoundedEmbedding(nn.Module):

@@ -73,11 +73,20 @@ class Nibbles:
     def levels(self) -> Tensor:
         """(out, in) int8."""
         out = torch.empty(self.shape, dtype=torch.int8)
-        rows = max(1, _AT_ONCE // out.shape[1])
-        for start in range(0, len(out), rows):
-            some = slice(start, start + rows)
-            out[some] = unpacked(self.nibbles[some], self.steps[some], self.least[some]).round_()
+        for some, levels in self.parts():
+            out[some] = levels
         return out
+
+    def parts(self, multiple: int = 1) -> Iterator[tuple[slice, Tensor]]:
+        """`levels` by parts of rows, as float32 that is whole numbers.
+
+        Args:
+            multiple: of how many rows each part is, but the last.
+        """
+        rows = max(1, _AT_ONCE // self.shape[1] // multiple) * multiple
+        for start in range(0, len(self), rows):
+            some = slice(start, start + rows)
+            yield some, unpacked(self.nibbles[some], self.steps[some], self.least[some]).round_()
 
     @property
     def shape(self) -> torch.Size:
