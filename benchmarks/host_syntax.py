@@ -76,7 +76,7 @@ class Stub:
         said = clauses(raw)
         rng.shuffle(said)
         text = ", ".join(said)
-        spoken = list(re.finditer(r"\w+", text))
+        spoken = list(re.finditer(r"(?<!\S)[A-Za-z]{3,}(?!\S)", text))
         if spoken and rng.random() < 1 / 3:
             lost = rng.choice(spoken)
             text = text[: lost.start()] + text[lost.end() :]
@@ -169,7 +169,7 @@ def _stems(reading: Reading) -> dict[tuple, set[str]]:
     """The content words that are rendered in each section at each step."""
     texts: dict[tuple, str] = {}
     for text, _, section, step in reading:
-        texts[section, step] = f"{texts.get((section, step), '')}{text}"
+        texts[section, step] = f"{texts.get((section, step), '')} {text}"
     return {key: set(content_stems(text)) for key, text in texts.items()}
 
 
