@@ -3,28 +3,37 @@
     python benchmarks/host_syntax.py --webui WEBUI --comfyui COMFYUI --sdnext SDNEXT \\
         --prompts prompts.txt --generated 20000
 
-Each host's own source is read from its folder; compel and dynamicprompts are imported where they
-are installed. A host's reading is a list of (text, weight, when) of what it renders. Taken away
-the addition, it must be the same as before, and the addition must have weight 1. No model runs.
+Our engine parses, checks and puts together as always; what a language model would write comes from
+a stub: one phrase to add and, to rewrite, the artist's own clauses in another order, one in three
+times with a word left out. `--bundled` has the bundled model write instead.
+
+In `expand` a host must render the artist's text as before, character by character with its weights
+and steps, and the addition with weight 1 at every step of one section. In `rewrite` it must render
+what has a weight as before, and the same words in each section at each step, the addition apart.
+What a host refuses to read before we touch it is not compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import random
 import re
+import signal
 import sys
-import types
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import benchmarks  # noqa: F401  # the root on sys.path
-from bp_core.text.prompt import parse
+from benchmarks import host_readers as readers
+from benchmarks.host_readers import Reader, Reading
 
-MARK = "zyqtail"  # one word that no prompt has
-Reading = list[tuple]
+from bp_core.draft import Shaper
+from bp_core.settings import Settings
+from bp_core.text.words import clauses, content_stems, words
+
+MARK = "quicksilver haze"  # words that no prompt of ours has
 
 _PARTS = """
 ( ) (( )) [ ] { } | : :1.2 :1.2) :0.5] , ; . ! ? \\( \\) \\ <lora:moody:0.8> <sks> embedding:bad
@@ -32,163 +41,194 @@ BREAK AND ADDCOMM __colour__ {a|b} {2$$a|b|c} (red:1.2) ((hat)) [day:night:0.5] 
 #1 #FF5733 // /* */ 16:9 2.39:1 5:30 --ar --no :3 ^_^ >:( :) <3 score:9 rating:general ::1.5 dog++
 (hat)1.3 a_tag "OPEN" red hat cat cat's well-lit 猫 8k
 """.split()
+_BRACKETS = "()[]{}"
+_LONGEST = 20  # seconds that a host's parser may take
 
 
-def generated(count: int, seed: int = 0) -> list[str]:
+def generated(count: int, seed: int = 0) -> Iterator[str]:
     """Prompts put together at random of syntax and words."""
     rng = random.Random(seed)
-    return [
-        "".join(
+    for _ in range(count):
+        yield "".join(
             rng.choice(_PARTS)
             + rng.choice(("", " ", " ", ", ", "\n" if rng.random() < 0.1 else " "))
             for _ in range(rng.randint(1, 14))
         )
-        for _ in range(count)
-    ]
 
 
-def _module(path: Path, names: list[str] | None = None, **given) -> types.ModuleType:
-    """A module made of a host's file, or of the functions and patterns of it that are named."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if names is not None:
-        tree.body = [
-            node
-            for node in tree.body
-            if getattr(node, "name", None) in names
-            or (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in names)
-        ]
-    module = types.ModuleType(path.stem)
-    module.__dict__.update(given)
-    exec(compile(tree, str(path), "exec"), module.__dict__)
-    return module
+class Stub:
+    """Writes with our engine and no model."""
+
+    def __call__(self, prompt: str, syntax: str, mode: str) -> tuple[str, str]:
+        """The prompt with what was written, and the mode that the engine wrote in."""
+        shaper = Shaper(prompt, Settings(mode=mode, syntax=syntax, dialect="tags", min_kept=0))
+        if shaper.parsed.closed or not words(shaper.raw):
+            return prompt, mode
+        mode, output = shaper.settings.mode, MARK
+        if mode == "rewrite":
+            output = f"{self._reworded(shaper.raw)}, {MARK}"
+        draft = shaper.shape(output)
+        return (draft.text if draft else prompt), mode
+
+    @staticmethod
+    def _reworded(raw: str) -> str:
+        rng = random.Random(raw)
+        said = clauses(raw)
+        rng.shuffle(said)
+        text = ", ".join(said)
+        spoken = list(re.finditer(r"(?<!\S)[A-Za-z]{3,}(?!\S)", text))
+        if spoken and rng.random() < 1 / 3:
+            lost = rng.choice(spoken)
+            text = text[: lost.start()] + text[lost.end() :]
+        return text
 
 
-def webui(folder: Path) -> Callable[[str], Reading]:
-    """AUTOMATIC1111: comments, network tags, AND parts, schedules, then weights."""
-    import lark
+class Bundled:
+    """Writes with the bundled model."""
 
-    parser = _module(
-        folder / "modules/prompt_parser.py",
-        "schedule_parser get_learned_conditioning_prompt_schedules SdConditioning re_AND re_weight"
-        " get_multicond_prompt_list re_attention re_break parse_prompt_attention".split(),
-        re=re,
-        lark=lark,
+    def __init__(self) -> None:
+        from bp_core import Rewriter
+
+        self.rewriter = Rewriter.load()
+
+    def __call__(self, prompt: str, syntax: str, mode: str) -> tuple[str, str]:
+        result = self.rewriter(prompt, syntax=syntax, mode=mode, n=1)
+        done = Shaper(prompt, Settings(mode=mode, syntax=syntax)).settings.mode
+        return result.text, done
+
+
+def _groups(reading: Reading) -> dict[tuple, list[tuple[str, float]]]:
+    """What is rendered in each section at each step, by characters that are no space or comma."""
+    groups: dict[tuple, list[tuple[str, float]]] = {}
+    for text, weight, section, step in reading:
+        rows = groups.setdefault((section, step), [])
+        rows += [(c, weight) for c in text.lower() if c.isalnum() or c in _BRACKETS + "|_#*"]
+    return {key: rows for key, rows in groups.items()}
+
+
+def _inserted(before: list, after: list) -> list | None:
+    """What `after` has between the beginning and the end of `before`; None if that is changed."""
+    begin = 0
+    while begin < len(before) and begin < len(after) and before[begin] == after[begin]:
+        begin += 1
+    tail = len(before) - begin
+    if len(after) < len(before) or (tail and before[begin:] != after[len(after) - tail :]):
+        return None
+    return after[begin : len(after) - tail]
+
+
+def check_expand(before: Reading, after: Reading) -> str:
+    """ "" if the artist's text reads as before and the addition with weight 1."""
+    old, new = _groups(before), _groups(after)
+    if before and set(old) != set(new):
+        return "other sections or steps"
+    added: dict[object, list[bool]] = {}
+    for (section, step), rows in new.items():
+        between = _inserted(old.get((section, step), []), rows)
+        if between is None:
+            return "the artist's text reads otherwise"
+        if any(abs(weight - 1) > 1e-6 for _, weight in between):
+            return "the addition is weighted"
+        added.setdefault(section, []).append(bool(between))
+    if not any(map(any, added.values())):
+        return "the addition is not rendered"
+    return "" if all(any(s) == all(s) for s in added.values()) else "the addition is scheduled"
+
+
+def check_rewrite(before: Reading, after: Reading, stub: bool) -> str:
+    """ "" if what has a weight reads as before, and the rest has the same words in its place."""
+    old, new = _groups(before), _groups(after)
+    if before and set(old) != set(new):
+        return "other sections or steps"
+    spoken, respoken = _stems(before), _stems(after)
+    for key in old:
+        strong = [[row for row in of[key] if abs(row[1] - 1) > 1e-6] for of in (old, new)]
+        if strong[0] != strong[1]:
+            return "what has a weight reads otherwise"
+        signs = [Counter(c for c, _ in of[key] if c in _BRACKETS) for of in (old, new)]
+        if signs[0] != signs[1]:
+            return "brackets are read as text, or no more"
+        if not spoken[key] <= respoken[key]:
+            return "words are missing"
+        if stub and not respoken[key] <= spoken[key] | set(MARK.split()):
+            return "words came in"
+    marked = Counter(section for (section, _), said in respoken.items() if "quicksilver" in said)
+    steps = Counter(section for section, _ in new)
+    if stub and not marked:
+        return "the addition is not rendered"
+    if stub and any(marked[section] < steps[section] for section in marked):
+        return "the addition is scheduled"
+    weighted = stub and any(
+        re.search(r"quicksilver|haze", text.lower()) and abs(weight - 1) > 1e-6
+        for text, weight, *_ in after
     )
-    comments = _module(folder / "modules/processing_scripts/comments.py", ["strip_comments"], re=re)
-    networks = re.compile(r"<(\w+):([^>]+)>")
-
-    def read(prompt: str) -> Reading:
-        text = networks.sub("", comments.strip_comments(prompt))
-        composed, flat, _ = parser.get_multicond_prompt_list([text])
-        reading: Reading = []
-        for index, weight in composed[0]:
-            steps = parser.get_learned_conditioning_prompt_schedules([flat[index]], 20)[0]
-            for end, step in steps:
-                reading += [
-                    (part, round(w, 6), (index, end, weight))
-                    for part, w in parser.parse_prompt_attention(step)
-                ]
-        return reading
-
-    return read
+    return "the addition is weighted" if weighted else ""
 
 
-def sdnext(folder: Path) -> Callable[[str], Reading]:
-    """SD.Next's native parser, as its pipelines call it."""
-    names = (
-        "round_bracket_multiplier square_bracket_multiplier re_clean re_whitespace re_break "
-        "re_attention_v1 re_attention_v2 parse_prompt_attention"
-    )
-    options = types.SimpleNamespace(prompt_attention="native", sd_textencder_linebreak=False)
-    silent = lambda *_: None  # noqa: E731
-    parser = _module(
-        folder / "modules/prompt_parser.py",
-        names.split(),
-        re=re,
-        opts=options,
-        debug=silent,
-        log=types.SimpleNamespace(error=silent, warning=silent, debug=silent, trace=silent),
-    )
-    networks = re.compile(r"<(\w+):([^>]+)>")
-
-    def read(prompt: str) -> Reading:
-        reading: Reading = []
-        for number, part in enumerate(re.split(r"TE[234]:", networks.sub("", prompt))):
-            rows = parser.parse_prompt_attention(part)
-            reading += [(text, round(float(w), 6), number) for text, w in rows]
-        return reading
-
-    return read
+def _stems(reading: Reading) -> dict[tuple, set[str]]:
+    """The content words that are rendered in each section at each step."""
+    texts: dict[tuple, str] = {}
+    for text, _, section, step in reading:
+        texts[section, step] = f"{texts.get((section, step), '')} {text}"
+    return {key: set(content_stems(text)) for key, text in texts.items()}
 
 
-def comfyui(folder: Path) -> Callable[[str], Reading]:
-    """ComfyUI's weights of an encoder's text."""
-    names = ["parse_parentheses", "token_weights", "escape_important", "unescape_important"]
-    parser = _module(folder / "comfy/sd1_clip.py", names)
-
-    def read(prompt: str) -> Reading:
-        rows = parser.token_weights(parser.escape_important(prompt), 1.0)
-        return [(parser.unescape_important(text), round(w, 6), 0) for text, w in rows]
-
-    return read
-
-
-def invoke() -> Callable[[str], Reading]:
-    """compel's parser, as InvokeAI calls it."""
-    # Its package would load transformers.
-    [folder] = find_spec("compel").submodule_search_locations
-    module = types.ModuleType("compel_prompt_parser")
-    sys.modules[module.__name__] = module  # its dataclasses look there
-    source = Path(folder, "prompt_parser.py").read_text(encoding="utf-8")
-    exec(compile(source, "prompt_parser.py", "exec"), module.__dict__)
-    parser = module.PromptParser()
-
-    def fragments(node, weight: float = 1.0) -> Reading:
-        if hasattr(node, "children") and not hasattr(node, "text"):
-            return [row for child in node.children for row in fragments(child, weight)]
-        return [(getattr(node, "text", repr(node)), round(getattr(node, "weight", 1.0), 6), 0)]
-
-    def read(prompt: str) -> Reading:
-        conjunction = parser.parse_conjunction(prompt)
-        return [row for part in conjunction.prompts for row in fragments(part)]
-
-    return read
-
-
-def wildcards() -> Callable[[str], Reading]:
-    """dynamicprompts: the commands that it takes a prompt apart into, as they are written."""
-    from dynamicprompts.parser.parse import parse as take_apart
-
-    def read(prompt: str) -> Reading:
-        command = take_apart(prompt)
-        tokens = getattr(command, "tokens", [command])
-        return [(str(getattr(t, "literal", repr(t))), 1.0, type(t).__name__) for t in tokens]
-
-    return read
-
-
-def flat(reading: Reading) -> list[tuple]:
-    """A reading character by character, less white space and the commas around it."""
-    rows = [(c, weight, when) for text, weight, when in reading for c in text]
-    return [row for row in rows if row[0].isalnum() or row[0] in "()[]{}|_#*"]
-
-
-def check(read: Callable[[str], Reading], prompt: str, longer: str) -> str:
-    """ "" if the host reads the artist's text as before and the addition with weight 1."""
+def _read(read: Reader, prompt: str) -> Reading:
+    """A host's reading within its time; what the host raises goes through."""
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST)
     try:
-        before = read(prompt)
-    except Exception:  # the host refuses the artist's own prompt
-        return ""
-    try:
-        after = read(longer)
-    except Exception as error:
-        return f"refused: {error!r}"
-    if not any(MARK in text for text, _, _ in after):
-        return "not rendered" if before else ""
-    if any(MARK in text and abs(weight - 1) > 1e-6 for text, weight, _ in after):
-        return "weighted"
-    less = [(text.replace(MARK, ""), weight, when) for text, weight, when in after]
-    return "" if flat(before) == flat(less) else "the artist's text reads otherwise"
+        return read(prompt)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _out_of_time(*_) -> None:
+    raise TimeoutError
+
+
+def compare(read: Reader, syntax: str, prompts: list[str], write, show: int) -> int:
+    """Print what became of the prompts in both modes; the number of differences."""
+    tally: dict[str, Counter] = {"expand": Counter(), "rewrite": Counter()}
+    examples: dict[tuple[str, str], list[str]] = {}
+    for prompt in prompts:
+        try:
+            before = _read(read, prompt)
+        except Exception:  # the host refuses the artist's own prompt
+            tally["expand"]["refused"] += 1
+            tally["rewrite"]["refused"] += 1
+            continue
+        for asked, counts in tally.items():
+            text, mode = write(prompt, syntax, asked)
+            if text == prompt:
+                counts["left as they were"] += 1
+                continue
+            if mode != asked:  # nothing in it may be reworded: the same as in expand
+                counts["extended"] += 1
+                continue
+            counts["compared"] += 1
+            try:
+                after = _read(read, text)
+            except TimeoutError:
+                counts["compared"] -= 1
+                counts["refused"] += 1
+                continue
+            except Exception as error:
+                fault = f"refused: {type(error).__name__}"
+            else:
+                stub = isinstance(write, Stub)
+                expand = mode == "expand"
+                fault = (
+                    check_expand(before, after) if expand else check_rewrite(before, after, stub)
+                )
+            if fault:
+                counts["differences"] += 1
+                examples.setdefault((asked, fault), []).append(f"{prompt!r} -> {text!r}")
+    for mode, counts in tally.items():
+        said = ", ".join(f"{name} {n}" for name, n in sorted(counts.items()))
+        print(f"  {mode}: {said}", flush=True)
+    for (mode, fault), found in examples.items():
+        print(f"    {mode}, {fault}: {len(found)}", *found[:show], sep="\n      ", flush=True)
+    return sum(counts["differences"] for counts in tally.values())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -196,41 +236,32 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("webui", "comfyui", "sdnext", "prompts"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--generated", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0, help="of the generated prompts")
     parser.add_argument("--limit", type=int, default=5000, help="real prompts")
-    parser.add_argument("--show", type=int, default=5, help="differences to print, a host")
-    parser.add_argument("--hosts", nargs="+", default=["webui", "comfyui", "sdnext", "invoke"])
-    args = parser.parse_args(argv)
-    made = generated(args.generated)
-    real = (
-        args.prompts.read_text(encoding="utf-8").splitlines()[: args.limit] if args.prompts else []
-    )
+    parser.add_argument("--show", type=int, default=5, help="differences to print, a kind")
+    parser.add_argument("--bundled", action="store_true", help="the bundled model writes")
     makers = {
-        "webui": lambda: webui(args.webui),
-        "comfyui": lambda: comfyui(args.comfyui),
-        "sdnext": lambda: sdnext(args.sdnext),
-        "invoke": invoke,
-        "dynamicprompts": wildcards,
+        "webui": ("webui", lambda: readers.webui(args.webui)),
+        "comfyui": ("comfyui", lambda: readers.comfyui(args.comfyui)),
+        "sdnext": ("sdnext", lambda: readers.sdnext(args.sdnext)),
+        "sdnext-compel": ("invoke", lambda: readers.sdnext(args.sdnext, "compel")),
+        "invoke": ("invoke", readers.invoke),
+        "dynamicprompts": ("webui", readers.wildcards),
     }
+    parser.add_argument("--hosts", nargs="+", default=list(makers), choices=makers)
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGALRM, _out_of_time)
+    real = args.prompts.read_text(encoding="utf-8").splitlines() if args.prompts else []
+    write = Bundled() if args.bundled else Stub()
     failed = 0
     for host in args.hosts:
-        read = makers[host]()
-        syntax = "webui" if host == "dynamicprompts" else host
-        for name, prompts in (("generated", made), ("real", real)):
-            faults: dict[str, list[str]] = {}
-            for prompt in prompts:
-                parsed = parse(prompt, syntax)
-                if parsed.closed or not parsed.prose:
-                    continue
-                longer = parsed.expand(MARK)
-                if MARK.capitalize() in longer:
-                    longer = longer.replace(MARK.capitalize(), MARK)
-                if fault := check(read, prompt, longer):
-                    faults.setdefault(fault.split(":")[0], []).append(f"{prompt!r} -> {longer!r}")
-            count = sum(map(len, faults.values()))
-            failed += count
-            print(f"{host}, {name}: {len(prompts)} prompts, {count} differences")
-            for fault, examples in faults.items():
-                print(f"  {fault}: {len(examples)}", *examples[: args.show], sep="\n    ")
+        syntax, make = makers[host]
+        read = make()
+        made = generated(args.generated, args.seed)
+        for name, prompts in (("generated", made), ("real", islice(real, args.limit))):
+            prompts = [prompt for prompt in prompts if "quicksilver" not in prompt.lower()]
+            print(f"{host}, {len(prompts)} {name} prompts", flush=True)
+            failed += compare(read, syntax, prompts, write, args.show)
     return 1 if failed else 0
 
 

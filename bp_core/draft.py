@@ -124,6 +124,10 @@ class Shaper:
         chances = zip(new, self.suits(new), strict=True)
         return {phrase for phrase, p in chances if p < self.settings.min_taste}
 
+    def refused(self, phrase: str) -> list[str]:
+        """What of a phrase must not be added."""
+        return self.blocklist.find(phrase)
+
     def count(self, text: str) -> int:
         """Length of a whole prompt in the image model's tokens."""
         if self.settings.count_tokens is not None:
@@ -178,7 +182,7 @@ class Shaper:
         style = [self.style] if self.style else []
         known = ", ".join([self.prompt, *style])
         unsuitable = self.unsuitable(phrases)
-        new = permitted(phrases, known, lambda p: p in unsuitable or self.blocklist.find(p))
+        new = permitted(phrases, known, lambda p: p in unsuitable or self.refused(p))
         if not last and len(words(" ".join(new))) < min(_THIN, len(words(" ".join(phrases)))):
             return None
         added: list[str] = []
@@ -228,7 +232,7 @@ class Shaper:
         """A sentence's clauses up to the first that must not stand there."""
         allowed: list[str] = []
         for part in parts:
-            if not permitted([part], self.raw, self.blocklist.find, [*before, *allowed]):
+            if not permitted([part], self.raw, self.refused, [*before, *allowed]):
                 break
             allowed.append(part)
         return allowed
@@ -247,7 +251,7 @@ class Shaper:
             stems = content_stems(phrase)
             new = [stem for stem in stems if stem not in seen]
             unwelcome = phrase in unsuitable or adds_somebody(phrase, self.raw)
-            unwelcome = unwelcome or self.blocklist.find(phrase)
+            unwelcome = unwelcome or self.refused(phrase)
             unwelcome = unwelcome or contradicts(phrase, self.raw, kept)
             if new and not unwelcome and not (stammers(phrase) and not asked.intersection(stems)):
                 kept.append(phrase)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -82,6 +83,7 @@ class Drafter(Shaper):
         self.longest = self.settings.max_new_tokens
         self.lead, self.notes, self.read = "", [], ""
         self._verdicts: dict[str, Verdict] = {}
+        self._choices: list[list[str]] = []
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
             mode = self.settings.mode
@@ -90,7 +92,7 @@ class Drafter(Shaper):
                 read = read.rstrip(" .!?") or read
             self.read = read
             self.lead = self._lead(read) if mode == "expand" else ""
-            choices = self._notes()
+            self._choices = choices = self._notes()
             self.notes = choices[0]
             dialect = self._written
             self.readings = [model.encode(read, mode, self.lead, dialect, n) for n in choices]
@@ -141,6 +143,20 @@ class Drafter(Shaper):
             return f"{joint} {self.style},"
         # Without its comma a phrase might lengthen the artist's last word: "gym", "nasium".
         return "" if self.writes_sentences else joint
+
+    def refused(self, phrase: str) -> list[str]:
+        """As of `Shaper`; and words that are none, where the model's are listed."""
+        lexicon = self.model.lexicon
+        return super().refused(phrase) or (
+            lexicon.unknown(phrase, self._brought) if lexicon is not None else []
+        )
+
+    @cached_property
+    def _brought(self) -> frozenset[str]:
+        """The words that the prompt, its notes and the settings bring."""
+        texts = [self.prompt, self.settings.style, *self.settings.keep]
+        texts += [note for notes in self._choices for note in notes]
+        return frozenset(word for text in texts for word in words(text))
 
     def leave_alone(self, reason: str) -> None:
         """Have nothing written; `reason` is one line."""

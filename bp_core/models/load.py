@@ -24,6 +24,8 @@ from ..errors import ModelError
 from ..settings import DIALECTS
 from ..text.concepts import FILE as CONCEPTS
 from ..text.concepts import Concepts
+from ..text.lexicon import FILE as LEXICON
+from ..text.lexicon import Lexicon
 from . import STARTER, gguf_file, packed
 from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
 from .folder import BUNDLED, about, dialects, find, name_of, read_about
@@ -55,6 +57,7 @@ class Model:
         fields: its config.json.
         concepts: what is known of the things that prompts name, where its template has notes.
         suitability: which phrases suit a prompt, where it was taught to tell.
+        lexicon: the words that it may add; None for any.
         dialects: those that it writes itself, where its template has dialects.
     """
 
@@ -68,6 +71,7 @@ class Model:
     fields: dict[str, Any]
     concepts: Concepts | None = None
     suitability: Suitability | None = None
+    lexicon: Lexicon | None = None
     dialects: tuple[str, ...] = DIALECTS[1:]
 
     def __post_init__(self) -> None:
@@ -198,6 +202,7 @@ def load(
         fields=fields,
         concepts=Concepts.load(folder) if template.notes else None,
         suitability=_suitability(folder, template, network),
+        lexicon=Lexicon.load(folder),
         dialects=dialects(folder),
     )
 
@@ -306,7 +311,7 @@ def pack_folder(
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     # Copied as it is: what today's tokenizers write, those of old hosts cannot read.
     beside_it = source if source.is_dir() else source.parent
-    for name in ("tokenizer.json", CONCEPTS, SUITABILITY):
+    for name in ("tokenizer.json", CONCEPTS, LEXICON, SUITABILITY):
         if (beside_it / name).is_file() and beside_it.resolve() != folder.resolve():
             shutil.copyfile(beside_it / name, folder / name)
     if not (folder / "tokenizer.json").is_file():

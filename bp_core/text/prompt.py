@@ -31,6 +31,8 @@ _CLOSING = frozenset(("weight", "ending", "end"))  # must stay behind all else o
 # What says how good a picture is to be and not what is in it.
 _QUALITY = frozenset(read_lines("text/quality"))
 _RATING = re.compile(r"score_\w+|(?:rating|source|score)[_:]\w+|(?:19|20)\d\d")
+# From an open bracket to a backslash before any word.
+_LEADING_ESCAPE = re.compile(r"[^\w\\(\[]*[(\[][^\w\\]*\\")
 _SEPARATOR_END = re.compile(rf"(?<!--)(?:{SYNTAXES['auto'].separators})$")
 
 
@@ -88,7 +90,8 @@ class Prompt:
     def _parted(self) -> tuple[list[Piece], list[str], str]:
         """The target as `fixed.parted` has it."""
         start, end = self._target
-        return parted(self.pieces[start:end], self._readings)
+        free = max(self._opened, start)  # what an open bracket weights is not reworded
+        return parted(self.pieces[start:free], self._readings[: free - start])
 
     @cached_property
     def _sections(self) -> list[tuple[int, int]]:
@@ -128,6 +131,10 @@ class Prompt:
         if not tail:
             return text
         at, enclosed = self._place_of_tail
+        if SYNTAXES[self.syntax].escapes_join:
+            if _LEADING_ESCAPE.match(text, at):
+                return text  # an escape behind an open bracket would be read as the tail's
+            at = _before_lone_backslash(text, at)
         before, after = text[:at], text[at:]
         joint, tail = _joint(before, tail)
         if continues and joint == ", ":
@@ -147,17 +154,21 @@ class Prompt:
         return any(piece.kind == "ending" for piece in self.pieces[start:end])
 
     @cached_property
+    def _opened(self) -> int:
+        """The first piece that leaves a bracket open over words of the target; its end if none."""
+        start, end = self._target
+        outset = start  # a bracket stays open over BREAK, but not over the other separators
+        while outset and not self._is_border(self.pieces[outset - 1]):
+            outset -= 1
+        opening = (i for i in range(outset, end) if self._leaves_open(self.pieces[i]))
+        return next(opening, end)
+
+    @cached_property
     def _place_of_tail(self) -> tuple[int, bool]:
         """Offset of a tail, and whether words of the target follow it in a bracket left open."""
         start, end = self._target
         offsets = [0, *accumulate(len(piece.text) for piece in self.pieces[:end])]
-        outset = start  # a bracket stays open over BREAK, but not over the other separators
-        while outset and not self._is_border(self.pieces[outset - 1]):
-            outset -= 1
-        opened = next(
-            (i for i in range(outset, end) if self._leaves_open(self.pieces[i])),
-            end,
-        )
+        opened = self._opened
         carriers = [i for i in range(start, end) if self._carries(self.pieces[i])]
         outside = [i for i in carriers if i < opened]
         if outside and self._escapes(outside[-1]):
@@ -177,7 +188,8 @@ class Prompt:
 
     def _escapes(self, i: int) -> bool:
         """Whether a piece ends in a backslash that would take what follows."""
-        return bool(re.search(r"(?<!\\)(?:\\\\)*\\$", self.pieces[i].text))
+        end = r"(?:^|\s)\\\s*$" if SYNTAXES[self.syntax].escapes_join else r"(?<!\\)(?:\\\\)*\\$"
+        return bool(re.search(end, self.pieces[i].text))
 
     def _is_border(self, piece: Piece) -> bool:
         """Whether no bracket reaches over `piece`: AND and the region keywords, not BREAK."""
@@ -207,15 +219,29 @@ class Prompt:
 
     def _rewritten(self, text: str, whole: bool) -> str:
         start, end = self._target
+        if not whole:
+            end = max(self._opened, start)
         before, section, after = self.pieces[:start], self.pieces[start:end], self.pieces[end:]
         pieces, readings, _ = (section, self._readings, "") if whole else self._parted
         body = weave(pieces, readings, inert(text))
         if self._ends_in_ratio:
             body = body.removesuffix(",")
         lead, trail = _margins(section)
+        if end < self._target[1]:  # an open bracket follows
+            trail = ", " if str(Prompt(section)).rstrip().endswith(",") and body else trail
         lead = lead or " " * bool(before)
         trail = trail or " " * bool(after)
         return _join(before) + lead + body + trail + _join(after)
+
+
+def _before_lone_backslash(text: str, at: int) -> int:
+    """`at`, or where a backslash stands alone before it with no word between: SD.Next reads that
+    as an empty text, behind which it takes no other."""
+    begin = 0
+    for match in re.finditer(r"\w(?=\W*$)", text[:at]):
+        begin = match.end()
+    lone = re.compile(r"(?<!\S)\\(?![()\[\]\\:])").search(text, begin, at)
+    return lone.start() if lone else at
 
 
 def _join(pieces: Iterable[Piece]) -> str:

@@ -50,6 +50,7 @@ class Piece(NamedTuple):
 _GLUE = re.compile(rf"[^\W{CJK}]|['’]|(?<!-)-(?!-)")
 _GLUE_RUN = re.compile(rf"(?:{_GLUE.pattern})*")
 _SUFFIX = re.compile(r"(?<=[)\"])(?:\d*\.\d+|\++|-+(?!\w))")
+_LOOSE_WEIGHT = re.compile(r":\s*[-+]?[.\d]+\s*$")
 _FACE = re.compile(r"(?:^|[\s,])([>~]?[:;=]['’]?-?)$")
 GLUED = frozenset(
     "group schedule alternation choice wildcard escape hash number tag multi plus".split()
@@ -185,10 +186,19 @@ def _glued(text: str, syntax: Syntax) -> list[_Span]:
             if kind == "tag" and start == text.find(":", start):
                 continue  # nothing of its own stands before the colon
             end = _GLUE_RUN.match(text, end, ceiling).end()
+        elif text[start:end] == ")" and (
+            weight := _LOOSE_WEIGHT.search(text, max(floor, start - 12), start)
+        ):
+            start = weight.start()
         elif kind == "bracket" and (face := _FACE.search(text, max(floor - 1, start - 5), start)):
             start = max(floor, face.start(1))
         before = spans[-1][0] if spans and start == floor else ""
-        if (kind in GLUED and before in GLUED) or (kind == before == "bracket"):
+        loose = kind == "bracket" and before in _READ_AS_THEY_ARE and text[start:end] == ")"
+        alike = kind == before == "bracket"
+        if alike and text[start] in syntax.runs_on:
+            # A tail may go between a bracket without a partner and one that is left open.
+            alike = text[spans[-1][1] : start] not in ("]", "}", ")")
+        if (kind in GLUED and before in GLUED) or alike or loose:
             spans[-1] = (kind if before in _READ_AS_THEY_ARE else before, spans[-1][1], end)
         else:
             spans.append((kind, start, end))

@@ -26,12 +26,12 @@ _INSIDE = r"(?:[^<>]|<[^<>]*>)*"
 #: Tokens by name: kind, pattern. A name is its kind, or its kind and what tells it from others.
 TOKENS = {
     # SwarmUI's tags that stand for words; NovelAI's choice.
-    "wildcard tag": r"<(?:random|rand|wildcard|wc|alternate|alt|fromto|repeat|var|preset|p|trigger)"
+    "wildcard tag": r"<(?:random|wildcard|wc|alternate|alt|fromto|repeat|(?:set)?(?:var|macro)|preset|p|trigger|embed)"
     rf"(?:\[[^\[\]<>]*\])?(?::{_INSIDE})?>",
     "wildcard either": r"\|\|[^|\n]+(?:\|[^|\n]+)+\|\|",
     "network": rf"<[^<>:\s]+:{_INSIDE}>",
     # SwarmUI's parts of a prompt, each for another region or stage.
-    "separator part": r"<(?:segment|object|region|extend|base|refiner|video|videoswap|edit|break)"
+    "separator part": r"<(?:segment|clear|object|region|extend|base|refiner|video|videoswap|break)"
     r"\b[^<>]*>",
     "network tag": rf"<[a-z]+(?:\[[^\[\]<>]*\])?(?::{_INSIDE})?>",
     "embedding": r"<[^<>\s,]+> | (?<!\w)embedding:[ \t]*[^\s,:()\[\]{}<>|\\\#]+",
@@ -47,9 +47,9 @@ TOKENS = {
     "end": r"(?<!\w)(?:Negative[ ]prompt:|Steps:[ ]*\d+,[ ]*[A-Z])(?s:.*)",
     # Midjourney's parameters: the flags that it knows, to the end.
     "end flag": r"(?<![\w'’\-+])(?:--|—)(?:ar|aspect|no|v|version|s|stylize|c|chaos|seed|q|quality"
-    r"|sameseed|niji|iw|sref|cref|oref|sw|cw|ow|style|tile|weird|w|stop|repeat|r|raw|p|profile|hd|uplight"
-    r"|draft|fast|relax|turbo|video|test|exp)(?!\w|-(?!-))(?s:.*)",
-    "flag": r"(?<![\w'’\-+])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#])",
+    r"|sameseed|niji|iw|sref|cref|oref|sw|sv|cw|ow|style|tile|weird|w|stop|repeat|r|raw|p|profile|hd|uplight"
+    r"|draft|fast|relax|turbo|stealth|public|video|motion|loop|end|bs|test|exp)(?!\w|-(?!-))(?s:.*)",
+    "flag": r"(?<![\w'’\-+])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#]|-(?!-))",
     "number": r"(?<![\w.:])\d+(?:\.\d+)?(?::\d+)+(?![\d\#]|:(?!\d*\.\d)|\.\d)",
     "multi closed": rf"(?<![\w.:]){_DECIMAL}::(?:(?!::)[^\n])*::",
     "bracket multi": rf"(?<![\w.:]){_DECIMAL}::",
@@ -81,6 +81,7 @@ class Syntax:
         final_weight: "host" if a final ":1.2" is a weight in every section; "careful" if it needs
             a decimal point or an AND in the prompt; "" for never.
         suffix: a number or signs right behind a bracket weight it, "(forest)1.3".
+        escapes_join: an escaped sign is read as part of the text before it, over brackets.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Syntax:
     runs_on: str = "(["
     final_weight: str = ""
     suffix: bool = False
+    escapes_join: bool = False
 
     def is_border(self, separator: str) -> bool:
         """Whether brackets end at a separator; at SwarmUI's parts and NovelAI's bars all do."""
@@ -135,6 +137,7 @@ _TABLES = (
         (*_ANYWHERE, "network", "embedding", "wildcard", "newline", "emoticon", "number", "tag")
         + ("multi", "escape", "hash", "bracket"),
         separators=r"\bBREAK\b|\#\#|\bTE[234]:",
+        escapes_join=True,
     ),
     Syntax(
         "invoke",
@@ -146,7 +149,7 @@ _TABLES = (
     ),
     Syntax(
         "swarm",
-        "SwarmUI, from memory: its source has not been read for this table",
+        "SwarmUI 0372f41: docs/Features/Prompt Syntax.md",
         (*_ANYWHERE, "separator part", "wildcard tag", "network tag", "network", "embedding")
         + (
             "wildcard",
@@ -163,7 +166,8 @@ _TABLES = (
     ),
     Syntax(
         "novelai",
-        "NovelAI, from memory: its documentation has not been read for this table",
+        "NovelAI, read in November 2026: docs.novelai.net/image/tags for braces and brackets; "
+        "1.5::…:: as prompts for V4.5 have it; bars from memory",
         (
             *_ANYWHERE,
             "wildcard either",
@@ -180,7 +184,8 @@ _TABLES = (
     ),
     Syntax(
         "midjourney",
-        "Midjourney, from memory: its documentation has not been read for this table",
+        "Midjourney 7 and 8.1, read in November 2026: the parameters in docs.evolink.ai's guides, "
+        "multi-prompts in learnprompting.org; its own documentation was out of reach",
         (*_ANYWHERE, "flag", "link", "newline", "emoticon", "number", "tag", "multi", "multi part")
         + ("hash", "bracket"),
         runs_on="",

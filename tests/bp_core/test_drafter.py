@@ -112,3 +112,12 @@ def test_phrases_are_judged_also_where_nothing_is_known(writer):
         generation(model, "oak", "lamp", "rug", "dew")
     )
     assert draft.added == ("oak", "rug", "dew")
+
+
+def test_words_that_are_none_are_cut_however_sure_the_model_is(writer):
+    (writer / "words.txt").write_text("oak shelves lamp lit a")
+    drafter = Drafter(load(writer), "a zorb fox", Settings(dialect="tags"))
+    draft = drafter.shape("oak shelvess, foccus lamp, a lit zorb, oak")
+    assert draft.added == ("a lit zorb", "oak")
+    rewriting = Drafter(load(writer), "a zorb fox", Settings(dialect="tags", mode="rewrite"))
+    assert "theways" not in rewriting.shape("a zorb fox, theways lamp, lit oak").text

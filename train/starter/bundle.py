@@ -3,7 +3,8 @@
     python -m train.starter.bundle --writer runs/starter_writer/model --group 192 --tables 4
 
 The writer's weights are packed in 4 bits (as its training rounded them, `sft.py --rounded`), the
-reward's in 8; unpacked ones go. What else a bundle holds stays: the concepts, the taste, the cards.
+reward's in 8; unpacked ones go. The words of the pairs and of the concepts are listed anew, and no
+other will be added. What else a bundle holds stays: the concepts, the taste, the cards.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from bp_core.models.folder import BUNDLED, dialects, read_about
 from bp_core.models.load import pack_folder
 from bp_core.score.preference import FILE as PREFERENCE
 from bp_core.score.text_reward import HEAD
+from bp_core.text import concepts, lexicon
 
 _LARGEST = 64e6  # bytes of the bundle
+PAIRS = Path(__file__).parent / "pairs"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -43,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         (args.out / "beautifulprompt.json").write_text(text, encoding="utf-8")
         dialects(args.out)  # which raises for one that does not exist
     (args.out / PLAIN).unlink(missing_ok=True)
+    list_words(args.out)
     # One of another writer says nothing of this one's drafts.
     (args.out / PREFERENCE).unlink(missing_ok=True)
     if (args.writer / PREFERENCE).is_file():
@@ -52,6 +56,19 @@ def main(argv: list[str] | None = None) -> None:
         (args.out / "reward" / PLAIN).unlink(missing_ok=True)
     size = sum(file.stat().st_size for file in args.out.rglob("*") if file.is_file())
     print(f"{args.out}: {size / 1e6:.1f} MB of {_LARGEST / 1e6:.0f}")
+
+
+def list_words(folder: Path) -> None:
+    """Write the list of words of a bundle: those of the writer's training pairs and its notes."""
+    texts = []
+    for path in sorted(PAIRS.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            texts += [row["prompt"], row["text"], *row.get("notes", ())]
+    if (folder / concepts.FILE).is_file():
+        lines = (folder / concepts.FILE).read_text(encoding="utf-8").splitlines()
+        texts += [line.split("| grades:")[0] for line in lines if not line.startswith("#")]
+    lexicon.write(folder / lexicon.FILE, texts)
 
 
 if __name__ == "__main__":
