@@ -74,6 +74,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--consistency", type=float, default=0.3, help="least cosine of a pair's sides")
     add("--evaluation", type=Path, help="folder or file of prompts to keep clear of")
     add("--out", type=Path, default=Path("runs/pairs"), help="folder to write to")
+    add("--answers", type=Path, help="file of models' answers; none: answers.sqlite in --out")
     add("--report", action="store_true", help="print what each step took, one a line")
     add("--dry-run", action="store_true", help=HELP)
     add("--workers", choices=KINDS, default="local", help="ray: the actors of a Ray cluster")
@@ -136,6 +137,7 @@ def check(args: argparse.Namespace) -> None:
         needs = "--caption MODEL" if missing[0] == "captioned" else "--llm URL --llm-model NAME"
         raise InputError(f"pairs cannot be {missing[0]}: that needs {needs}")
     args.construct = args.construct or sorted(able)
+    args.answers = args.answers or args.out / "answers.sqlite"
 
 
 def read_pictures(args: argparse.Namespace, report: dict[str, int]) -> list[Row]:
@@ -210,7 +212,7 @@ def looked(args: argparse.Namespace, make, paths: list[Path], who, desc: str) ->
         make: gives a worker, paths to texts.
         who: as a part of what an answer is kept by.
     """
-    answers = Answers(args.out / "answers.sqlite")
+    answers = Answers(args.answers)
     keys = {p: key_of(*who, hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths}
     todo = {key: path for path, key in keys.items() if answers.get(key) is None}
     args.models.run(
@@ -223,14 +225,16 @@ def make_pairs(
     args: argparse.Namespace, rows: list[Row], ids: list[int], report: dict[str, int]
 ) -> list[own_pairs.Pair]:
     """Pairs of rows, as `--construct` has them."""
+    if "typed" not in args.construct:
+        rows = [row._replace(raw="") for row in rows]
     numbered = list(zip(rows, ids, strict=True))
     made: dict[str, list[tuple]] = {}
     bare = [(r, i) for r, i in numbered if not r.raw]
-    # However long, a caption is nothing to learn to write.
-    good = [own_pairs.is_high(r.prompt) and r.caption != r.prompt for r, _ in bare]
-    high, low = (
-        [b for b, g in zip(bare, good, strict=True) if g == side] for side in (True, False)
-    )
+    # However long, a caption is nothing to learn to write; and what is only to be upgraded is low.
+    sides = {"captioned", "summarised"}.intersection(args.construct)
+    good = [bool(sides) and r.caption != r.prompt and own_pairs.is_high(r.prompt) for r, _ in bare]
+    high = [row for row, is_good in zip(bare, good, strict=True) if is_good]
+    low = [row for row, is_good in zip(bare, good, strict=True) if not is_good]
     if "typed" in args.construct:
         made["typed"] = [(r.raw, r.prompt, r.source, i) for r, i in numbered if r.raw]
     if "captioned" in args.construct:
@@ -271,7 +275,7 @@ def sound(raw: str, prompt: str) -> bool:
 def asked(args: argparse.Namespace, requests: list, desc: str) -> list[str]:
     from bp_core.writers.endpoint import Endpoint
 
-    answers = Answers(args.out / "answers.sqlite")
+    answers = Answers(args.answers)
     who, where = args.llm_model, Endpoint(args.llm, args.llm_model)
     # Here threads ask, each its next question as soon as it has an answer.
     workers = None if args.models == Workers() else args.models

@@ -20,6 +20,7 @@ from tests.train.tiny_vision import write_aesthetic, write_blip
 from train import collect
 from train.data.any_prompts import read_any
 from train.data.workers import Workers
+from train.models.pictures import Beauty, Captioner
 
 GOOD = [
     "a fox in an old library, warm lamplight, dust in the air, oil painting, soft brush strokes",
@@ -78,12 +79,11 @@ def test_a_picture_is_looked_at_once(pictures, models, monkeypatch):
     more = ["--caption", str(models / "blip"), "--consistency", "-1"]
     run(pictures, *more)
     first = pairs_in(pictures.parent / "out")
-    from train.models import pictures as looking
 
     def none(self, model):
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(looking.Captioner, "__init__", none)
+    monkeypatch.setattr(Captioner, "__init__", none)
     run(pictures, *more)
     pd.testing.assert_frame_equal(pairs_in(pictures.parent / "out"), first)
     noise(pictures / "new.png", 99)
@@ -93,27 +93,27 @@ def test_a_picture_is_looked_at_once(pictures, models, monkeypatch):
 
 def test_bare_pictures_captions_are_upgraded(pictures, models, server, tmp_path):
     more = f"--caption {models / 'blip'} --consistency -1 --llm {server} --llm-model tiny".split()
-    report = run(pictures, *more, "--construct", "upgraded")
+    report = run(pictures, *more)
     pairs = pairs_in(tmp_path / "out")
-    assert report["pairs: upgraded"] and set(pairs.source) == {"caption, upgraded"}
-    assert all(question.startswith("Description: ") for question in Server.asked)
+    assert report["pairs: upgraded"] and report["pairs: captioned"] == 3
+    assert set(pairs.source) == {"caption, upgraded", "A1111, captioned", "A1111, summarised"}
+    # What is to be upgraded alone is low, however long.
+    run(pictures, *more, "--construct", "upgraded")
+    assert set(pairs_in(tmp_path / "out").source) == {"caption, upgraded", "A1111, upgraded"}
 
 
 def test_ugly_pictures_go(pictures, models):
     folder = models / "aesthetic"
     more = f"--aesthetic {folder} --aesthetic_clip {folder} --min_aesthetic".split()
     assert run(pictures, *more, "0")["pictures: aesthetic score under 0"] == 0
-    base = sqlite3.connect(pictures.parent / "out/answers.sqlite")
-    scores = sorted(float(text) for (text,) in base.execute("SELECT text FROM answers"))
-    assert len(scores) == 8
-    # The three with a prompt look the same.
-    [grey] = {s for s in scores if scores.count(s) == 3}
-    for least, read in ((grey - 0.001, 3), (grey + 0.001, 0)):
-        try:
-            report = run(pictures, *more, f"{least:.4f}")
-        except InputError:
-            report = {"read": 0}
-        assert report["read"] == read
+    good = sorted(pictures.glob("good*"))
+    scores = sorted(map(float, Beauty(str(folder), str(folder))(good)))
+    with sqlite3.connect(pictures.parent / "out/answers.sqlite") as base:
+        everyone = [float(text) for (text,) in base.execute("SELECT text FROM answers")]
+    least = (scores[0] + scores[1]) / 2
+    report = run(pictures, *more, str(least))
+    assert report["read"] == 2
+    assert report[f"pictures: aesthetic score under {least:g}"] == sum(s < least for s in everyone)
     with pytest.raises(ModelError, match="is missing"):
         run(pictures, "--aesthetic", "nowhere.pth", "--aesthetic_clip", str(folder))
 

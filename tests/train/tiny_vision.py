@@ -1,7 +1,7 @@
 """Small random models of pictures as one downloads them: BLIP, PickScore, the aesthetic predictor
 with its CLIP, Stable Diffusion.
 
-python -m tests.train.tiny_vision FOLDER     # all of them, to try commands on
+python -m tests.train.tiny_vision FOLDER     # all of them and a BLOOM, to try commands on
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 
 from bp_core.models.vision import define_operators
 from bp_core.score.image import AESTHETIC_HEAD, AestheticHead
+from tests.train.bases import write_family
 
 _WORDS = "a an the fox owl cat sea sky old red dim jar sun fog in on by at and".split()
 
@@ -187,6 +188,7 @@ def write_all(folder: Path) -> Path:
     write_pickscore(folder / "pickscore")
     write_aesthetic(folder / "aesthetic")
     write_diffusion(folder / "diffusion")
+    write_family(folder / "bloom", "bloom")
     return folder
 
 

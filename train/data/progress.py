@@ -75,9 +75,6 @@ def memory(peak: bool = False) -> int:
     return most if sys.platform == "darwin" else 1024 * most
 
 
-def pace(tokens: float, seconds: float) -> dict[str, str]:
-    """What a bar says behind its time: tokens a second, and the memory held."""
-    return {
-        "tokens/s": f"{tokens / seconds:.0f}" if seconds > 0 else "?",
-        "GiB": f"{memory() / 2**30:.1f}",
-    }
+def pace(speed: float) -> dict[str, str]:
+    """What a bar says behind its time: `speed` in tokens a second, and the memory held."""
+    return {"tokens/s": f"{speed:.0f}", "GiB": f"{memory() / 2**30:.1f}"}

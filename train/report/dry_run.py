@@ -6,8 +6,10 @@ Nothing is trained or written. The figures are of this machine, under what else 
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -122,6 +124,14 @@ def check_folder(folder: str | Path) -> str:
     return f"{folder} can be written to: {gib(shutil.disk_usage(there).free)} of disk are free"
 
 
+def throw_away(config) -> str:
+    """Give a trainer's config a folder that is gone at the end; where it would have written."""
+    meant, config.report_to = config.output_dir, []
+    config.output_dir = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, config.output_dir, ignore_errors=True)
+    return meant
+
+
 def try_trainer(trainer, output_dir: str, findings: Findings) -> None:
     """A few steps of a Trainer, and part of an evaluation.
 
@@ -146,7 +156,7 @@ def try_trainer(trainer, output_dir: str, findings: Findings) -> None:
     check_memory(size, trained)
     findings.checked += [f"{size / 1e6:.1f} million parameters", check_folder(output_dir)]
     args, clock, start = trainer.args, Clock(), time.perf_counter()
-    strategy = args.eval_strategy
+    strategy = str(getattr(args.eval_strategy, "value", args.eval_strategy))
     args.save_strategy = args.eval_strategy = args.logging_strategy = "no"
     args.load_best_model_at_end = False
     trainer.callback_handler.callbacks = [DefaultFlowCallback(), clock]
@@ -158,6 +168,8 @@ def try_trainer(trainer, output_dir: str, findings: Findings) -> None:
     findings.basis.append(f"{len(times)} steps done just now and thrown away, {_first(times)}")
     if trainer.eval_dataset is not None and len(trainer.eval_dataset):
         _time_evaluation(trainer, strategy, clock.total, findings)
+    if trainer.is_world_process_zero():
+        findings.tell()
 
 
 def _first(times: list[float]) -> str:
@@ -171,6 +183,6 @@ def _time_evaluation(trainer, strategy: str, steps: int, findings: Findings) -> 
     start = time.perf_counter()
     trainer.evaluate(few)
     each = (time.perf_counter() - start) * len(rows) / count
-    every = trainer.args.eval_steps or steps
-    times = 1 + (int(steps // max(1, every)) if str(strategy).endswith("steps") else 0)
+    every = {"steps": trainer.args.eval_steps, "epoch": steps / trainer.args.num_train_epochs}
+    times = 1 + (int(steps / max(1, every[strategy])) if strategy in every else 0)
     findings.times.append((f"{times} evaluation(s) of {each:.1f} s", times * each))
