@@ -53,6 +53,7 @@ from bp_core.text.dialect import TAGS
 from bp_core.text.words import words
 from train.data.pairs import read_pairs
 from train.data.phrasing import People
+from train.data.progress import watched
 from train.rewards.phrase_fit import Fit
 from train.rl.options import Option, echoes, fitted, options
 from train.rl.rewards import StockWords
@@ -216,14 +217,13 @@ def rewrite_all(
     args: argparse.Namespace, prompts: list[str], modes: list[str]
 ) -> list[list[Option]]:
     """Options of each prompt, the same for any number of workers; a mode for each part."""
-    from tqdm import tqdm
-
     places = range(0, len(prompts), _PART)
     parts = [prompts[i : i + _PART] for i in places]
     spawn = get_context("spawn")
     with ProcessPoolExecutor(args.workers, spawn, torch.set_num_threads, (1,)) as pool:
         done = pool.map(partial(rewrite, args), parts, modes, places)
-        return [each for part in tqdm(done, total=len(places), desc="rewriting") for each in part]
+        done = watched(done, len(places), "rewriting")
+        return [each for part in done for each in part]
 
 
 def pairs(

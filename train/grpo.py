@@ -27,6 +27,8 @@ from bp_core.score.taste import Taste, load_taste
 from bp_core.score.text_reward import Constants, Reward
 from train.models.card import write_card
 from train.models.causal import load_base, write_folder
+from train.report.dry_run import DryRun, Findings, throw_away, try_trainer
+from train.report.watching import watch
 from train.rewards.labelling import LabelArguments, load_models
 from train.rl.arguments import RewardArguments
 from train.rl.image_reward import ImageReward
@@ -134,7 +136,7 @@ def main(argv: list[str] | None = None) -> None:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    args, config = train.parse((GrpoArguments, GRPOConfig), argv)
+    args, config, dry = train.parse((GrpoArguments, GRPOConfig, DryRun), argv)
     if args.mode not in ("expand", "rewrite"):
         raise InputError(f"mode is '{args.mode}': choose expand or rewrite")
     prompts = read_prompts(args.prompts)
@@ -146,13 +148,20 @@ def main(argv: list[str] | None = None) -> None:
     network, tokenizer = load_base(args.base or str(BUNDLED))
     tokenizer.padding_side = "left"
     longest = config.max_completion_length
+    meant = throw_away(config) if dry.dry_run else config.output_dir
+    rows = fill(model, prompts, args.mode, config.seed)
     trainer = GRPOTrainer(
         model=network,
         reward_funcs=RewardFunction(model, reward, taste, prompts, args.mode, longest),
         args=config,
-        train_dataset=Dataset.from_list(fill(model, prompts, args.mode, config.seed)),
+        train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
+    if dry.dry_run:
+        checked = [f"{len(rows)} prompts, the reward, base {args.base or STARTER}"]
+        try_trainer(trainer, meant, Findings(checked))
+        return
+    watch(trainer, "GRPO")
     trainer.train(resume_from_checkpoint=args.resume or None)
     if trainer.is_world_process_zero():
         folder = Path(config.output_dir) / "model"

@@ -27,6 +27,7 @@ import train
 from bp_core.errors import InputError
 from bp_core.models.vision import define_operators
 from train.data.pairs import distinct_pairs
+from train.data.progress import bar
 from train.rewards import labelling_ray
 from train.rewards.labelling import LabelArguments, Labeller, shard_path, write_whole
 
@@ -71,13 +72,11 @@ def run(args: LabelArguments, load: Callable | None = None) -> Path:
     if todo and args.workers == "ray":
         labelling_ray.label(args, todo, load)
     elif todo:
-        from tqdm import tqdm
-
         labeller = Labeller(args, load)
         pictures = sum(b.prompt.nunique() for _, b in todo) * args.seeds
-        with tqdm(total=pictures, unit="image", desc="labelling") as bar:
+        with bar(pictures, "labelling") as progress:
             for index, batch in todo:
-                labeller(index, batch, bar.update)
+                labeller(index, batch, progress.update)
     shards = [pd.read_parquet(shard_path(out, i)) for i in range(len(batches))]
     labels = pairs.merge(pd.concat(shards), on=["raw_prompt", "prompt"], how="left")
     write_whole(labels, out / "labels.parquet")

@@ -42,17 +42,19 @@ from bp_core.settings import MODES
 from train.data.progress import bar
 from train.models.card import write_card
 from train.models.weights import load_trainable, write_folder_like
+from train.report.dry_run import DryRun
 from train.rl import checkpoint
 from train.rl.algorithm import KLController, RunningMoments, policy_loss, value_loss
 from train.rl.arguments import FREE, PPOArguments
 from train.rl.evaluation import Evaluator
 from train.rl.experience import Experience, experience, minibatches
-from train.rl.journal import Journal
+from train.rl.journal import Journal, in_short, speeds
 from train.rl.policy import Policy, Sequences
 from train.rl.processes import Processes
 from train.rl.rewards import RolloutReward, StockWords, shown
 from train.rl.rollouts import PromptStream, Rollout, read_prompts, short, write
 from train.rl.spread import restore_state, spread, whole_state
+from train.rl.trial import try_run
 
 
 class TrainingError(BeautifulPromptError):
@@ -147,8 +149,8 @@ class Run:
             if self.evaluate is not None and self._due(args.eval_steps):
                 row = self._evaluation(row)
             self._report(row)
+            shown_steps.set_postfix(in_short(row), refresh=False)
             shown_steps.update()
-            shown_steps.set_postfix(reward=f"{row['score/reward']:.3f}", kl=f"{row['kl']:.2f}")
             over = args.stop_when_over_optimised and self.all.from_main("flag" in row)
             if over or self._due(args.save_steps):
                 self._save()
@@ -199,7 +201,7 @@ class Run:
         self.kl.update(kl, self.args.rollouts_per_step)
         self.schedule.step()
         seconds = time.perf_counter() - start
-        return figures | {"time/rollouts": drawn, "time/step": seconds}
+        return figures | speeds(float(tokens), drawn, seconds)
 
     def _experience(self, rollouts: list[Rollout], scaled: torch.Tensor) -> Experience:
         """What there is to learn from rollouts and their scaled scores."""
@@ -367,9 +369,11 @@ class Run:
 
 def main(argv: list[str] | None = None) -> None:
     define_operators()
-    (args,) = train.parse(PPOArguments, argv)
+    args, dry = train.parse((PPOArguments, DryRun), argv)
     if args.threads:
         torch.set_num_threads(args.threads)
+    if dry.dry_run:
+        return try_run(Run, args)
     run = Run(args)
     try:
         folder = run.train()

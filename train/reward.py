@@ -27,6 +27,8 @@ from bp_core.models.vision import define_operators
 from bp_core.score.text_reward import POOLINGS
 from train.models.card import write_card
 from train.models.precision import machine_defaults
+from train.report.dry_run import DryRun, Findings, throw_away, try_trainer
+from train.report.watching import watch
 from train.rewards.network import (
     RewardNetwork,
     load_trunk,
@@ -173,7 +175,8 @@ def main(argv: list[str] | None = None) -> None:
     define_operators()
     from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
 
-    args, config = train.parse((RewardArguments, TrainingArguments), argv, machine_defaults())
+    kinds = (RewardArguments, TrainingArguments, DryRun)
+    args, config, dry = train.parse(kinds, argv, machine_defaults())
     said = said_of(args.base)
     args.template = args.template or said.get("template", "aes")
     args.pooling = args.pooling or said.get("pooling", "last")
@@ -205,6 +208,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.patience:
         config.load_best_model_at_end = True
         config.metric_for_best_model, config.greater_is_better = "spearman", True
+    meant = throw_away(config) if dry.dry_run else config.output_dir
+    config.include_num_input_tokens_seen = "all"
     trainer = Trainer(
         model=network,
         args=config,
@@ -214,6 +219,11 @@ def main(argv: list[str] | None = None) -> None:
         compute_metrics=lambda p: report(p.label_ids, p.predictions, rounds=0),
         callbacks=[EarlyStoppingCallback(args.patience)] if args.patience else None,
     )
+    if dry.dry_run:
+        counts = f"{len(rows)} rows of {args.score} to train on, {len(validation)} to validate on"
+        try_trainer(trainer, meant, Findings([f"{counts}; base {args.base or 'none'}"]))
+        return
+    watch(trainer, "reward")
     trainer.train(resume_from_checkpoint=args.resume or None)
     if not trainer.is_world_process_zero():
         return

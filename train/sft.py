@@ -46,6 +46,8 @@ from train.models.judging import (
 )
 from train.models.precision import machine_defaults
 from train.models.rounding import Rounding
+from train.report.dry_run import DryRun, Findings, throw_away, try_trainer
+from train.report.watching import watch
 
 
 @dataclass
@@ -242,7 +244,7 @@ def main(argv: list[str] | None = None) -> None:
     define_operators()
     from trl import SFTConfig, SFTTrainer
 
-    args, config = train.parse((SftArguments, SFTConfig), argv, machine_defaults())
+    args, config, dry = train.parse((SftArguments, SFTConfig, DryRun), argv, machine_defaults())
     args.template = args.template or template_name(args.base)
     if args.template not in TEMPLATES:
         raise InputError(f"no template '{args.template}': choose one of {', '.join(TEMPLATES)}")
@@ -288,6 +290,8 @@ def main(argv: list[str] | None = None) -> None:
         if args.judgements:  # columns are those of the first row
             examples = [example | NOTHING_JUDGED for example in examples]
         sets[name] = Dataset.from_list(examples + judged[name])
+    meant = throw_away(config) if dry.dry_run else config.output_dir
+    config.include_num_input_tokens_seen = "non_padding"
     trainer = SFTTrainer(
         model=model,
         args=config,
@@ -300,6 +304,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.rounded_from < 1:
         rounding = Rounding(model, args.rounded_group, args.rounded_tables, args.rounded_from)
         trainer.add_callback(rounding)
+    if dry.dry_run:
+        counts = [f"{len(rows)} rows for {name}" for name, rows in sets.items()]
+        try_trainer(trainer, meant, Findings([f"{', '.join(counts)}; base {args.base or 'none'}"]))
+        return
+    watch(trainer, "SFT")
     trainer.train(resume_from_checkpoint=args.resume or None)
     loss = trainer.evaluate()["eval_loss"]
     if trainer.is_world_process_zero():

@@ -256,7 +256,8 @@ class AestheticScore(_Scorer):
     ) -> AestheticScore:
         """Args:
         head: the file `sac+logos+ava1-l14-linearMSE.pth`, or a folder that holds it.
-        clip: a weight file, or a tag of open_clip's to download.
+        clip: a weight file, a folder of open_clip's (with its own architecture), or a tag to
+            download.
         """
         model = _open_clip(architecture, clip, device, dtype or _precision(device))
         path = Path(head)
@@ -343,6 +344,8 @@ def _open_clip(
     open_clip = _package("open_clip")
     if weights is not None and Path(weights).suffix and not Path(weights).is_file():
         raise ModelError(f"{weights} is missing: give a CLIP weight file, or a tag of open_clip's")
+    if weights is not None and (Path(weights) / "open_clip_config.json").is_file():
+        architecture, weights = f"local-dir:{weights}", None
     tag = None if weights is None else str(weights)
     # OpenAI's weights were trained with another GELU than open_clip's default.
     quick = {"force_quick_gelu": True} if tag == "openai" else {}

@@ -1,4 +1,5 @@
-"""Picture files as seven image generators write them, made for tests: small, grey, and valid.
+"""Picture files as seven image generators write them, made for tests: small, of one colour, and
+valid.
 
 python -m tests.train.pictures_made FOLDER     # twenty of each program's, to try collect.py on
 """
@@ -6,6 +7,7 @@ python -m tests.train.pictures_made FOLDER     # twenty of each program's, to tr
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
 import sys
@@ -20,11 +22,12 @@ SIZE = (96, 64)
 
 def png(path: Path, alpha: str = "", **texts: str) -> Path:
     """A PNG with text chunks, and text in its alpha channel as NovelAI hides it."""
+    shade = _shade(path)
     info = PngInfo()
     for key, value in texts.items():
         key = key.replace("__", "-")
         info.add_itxt(key, value) if not value.isascii() else info.add_text(key, value)
-    image = Image.new("RGBA" if alpha else "RGB", SIZE, (128,) * 4 if alpha else (128,) * 3)
+    image = Image.new("RGBA" if alpha else "RGB", SIZE, (*shade, 128) if alpha else shade)
     if alpha:
         data = gzip.compress(alpha.encode())
         payload = b"stealth_pngcomp" + (8 * len(data)).to_bytes(4, "big") + data
@@ -38,6 +41,11 @@ def png(path: Path, alpha: str = "", **texts: str) -> Path:
     return path
 
 
+def _shade(path: Path) -> tuple[int, ...]:
+    """A colour of the picture's own, so that models see different ones."""
+    return tuple(hashlib.sha256(path.name.encode()).digest()[:3])
+
+
 def with_exif(path: Path, comment: bytes = b"", **fields: str) -> Path:
     """A JPEG or WebP with EXIF: UserComment, and fields by the names of `ExifTags`."""
     from PIL import ExifTags
@@ -47,7 +55,7 @@ def with_exif(path: Path, comment: bytes = b"", **fields: str) -> Path:
         exif[ExifTags.Base[name]] = value
     if comment:
         exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
-    Image.new("RGB", SIZE, (128,) * 3).save(path, exif=exif)
+    Image.new("RGB", SIZE, _shade(path)).save(path, exif=exif)
     return path
 
 

@@ -4,16 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pandas as pd
 import pytest
 
 from bp_core.errors import InputError
+from tests.train.answering import Server
 from tests.train.pictures_made import write_all
 from tests.train.public_data import write_data
 from train import collect
@@ -96,42 +94,6 @@ def test_what_cleaning_takes_is_counted(tmp_path, capsys):
     assert [report[step] for step in steps] == [1, 1, 1, 1]
     assert report["near-duplicates"] == 1 and report["read"] == 7
     assert "1 not English" in capsys.readouterr().out
-
-
-class Server(BaseHTTPRequestHandler):
-    """Answers as OpenAI's protocol has it; each third question it first refuses."""
-
-    asked: ClassVar[list[str]] = []
-    slow = 0.0
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        question = body["messages"][-1]["content"]
-        seen = Server.asked.count(question)
-        Server.asked.append(question)
-        time.sleep(Server.slow)
-        busy = not seen and len(Server.asked) % 3 == 0
-        short = question.startswith("Prompt:")
-        text = " ".join(question.split()[1:4]) if short else f"{question[13:]}, soft light, rain"
-        answer = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
-        content = json.dumps({"error": "busy"} if busy else answer).encode()
-        self.send_response(503 if busy else 200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr("train.data.asked._WAIT", 0.01)
-    Server.asked, Server.slow = [], 0.0
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{http.server_port}/v1"
-    http.shutdown()
 
 
 def asking(tmp_path, server, count=24):

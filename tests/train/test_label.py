@@ -1,7 +1,6 @@
 """label.py: labels from tiny models, and the same labels whatever interrupts the run."""
 
 import errno
-import json
 import os
 import random
 import signal
@@ -17,6 +16,7 @@ import torch
 pytest.importorskip("pyarrow")
 
 from bp_core.errors import InputError
+from tests.train.tiny_vision import tiny_pipeline
 from train import label
 from train.data.pairs import distinct_pairs
 from train.label import plan, run
@@ -212,62 +212,11 @@ def test_thumbnails_are_kept(tmp_path):
     assert len(list((Path(args.out) / "thumbnails").glob("*.jpg"))) == PAIRS.prompt.nunique() * 3
 
 
-def tiny_pipeline(folder):
-    """A Stable Diffusion of a few thousand random weights, 16 px pictures, 12-token window."""
-    diffusers = pytest.importorskip("diffusers")
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    folder.mkdir()
-    letters = [chr(c) for c in range(97, 123)] + [","]
-    vocabulary = ["<|startoftext|>", "<|endoftext|>", *letters, *(c + "</w>" for c in letters)]
-    (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(vocabulary)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(
-        str(folder / "vocab.json"),
-        str(folder / "merges.txt"),
-        model_max_length=12,
-    )
-    torch.manual_seed(0)
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=12,
-            bos_token_id=0,
-            eos_token_id=1,
-            pad_token_id=1,
-        )
-    )
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=16,
-        attention_head_dim=4,
-    )
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(8, 8),
-        norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=4,
-    )
-    scheduler = diffusers.EulerAncestralDiscreteScheduler()
-    return diffusers.StableDiffusionPipeline(
-        vae, text.eval(), tokenizer, unet, scheduler, None, None, requires_safety_checker=False
-    )
-
-
 @pytest.fixture(scope="module")
 def renderer(tmp_path_factory):
     from train.rewards.render import Renderer, RenderSettings
 
+    pytest.importorskip("diffusers")
     pipeline = tiny_pipeline(tmp_path_factory.mktemp("sd") / "tiny")
     return Renderer(pipeline, RenderSettings("tiny", "", steps=2, size=16))
 

@@ -13,11 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [
     ROOT / "docs/training.md",
     ROOT / "train/starter/rebuild.sh",
+    ROOT / "train/paper.sh",
     *sorted((ROOT / "train/configs").glob("*.yaml")),
     *sorted((ROOT / "train").glob("*.py")),
     *sorted((ROOT / "train/starter").glob("*.py")),
 ]
-COMMAND = re.compile(r"(?:python|processes 4) (?:train/(\w+)\.py|-m train\.(starter\.\w+)) (.*)")
+COMMAND = re.compile(
+    r"(?:python|processes 4|launch) (?:train/(\w+)\.py|-m train\.(starter\.\w+)) (.*)"
+)
 
 
 def commands() -> dict[str, tuple[str, str]]:

@@ -24,15 +24,23 @@ _READERS = {
 
 
 class Row(NamedTuple):
-    """A prompt, and the short one that it was made from ("" where nobody knows)."""
+    """A prompt and what is known of it.
+
+    Attributes:
+        raw: the short one that it was made from, "" where nobody knows.
+        caption: what its picture shows, "" where nobody looked.
+    """
 
     raw: str
     prompt: str
     source: str
+    caption: str = ""
 
 
 def read_any(path: Path, column: str = "") -> list[Row]:
     """The prompts of a file, or of all files of a folder and those in it.
+
+    Of pairs that `train/collect.py` wrote, the whole prompts; additions alone are none.
 
     Args:
         column: that holds them; "" for the first of the usual names (prompt, text, caption, …).
@@ -64,6 +72,8 @@ def _rows(file: Path, column: str) -> Iterator[Row]:
             f"{file} has none of the columns {', '.join(_HIGH)}, but {', '.join(map(str, named))}: "
             "name one with --column"
         )
+    if "mode" in frame.columns:
+        frame = frame[~frame["mode"].isin(["expand", "text"])]
     low = _first(named, _LOW)
     lows = frame[low] if low is not None and low != high else [""] * len(frame)
     for raw, prompt in zip(lows, frame[high], strict=True):

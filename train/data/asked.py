@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from bp_core.errors import InputError
 from bp_core.writers.instructions import REWRITE, messages
 from bp_core.writers.writer import Request, Writer
 from train.data.progress import bar
+from train.data.workers import Workers
 
 _TRIES = 6
 _WAIT = 1.0  # seconds before the second try; doubled before each further one
@@ -79,6 +81,7 @@ def ask_all(
     together: int = 4,
     rate: float = 0.0,
     desc: str = "asking",
+    workers: Workers | None = None,
 ) -> list[str]:
     """One answer a request, on one line; "" where the server's was empty every time.
 
@@ -86,6 +89,7 @@ def ask_all(
         model: who is asked, as a part of what an answer is kept by.
         together: questions that are open at a time.
         rate: questions a second at most; 0: as many as it takes.
+        workers: who asks, each so many together and all of them at that rate; None: this process.
 
     Raises:
         InputError: the server is not there, or refuses; what was answered is kept.
@@ -93,6 +97,11 @@ def ask_all(
     keys = [_key(model, request) for request in requests]
     texts = {key: answers.get(key) for key in keys}
     todo = {k: r for k, r in zip(keys, requests, strict=True) if texts[k] is None}
+    if workers is not None:
+        make = partial(Asker, writer, together, rate / max(1, workers.actors))
+        names = {request: key for key, request in todo.items()}
+        workers.run(make, list(names), together, desc, lambda r, text: answers.put(names[r], text))
+        return [answers.get(key) or "" for key in keys]
     pace, progress = _Pace(rate), bar(len(texts), desc, initial=len(texts) - len(todo))
     stop = threading.Event()
 
@@ -116,6 +125,18 @@ def ask_all(
     return [texts[key] or "" for key in keys]
 
 
+class Asker:
+    """A worker (see `train.data.workers`): requests in, answers out."""
+
+    def __init__(self, writer: Writer, together: int, rate: float) -> None:
+        self._writer, self._together, self._pace = writer, together, _Pace(rate)
+
+    def __call__(self, requests: list[Request]) -> list[str]:
+        with ThreadPoolExecutor(self._together) as pool:
+            stop = threading.Event()
+            return list(pool.map(lambda r: _ask(self._writer, r, self._pace, stop), requests))
+
+
 def _ask(writer: Writer, request: Request, pace: _Pace, stop: threading.Event) -> str:
     fault = ""
     for attempt in range(_TRIES):
@@ -133,7 +154,11 @@ def _ask(writer: Writer, request: Request, pace: _Pace, stop: threading.Event) -
 
 
 def _key(model: str, request: Request) -> str:
-    said = [model, request.messages, request.seed, request.longest, request.temperature]
+    return key_of(model, request.messages, request.seed, request.longest, request.temperature)
+
+
+def key_of(*said) -> str:
+    """What an answer is kept by: who was asked, and what."""
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Pairs from prompts of one's own: cleaned, cut or answered, and every loss counted.
 
 typed       the artist's own short prompt, where the source has it
+captioned   a model says what the picture of a good prompt shows
 cut         the first phrase of a good prompt is the low side, its other phrases the tail
 summarised  a language model names what a good prompt shows
 upgraded    a language model writes a better prompt for a short one
@@ -8,7 +9,9 @@ upgraded    a language model writes a better prompt for a short one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +23,13 @@ from bp_core.text.words import clauses, words
 from train.data.any_prompts import Row
 from train.data.cleaning import clean, is_english, is_safe
 from train.data.dedup import clusters, near
+from train.data.workers import Workers
 
 HIGH = 12  # words from which on a prompt counts as a good one
 _TAIL = 3  # words that a tail must have
 _PER_CLUSTER = 2  # prompts that may be near-duplicates of each other
+_WASHED = 5000  # rows that a worker cleans at a time
+_FLAWS = ("too short", "not English", "NSFW or politics")
 
 Report = dict[str, int]
 
@@ -39,13 +45,32 @@ class Pair(NamedTuple):
     cluster: int
 
 
-def cleaned(rows: Sequence[Row], evaluation: Sequence[str], report: Report) -> list[Row]:
+def wash(rows: Sequence[Row]) -> list[tuple[Row, str]]:
+    """Each row without syntax and parameters, and why it is of no use ("" if it is of use)."""
+    return [(row, _flaw(row)) for row in (r._replace(**_plain(r)) for r in rows)]
+
+
+def _plain(row: Row) -> dict[str, str]:
+    return {name: clean(getattr(row, name)) for name in ("raw", "prompt", "caption")}
+
+
+def _flaw(row: Row) -> str:
+    if len(words(row.prompt)) < 2:
+        return _FLAWS[0]
+    if not is_english(row.prompt):
+        return _FLAWS[1]
+    return "" if is_safe(f"{row.raw} {row.prompt}") else _FLAWS[2]
+
+
+def cleaned(
+    rows: Sequence[Row], evaluation: Sequence[str], report: Report, workers: Workers
+) -> list[Row]:
     """What is left of the rows; `report` gets how many each step took."""
     report["read"] = len(rows)
-    kept = [Row(clean(r.raw), clean(r.prompt), r.source) for r in rows]
-    kept = _take(kept, lambda r: len(words(r.prompt)) >= 2, "too short", report)
-    kept = _take(kept, lambda r: is_english(r.prompt), "not English", report)
-    kept = _take(kept, lambda r: is_safe(f"{r.raw} {r.prompt}"), "NSFW or politics", report)
+    washed = workers.run(partial(_itself, wash), list(rows), _WASHED, "cleaning")
+    kept = [row for row, flaw in washed if not flaw]
+    flaws = Counter(flaw for _, flaw in washed)
+    report |= {flaw: flaws[flaw] for flaw in _FLAWS}
     if evaluation and kept:
         close = near([r.prompt for r in kept], list(evaluation))
         close |= near([r.raw or r.prompt for r in kept], list(evaluation))
@@ -54,10 +79,8 @@ def cleaned(rows: Sequence[Row], evaluation: Sequence[str], report: Report) -> l
     return kept
 
 
-def _take(rows: list[Row], good: Callable[[Row], bool], why: str, report: Report) -> list[Row]:
-    kept = [row for row in rows if good(row)]
-    report[why] = len(rows) - len(kept)
-    return kept
+def _itself(worker: Callable) -> Callable:
+    return worker
 
 
 def distinct(rows: list[Row], report: Report) -> tuple[list[Row], list[int]]:
@@ -136,12 +159,19 @@ def consistent(
     return kept
 
 
-def split(pairs: list[Pair], share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(training, validation) rows, shuffled; near-duplicates are on one side."""
+def split(pairs: list[Pair], shares: Mapping[str, float], seed: int) -> dict[str, pd.DataFrame]:
+    """Rows to train on, and parts to hold out, shuffled; near-duplicates are in one part.
+
+    Args:
+        shares: of the clusters (0-1), by part; a part gets one at least.
+    """
     frame = pd.DataFrame(pairs, columns=Pair._fields)
     frame = frame.drop_duplicates(["raw_prompt", "prompt", "mode"], ignore_index=True)
     frame = frame.sample(frac=1, random_state=seed)
-    ids = sorted(frame.cluster.unique())
-    chosen = np.random.default_rng(seed).permutation(ids)[: max(1, round(share * len(ids)))]
-    held = frame.cluster.isin(chosen if len(ids) > 1 else [])
-    return frame[~held], frame[held]
+    ids = np.random.default_rng(seed).permutation(sorted(frame.cluster.unique()))
+    parts, at = {}, 0
+    for name, share in shares.items():
+        end = min(at + max(1, round(share * len(ids))), len(ids) - 1)
+        parts[name] = frame[frame.cluster.isin(ids[at:end])]
+        at = max(at, end)
+    return {"train": frame[frame.cluster.isin(ids[at:])], **parts}

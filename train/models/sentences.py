@@ -15,6 +15,7 @@ import torch
 from bp_core.errors import InputError
 from bp_core.models.checkpoint import read_json
 from bp_core.models.vision import define_operators
+from train.data.progress import watched
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -69,8 +70,6 @@ def embed(
             or more with those in float32, and cost half as much on a CPU that computes in it.
         longest: prompts are cut at that many tokens.
     """
-    from tqdm import tqdm
-
     define_operators()
     from transformers import AutoModel
 
@@ -79,7 +78,8 @@ def embed(
     order = np.argsort([len(p) for p in prompts], kind="stable")
     size = network.config.hidden_size
     vectors = {layer: np.zeros((len(prompts), size), np.float32) for layer in layers}
-    for start in tqdm(range(0, len(order), batch), desc="embedding", disable=None):
+    starts = range(0, len(order), batch)
+    for start in watched(starts, len(starts), "embedding"):
         rows = order[start : start + batch]
         encoded = tokenizer.encode_batch([prompts[i] for i in rows])
         ids = torch.tensor([e.ids for e in encoded])

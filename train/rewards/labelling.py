@@ -48,7 +48,9 @@ class LabelArguments:
     aesthetic_head: str = field(
         default="sac+logos+ava1-l14-linearMSE.pth", metadata={"help": "LAION's file"}
     )
-    aesthetic_clip: str = field(default="openai", metadata={"help": "open_clip tag or file"})
+    aesthetic_clip: str = field(
+        default="openai", metadata={"help": "open_clip tag, file or folder"}
+    )
     device: str = field(default="auto", metadata={"help": "cuda, cpu, or auto"})
     thumbnails: int = field(default=0, metadata={"help": "pixels a side of kept JPEGs; 0: none"})
     workers: str = field(default="local", metadata={"help": "local or ray"})

@@ -24,6 +24,7 @@ from bp_core.errors import InputError
 from bp_core.models.checkpoint import read_json
 from bp_core.score.taste import HIDDEN, WIDTH
 from bp_core.text.words import clauses, words
+from train.data.progress import watched
 from train.models.sentences import embed, find_encoder, last_layer
 
 # Rarer phrases are not learned.
@@ -167,8 +168,6 @@ def copied(pairs: Iterable[tuple[str, str]]) -> set[str]:
 
 def learn(pairs: Sequence[tuple[str, str]], encode: Embed, seed: int = 0) -> Fit:
     """A `Fit` of (prompt, phrase) as people wrote them."""
-    from tqdm import tqdm
-
     counts = {p: n for p, n in Counter(p for _, p in set(pairs)).items() if n >= _LEARNED}
     if not counts:
         raise InputError("no phrase stands in two of the pairs: give more pairs")
@@ -182,7 +181,7 @@ def learn(pairs: Sequence[tuple[str, str]], encode: Embed, seed: int = 0) -> Fit
     torch.manual_seed(seed)
     fit = Fit(encode, vectors.shape[1], counts, copied(pairs)).train()
     optimiser = torch.optim.AdamW(fit.parameters(), lr=_RATE, weight_decay=0.01)
-    for _ in tqdm(range(_EPOCHS), desc="learning", disable=None):
+    for _ in watched(range(_EPOCHS), _EPOCHS, "learning"):
         for part in data[torch.randperm(len(data))].split(_BATCH):
             x, y = part.T
             same = (x[:, None] == x) | (y[:, None] == y)

@@ -18,7 +18,7 @@ from train.report.metrics import distinct_bigrams
 from train.rl.rewards import RolloutReward
 from train.rl.rollouts import Prompt, Rollout, write
 
-_CANDIDATES = 8
+CANDIDATES = 8
 _SAMPLES = 16
 
 
@@ -45,7 +45,7 @@ class Evaluator:
         figures: dict[str, float] = {}
         samples: list[dict[str, str]] = []
         for mode in self.modes:
-            draws = [[Draw(0, i) for i in range(_CANDIDATES)] for _ in self.prompts]
+            draws = [[Draw(0, i) for i in range(CANDIDATES)] for _ in self.prompts]
             modes = [mode] * len(self.prompts)
             # As people sample, in contrast to how rollouts are drawn.
             params = sampling_params(Settings(mode=mode))
@@ -56,12 +56,12 @@ class Evaluator:
             figures |= {f"{mode}/{name}": value for name, value in of_mode.items()}
             samples += [
                 {"mode": mode, "prompt": r.prompt.raw, "text": r.text}
-                for r in rollouts[::_CANDIDATES][: _SAMPLES // len(self.modes)]
+                for r in rollouts[::CANDIDATES][: _SAMPLES // len(self.modes)]
             ]
         return figures, samples
 
     def _figures(self, rollouts: Sequence[Rollout]) -> dict[str, float]:
-        groups = [rollouts[i : i + _CANDIDATES] for i in range(0, len(rollouts), _CANDIDATES)]
+        groups = [rollouts[i : i + CANDIDATES] for i in range(0, len(rollouts), CANDIDATES)]
         common = Counter(p.lower() for r in rollouts for p in set(r.added))
         figures = {
             "reward": float(self.reward.gain(rollouts).mean()),
@@ -75,7 +75,7 @@ class Evaluator:
         if self.judge is not None:
             raw = [g[0].prompt.raw for g in groups]
             base = self.judge.score([parse(r).prose for r in raw], raw).repeat_interleave(
-                _CANDIDATES
+                CANDIDATES
             )
             texts = [parse(r.text).prose for r in rollouts]
             scores = self.judge.score(texts, [r.prompt.raw for r in rollouts])

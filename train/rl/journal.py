@@ -6,9 +6,31 @@ import json
 import sys
 from pathlib import Path
 
+from train.data.progress import memory, pace
 from train.rl.checkpoint import Log
 from train.rl.evaluation import Watch
 from train.rl.report import write_report
+
+
+def speeds(tokens: float, drawn: float, seconds: float) -> dict[str, float]:
+    """Figures of a step's work.
+
+    Args:
+        tokens: that were written, and learned from in every epoch.
+        drawn, seconds: that writing them took, and the whole step.
+    """
+    return {
+        "time/rollouts": drawn,
+        "time/step": seconds,
+        "time/tokens a second": tokens / seconds,
+        "time/memory in GiB": memory() / 2**30,
+    }
+
+
+def in_short(row: dict) -> dict[str, str]:
+    """What of a step's figures stands behind the bar."""
+    figures = {"reward": f"{row['score/reward']:.3f}", "kl": f"{row['kl']:.2f}"}
+    return figures | pace(row["time/tokens a second"])
 
 
 class Journal:

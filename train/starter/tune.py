@@ -27,6 +27,7 @@ from torch import Tensor, nn
 import train
 from bp_core.models.vision import define_operators
 from train.data.cleaning import clean
+from train.data.progress import watched
 from train.models.sentences import last_layer, padding_tokenizer
 from train.rewards.ranking import report
 from train.starter.reward_tables import read_tables
@@ -87,7 +88,6 @@ class Tuner:
     ) -> Scorer:
         """An encoder tuned on prompts (n), their z-scores (n,) and sample weights (n,)."""
         define_operators()
-        from tqdm import tqdm
         from transformers import AutoModel
 
         t, device = self._tuning, self._device
@@ -106,7 +106,7 @@ class Tuner:
             lambda step: min((step + 1) / warm, (len(batches) - step) / (len(batches) - warm + 1)),
         )
         network.train()
-        for rows in tqdm(batches, desc="tuning", disable=None):
+        for rows in watched(batches, len(batches), "tuning"):
             ids, mask = self._tokens([prompts[i] for i in rows])
             with self._autocast():
                 predictions = network(ids, mask)
