@@ -6,6 +6,7 @@ bp beautify "a cat" --writer http://127.0.0.1:11434/v1 --writer-model qwen3:8b
 bp score "a cat" --rewrite "a cat, soft morning light"
 bp models
 bp pack FOLDER OUT --bits 4
+bp export FOLDER FILE.gguf
 bp web
 """
 
@@ -23,6 +24,7 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from . import model_commands
 from .errors import BeautifulPromptError, InputError
 from .models import STARTER
 from .settings import ACCEPT, DIALECTS, MODES, SYNTAXES, Settings
@@ -143,23 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--reward", help="folder of a reward model (the bundled one)")
     score.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
-    models = commands.add_parser("models", help="list the models that are here, fetch or pack one")
-    models.set_defaults(run=_models)
-    models.add_argument("--download", metavar="ID", help="owner/name on the Hugging Face hub")
-    models.add_argument(
-        "--pack", metavar="MODEL", help="keep 8-bit weights beside a model: it loads faster"
-    )
-    models.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
-
-    pack = commands.add_parser("pack", help="write a model as a new folder, in 4 or 8 bits")
-    pack.set_defaults(run=_pack)
-    pack.add_argument("model", help="a folder, a .gguf file or a downloaded hub id")
-    pack.add_argument("out", help="the folder to write; must not be there, or be empty")
-    pack.add_argument("--bits", type=int, choices=(4, 8), default=4, help="a weight (4)")
-    pack.add_argument(
-        "--group", type=int, default=64, help="weights that share a step, in 4 bits: 32 or 64 (64)"
-    )
-    pack.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    model_commands.add(commands)
 
     web = commands.add_parser("web", help="the same on a local web page (extra: web)")
     web.set_defaults(run=_web)
@@ -357,52 +343,6 @@ def _web(args: argparse.Namespace) -> None:
 
     ready(args.host, args.port)
     serve(_load(args), args.host, args.port)
-
-
-def _print_path(path: Path, args: argparse.Namespace) -> None:
-    print(json.dumps({"path": str(path)}) if args.json else path)
-
-
-def _pack(args: argparse.Namespace) -> None:
-    out = Path(args.out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise InputError(f"{out} is there already: name a new folder")
-    from .models.load import pack_folder
-
-    there = out.is_dir()
-    try:
-        _print_path(pack_folder(args.model, out, args.bits, args.group), args)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {out} ({error.strerror}): give it room and leave"
-        ) from error
-    finally:
-        if not there and out.is_dir() and not any(out.iterdir()):
-            out.rmdir()  # what failed leaves nothing behind
-
-
-def _models(args: argparse.Namespace) -> None:
-    from .models import folder as models
-
-    if args.download:
-        from .models.hub import download
-
-        def show(name: str, done: int, size: int) -> None:
-            share = f"{done / size:.0%}" if size else f"{done / 2**20:.0f} MiB"
-            print(f"\r{name} {share}", end="", file=sys.stderr, flush=True)
-
-        folder = download(args.download, show)
-        print(file=sys.stderr)
-        return _print_path(folder, args)
-    if args.pack:
-        from .models.load import pack
-
-        return _print_path(pack(args.pack), args)
-    for info in models.available():
-        if args.json:
-            print(json.dumps({**asdict(info), "path": str(info.path)}))
-        else:
-            print(f"{info.name}\t{info.kind}\t{info.size / 2**20:.0f} MiB\t{info.path}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from ..errors import ModelError
 from ..settings import DIALECTS
 from . import STARTER
 from .checkpoint import read_json, weight_files
-from .gguf_file import file_of
+from .gguf_file import GGUF, file_of
 from .template import KNOWN_MODELS, TEMPLATES, Template
 
 BUNDLED = Path(__file__).parents[1] / "starter"
@@ -121,8 +121,8 @@ def dialects(folder: Path) -> tuple[str, ...]:
     Raises:
         ModelError: it names one that does not exist.
     """
-    path = (folder.parent if folder.is_file() else folder) / _ABOUT
-    stated = read_json(path).get("dialects") if path.is_file() else None
+    path, about_it = _stated(folder)
+    stated = (about_it or {}).get("dialects")
     if stated is None:
         return DIALECTS[1:]
     named = isinstance(stated, list) and all(isinstance(name, str) for name in stated)
@@ -133,8 +133,8 @@ def dialects(folder: Path) -> tuple[str, ...]:
 
 def about(folder: Path) -> tuple[str, Template | None]:
     """A folder's kind, and its template if it is a rewriter."""
-    path = (folder.parent if folder.is_file() else folder) / _ABOUT
-    if not path.is_file():
+    path, stated = _stated(folder)
+    if stated is None:
         known = KNOWN_MODELS.get(_hub_id(folder))
         if known is None:
             raise ModelError(
@@ -142,7 +142,6 @@ def about(folder: Path) -> tuple[str, Template | None]:
                 '{"kind": "rewriter", "template": {"name": "v1"}}'
             )
         return "rewriter", TEMPLATES[known]
-    stated = read_json(path)
     kind = stated.get("kind")
     if kind == "reward":
         return kind, None
@@ -159,6 +158,16 @@ def about(folder: Path) -> tuple[str, Template | None]:
         f"{path}: 'template' must have 'name', 'rewrite', 'expand' and may have 'lead' and "
         f"'judge', or be one of {', '.join(TEMPLATES)} by 'name'"
     )
+
+
+def _stated(folder: Path) -> tuple[Path, dict | None]:
+    """Where a model should say what it is, and what it says: in beautifulprompt.json, or in a GGUF
+    file of ours; None where it says nothing."""
+    path = (folder.parent if folder.is_file() else folder) / _ABOUT
+    if path.is_file():
+        return path, read_json(path)
+    file = file_of(folder)
+    return path, None if file is None else GGUF(file).about()
 
 
 def _hub_id(folder: Path) -> str:

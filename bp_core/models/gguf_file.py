@@ -1,13 +1,16 @@
 """Models in one GGUF file, llama.cpp's format: config, tokenizer and weights, unpacked on reading.
 
 Reads what `gguf` (the extra of that name) can unpack, among it F16, Q8_0, Q4_0, Q4_1, Q4_K and
-Q6_K, of Llamas, Qwen2 and 3 and GPT-2, with a tokenizer of GPT-2's kind or a tokenizer.json beside.
+Q6_K, of Llamas, Qwen2 and 3, GPT-2 and BLOOM, with a tokenizer of GPT-2's kind or a tokenizer.json
+beside. `gguf_export` writes such files.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +21,11 @@ from ..errors import ModelError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_KINDS = "llama", "qwen2", "qwen3", "smollm3", "gpt2"
+_KINDS = "llama", "qwen2", "qwen3", "smollm3", "gpt2", "bloom"
+# Of these, rows of queries and keys that are turned together lie side by side.
+MIXED = "llama", "smollm3"
+# What a file of ours says as beautifulprompt.json does.
+ABOUT = "beautifulprompt.about"
 # Their names of a Llama's modules, and ours as a Hugging Face checkpoint has them.
 LLAMA_NAMES = {
     "attn_norm": "input_layernorm",
@@ -48,18 +55,50 @@ _GPT2 = {
     "output_norm": "transformer.ln_f",
     "output": "lm_head",
 }
-_CONTROL = 3  # a token's type
+_BLOOM = {
+    "attn_norm": "input_layernorm",
+    "attn_qkv": "self_attention.query_key_value",
+    "attn_output": "self_attention.dense",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_up": "mlp.dense_h_to_4h",
+    "ffn_down": "mlp.dense_4h_to_h",
+    "token_embd": "transformer.word_embeddings",
+    "token_embd_norm": "transformer.word_embeddings_layernorm",
+    "output_norm": "transformer.ln_f",
+    "output": "lm_head",
+}
+CONTROL, USER_DEFINED = 3, 4  # a token's type
 _ROWS = 4096  # unpacked at once
 _LETTERS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 # Where text is cut before pairs are merged; None for GPT-2's own way.
-_CUTS = {
+CUTS = {
     "gpt-2": None,
     "smollm": "digits",
     "qwen2": rf"{_SHORT}|{_LETTERS}|\p{{N}}|{_REST}",
     "llama-bpe": rf"{_SHORT}|{_LETTERS}|\p{{N}}{{1,3}}|{_REST}",
+    "bloom": r" ?[^(\s|[.,!?…。，、।۔،])]+",
 }
+
+
+def modules_of(kind: str) -> tuple[dict[str, str], str]:
+    """llama.cpp's names of an architecture's modules with a checkpoint's; and where a checkpoint
+    has its layers."""
+    if kind == "gpt2":
+        return _GPT2, "transformer.h"
+    return (_BLOOM, "transformer.h") if kind == "bloom" else (LLAMA_NAMES, "model.layers")
+
+
+def package(path: Path) -> ModuleType:
+    """The package `gguf`; raises ModelError where it is not installed."""
+    try:
+        import gguf
+    except ImportError as error:
+        raise ModelError(
+            f'{path} needs the gguf package: pip install "beautifulprompt[gguf]"'
+        ) from error
+    return gguf
 
 
 def file_of(model: Path) -> Path | None:
@@ -81,12 +120,7 @@ class GGUF:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import gguf
-        except ImportError as error:
-            raise ModelError(
-                f'{path} needs the gguf package: pip install "beautifulprompt[gguf]"'
-            ) from error
+        gguf = package(path)
         self.path = path
         try:
             with path.open("rb") as file:
@@ -136,6 +170,19 @@ class GGUF:
                 "layer_norm_epsilon": of("attention.layer_norm_epsilon"),
             }
             return {name: value for name, value in fields.items() if value is not None}
+        if kind == "bloom":
+            # Files of llama.cpp's converter hold the embeddings a second time as the head.
+            tied = fields["tie_word_embeddings"] or self._head_is_embeddings()
+            fields |= {
+                "architectures": ["BloomForCausalLM"],
+                "tie_word_embeddings": tied,
+                "hidden_size": of("embedding_length"),
+                "n_layer": of("block_count"),
+                "n_head": of("attention.head_count"),
+                "layer_norm_epsilon": of("attention.layer_norm_epsilon"),
+                "seq_length": of("context_length"),
+            }
+            return {name: value for name, value in fields.items() if value is not None}
         scaling = of("rope.scaling.type")
         rope = {"rope_type": "default", "rope_theta": of("rope.freq_base") or 10000.0}
         if scaling not in (None, "none"):
@@ -163,9 +210,7 @@ class GGUF:
         """(name, tensor) one at a time, as a Hugging Face checkpoint has them; packed weights come
         in float32."""
         kind = self.fields["model_type"]
-        table, layers = LLAMA_NAMES, "model.layers"
-        if kind == "gpt2":
-            table, layers = _GPT2, "transformer.h"
+        table, layers = modules_of(kind)
         for tensor in self._reader.tensors:
             owner, _, leaf = tensor.name.rpartition(".")
             if owner == "rope_freqs":
@@ -177,12 +222,28 @@ class GGUF:
             if owner not in table:
                 raise ModelError(f"{self.path} has a tensor '{tensor.name}', which is unknown here")
             data = self._tensor(tensor.name)
-            if kind in ("llama", "smollm3") and owner in ("attn_q", "attn_k"):
+            if kind in MIXED and owner in ("attn_q", "attn_k"):
                 heads = "num_attention_heads" if owner == "attn_q" else "num_key_value_heads"
                 data = _unmixed(data, self.fields[heads])
             elif kind == "gpt2" and leaf == "weight" and owner.startswith(("attn_", "ffn_")):
                 data = data.t()
+            elif kind == "bloom" and owner == "attn_qkv":
+                # Head by head, as its checkpoints are.
+                rows = data.view(3, self.fields["n_head"], -1, *data.shape[1:])
+                data = rows.transpose(0, 1).reshape(data.shape)
             yield f"{index}{table[owner]}.{leaf}", data
+
+    def about(self) -> dict[str, Any] | None:
+        """What a file of ours says of itself, as beautifulprompt.json would; None in others."""
+        try:
+            found = json.loads(self._stated.get(ABOUT, "null"))
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _head_is_embeddings(self) -> bool:
+        head, table = self._tensor("output.weight"), self._tensor("token_embd.weight")
+        return torch.equal(head, table)
 
     def _shape(self, name: str) -> list[int]:
         tensor = next((t for t in self._reader.tensors if t.name == name), None)
@@ -218,7 +279,7 @@ class GGUF:
 
         kind = self._stated.get("tokenizer.ggml.model")
         cut = self._stated.get("tokenizer.ggml.pre", "gpt-2")
-        if kind != "gpt2" or cut not in _CUTS:
+        if kind != "gpt2" or cut not in CUTS:
             raise ModelError(
                 f"{self.path} has a tokenizer of kind '{kind}', '{cut}': put the model's "
                 "tokenizer.json beside it"
@@ -229,7 +290,7 @@ class GGUF:
         merges = [tuple(m.split(" ", 1)) for m in fields["tokenizer.ggml.merges"].contents()]
         vocabulary = {token: i for i, token in enumerate(tokens)}
         tokenizer = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-        how = _CUTS[cut]
+        how = CUTS[cut]
         if how is None or how == "digits":
             parts = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
             parts = [pre_tokenizers.Digits(individual_digits=True), *parts] if how else parts
@@ -238,8 +299,12 @@ class GGUF:
             parts = [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
         tokenizer.decoder = decoders.ByteLevel()
-        control = [t for t, each in zip(tokens, kinds, strict=True) if each == _CONTROL]
-        tokenizer.add_special_tokens([AddedToken(t, normalized=False) for t in control])
+        for kind, add in (
+            (USER_DEFINED, tokenizer.add_tokens),
+            (CONTROL, tokenizer.add_special_tokens),
+        ):
+            own = [t for t, each in zip(tokens, kinds, strict=True) if each == kind]
+            add([AddedToken(t, normalized=False) for t in own])
         return tokenizer
 
 

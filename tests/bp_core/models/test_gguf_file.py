@@ -214,7 +214,7 @@ def test_a_gguf_of_another_shape(model_folder, networks, monkeypatch):
 
 
 def test_a_gguf_whose_tokenizer_we_do_not_know(model_folder, networks, monkeypatch):
-    monkeypatch.setattr(gguf_file, "_CUTS", {})
+    monkeypatch.setattr(gguf_file, "CUTS", {})
     path = write(model_folder, networks("llama", **SIZES))
     with pytest.raises(ModelError, match=r"put the model's tokenizer\.json beside it") as caught:
         load(model_folder)
