@@ -15,11 +15,19 @@ def image_model(clip, graph: dict | None, node_id) -> ImageModel | None:
     if clip is None:
         return None
     stage = getattr(clip, "cond_stage_model", None)
-    children = stage.named_children() if hasattr(stage, "named_children") else ()
-    # Each text encoder wraps its network; what else lies beside them are projections.
-    encoders = tuple(name for name, part in children if hasattr(part, "transformer"))
+    encoders = tuple(name for name, _ in text_encoders(clip))
     kind = "" if stage is None else type(stage).__name__
     return ImageModel(encoders, kind, tuple(_checkpoints(graph or {}, str(node_id))))
+
+
+def text_encoders(clip) -> list[tuple[str, object]]:
+    """The text encoders of ComfyUI's CLIP object by name; each wraps its network, `transformer`."""
+    stage = getattr(clip, "cond_stage_model", None)
+    if hasattr(stage, "transformer"):  # one that no image model's class is around
+        return [(type(stage).__name__, stage)]
+    children = stage.named_children() if hasattr(stage, "named_children") else ()
+    # What else lies beside them are projections.
+    return [(name, part) for name, part in children if hasattr(part, "transformer")]
 
 
 def _checkpoints(graph: dict, node_id: str) -> list[str]:

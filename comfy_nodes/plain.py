@@ -21,10 +21,12 @@ def clip_tokens(clip, text: str) -> int:
 
 
 def _counts(clip, text: str) -> dict[str, int]:
+    found = clip.tokenize(text, return_word_ids=True)
+    # A text encoder that no image model's class is around has its rows alone.
+    encoders = found if isinstance(found, dict) else {"": found}
     # ComfyUI numbers words from 1; what belongs to no word has number 0.
     return {
-        name: sum(token[2] != 0 for row in rows for token in row)
-        for name, rows in clip.tokenize(text, return_word_ids=True).items()
+        name: sum(token[2] != 0 for row in rows for token in row) for name, rows in encoders.items()
     }
 
 

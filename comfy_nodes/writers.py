@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from comfy_api.v0_0_2 import io
 
 from ..bp_core.writers.chat import chat
@@ -13,6 +15,7 @@ from ..bp_core.writers.endpoint import Endpoint
 from ..bp_core.writers.writer import Answer, Check, Request
 from . import folders
 from .checks import verdict
+from .image_model import text_encoders
 from .load import REWRITER
 from .memory import ManagedReward, ManagedWriter, load_reward
 
@@ -44,7 +47,15 @@ class EncoderWriter:
         answers = []
         for request in requests:
             check(len(answers))
-            answers.append(self._answer(request))
+            try:
+                answers.append(self._answer(request))
+            except torch.cuda.OutOfMemoryError:
+                raise  # ComfyUI frees memory, and tells what it knows of it
+            except Exception as error:
+                logging.warning("a text encoder could not write", exc_info=True)
+                said = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+                fault = f"this text encoder fails to write, choose another writer ({said})"
+                return [Answer(fault=fault, gone=True)] * len(requests)
         check(len(answers))
         return answers
 
@@ -74,8 +85,7 @@ def _can_write(clip) -> bool:
     stage = getattr(clip, "cond_stage_model", None)
     if not (hasattr(clip, "generate") and hasattr(stage, "generate")):
         return False
-    children = stage.named_children() if hasattr(stage, "named_children") else ()
-    return any(hasattr(getattr(part, "transformer", None), "generate") for _, part in children)
+    return any(hasattr(part.transformer, "generate") for _, part in text_encoders(clip))
 
 
 def _vocabulary(clip) -> frozenset[str]:
@@ -83,7 +93,7 @@ def _vocabulary(clip) -> frozenset[str]:
     # Both name it; some stages and some tokenizers do not say which of theirs it is.
     named = (getattr(part, "clip", "") for part in (clip.cond_stage_model, clip.tokenizer))
     inner = next((part for n in named if (part := getattr(clip.tokenizer, n, None))), None)
-    return frozenset(getattr(inner, "inv_vocab", {}).values())
+    return frozenset(getattr(inner or clip.tokenizer, "inv_vocab", {}).values())
 
 
 class TextEncoderAsWriter(io.ComfyNode):

@@ -185,6 +185,8 @@ def test_a_chat_template_does_not_count(beautify):
             return {"qwen25_7b": [[(9, 1.0, i + 1) for i in range(39 + len(text.split()))]]}
 
     assert clip_tokens(Clip(), "a cat there") == 3
+    alone = SimpleNamespace(tokenize=lambda text, **_: Clip().tokenize(text)["qwen25_7b"])
+    assert clip_tokens(alone, "a cat there") == 3
 
 
 def encoder(kind: str, *names: str):
@@ -215,6 +217,11 @@ def test_the_image_models_encoders_and_checkpoint_are_found(pack):
     assert found(encoder("SDXLClipModel", "clip_l", "clip_g"), graph, "5") == pony
     assert found(None, graph, "5") is None
     assert found(SimpleNamespace(), None, "5").dialect is None
+    alone = encoder("Gemma3_12BModel_")  # no image model's class around it
+    alone.cond_stage_model.transformer = torch.nn.Identity()
+    assert (found(alone, {}, "5").encoders, found(alone, {}, "5").dialect) == (
+        ("Gemma3_12BModel_",), "prose",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -371,3 +378,4 @@ def test_every_node_has_a_help_page(pack, name):
         text = page.read_text("utf-8")
         for slot in schema.inputs:
             assert f"`{slot.id}`" in text, f"{page} does not tell of {slot.id}"
+        assert "|--" not in text, f"{page}: no table fits the side panel"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from tests.comfy_nodes import fakehost
 from tests.comfy_nodes.fakehost import part
@@ -80,6 +81,21 @@ def test_an_encoder_that_only_reads_gives_one_line_and_the_prompt(pack):
     assert out.args[0] == "a cat <lora:x:1>"
     note = out.ui["beautifulprompt"][0]["note"]
     assert "cannot write" in note and "\n" not in note
+
+
+def test_an_encoder_that_fails_gives_one_line_and_the_prompt(pack, monkeypatch):
+    clip = Clip("soft light")
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied\nand a second line")
+    monkeypatch.setattr(clip, "generate", lambda *_, **__: (_ for _ in ()).throw(error))
+    [writer] = pack.nodes["TextEncoderAsWriter"].execute(clip, reward="none").args
+    out, _ = beautify(pack, writer)
+    assert out.args[0] == "a cat <lora:x:1>"
+    assert "choose another writer (RuntimeError: mat1" in out.args[3]
+    assert "second line" not in out.args[3]
+    error = torch.cuda.OutOfMemoryError("no room")
+    monkeypatch.setattr(clip, "generate", lambda *_, **__: (_ for _ in ()).throw(error))
+    with pytest.raises(torch.cuda.OutOfMemoryError):  # ComfyUI's to handle
+        beautify(pack, writer)
 
 
 def test_control_tokens_and_weights_of_a_prompt_are_letters_to_the_encoder(pack):

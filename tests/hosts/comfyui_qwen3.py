@@ -50,9 +50,9 @@ class RandomQwen3:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {}}
+        return {"required": {}, "optional": {"broken": ("BOOLEAN", {"default": False})}}
 
-    def make(self):
+    def make(self, broken=False):
         torch.manual_seed(0)
         clip = comfy.sd.CLIP(Target, embedding_directory=None)
         for name, tensor in clip.cond_stage_model.state_dict().items():
@@ -64,6 +64,8 @@ class RandomQwen3:
         scale = torch.full((network.embed_tokens.weight.shape[0], 1), 1e-3)
         scale[known] = 2.0
         network.embed_tokens.weight.data.mul_(scale.to(network.embed_tokens.weight))
+        if broken:  # as an encoder is whose file lacks something
+            network.layers[0].self_attn = None
         return (clip,)
 
 

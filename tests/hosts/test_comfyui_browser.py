@@ -223,6 +223,8 @@ def test_a_candidate_is_taken_by_a_click_and_stays(graph, tmp_path):
     assert taken["frozen"] and taken["written"] != values["written"]
     assert (taken["seed"], taken["control_after_generate"]) == (11, "fixed")
     assert graph.query_selector_all(f"{BOX} .candidate.taken")
+    if graph.rendering == "nodes2":
+        graph.wait_for_selector("[data-testid='value-control'][aria-label*='ixed']")
     shoot(graph, "frozen", tmp_path)
     # It can be edited, goes where the prompt goes, and outlives a run.
     graph.evaluate(SET, [node, "written", taken["written"] + ", by hand"])
@@ -236,6 +238,8 @@ def test_a_candidate_is_taken_by_a_click_and_stays(graph, tmp_path):
     assert taken["written"] + ", by hand" in saved["nodes"][0]["widgets_values"]
     graph.evaluate(SET, [node, "frozen", False])
     assert graph.evaluate(VALUES, node)["control_after_generate"] == "randomize"
+    if graph.rendering == "nodes2":
+        graph.wait_for_selector("[data-testid='value-control'][aria-label*='andom']")
     assert graph.failures == []
 
 
@@ -311,9 +315,24 @@ def test_rare_widgets_are_folded_and_long_texts_scroll(graph, tmp_path):
     shoot(graph, "long", tmp_path)
     if graph.rendering == "nodes2":
         assert graph.evaluate(f"() => document.querySelector('{BOX}').offsetHeight") <= 340
-    # The Properties panel would write its own width into the node.
-    box = "(id) => app.graph.getNodeById(id).widgets.find((w) => w.name === 'result').options"
-    assert graph.evaluate(box, node)["hideInPanel"] is True
+    assert graph.failures == []
+
+
+def test_there_is_room_for_the_prompt_and_no_panel_takes_it(graph, tmp_path):
+    node = written(graph)
+    assert graph.evaluate("(id) => app.graph.getNodeById(id).size[0]", node) >= 400
+    assert graph.evaluate("() => document.querySelector('textarea').offsetHeight") >= 50
+    wide = f"() => document.querySelector('{BOX}').offsetWidth"
+    before = graph.evaluate(wide)
+    panel = "(on) => app.ui.settings.setSettingValueAsync('Comfy.RightSidePanel.IsOpen', on)"
+    graph.evaluate("(id) => app.canvas.select(app.graph.getNodeById(id))", node)
+    # The Properties panel draws a node's widgets, too, and writes its width into them.
+    graph.evaluate(panel, True)
+    shoot(graph, "panel", tmp_path)
+    assert graph.evaluate(wide) == before
+    graph.evaluate(panel, False)
+    graph.wait_for_timeout(500)
+    assert graph.evaluate(wide) == before > 300
     assert graph.failures == []
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -74,6 +75,22 @@ def test_clip_alone_cannot_write_and_the_graph_goes_on(host):
     run = host.run(graph)
     assert run.error is None and run.outputs["3"]["text"] == [TEXT]
     assert "cannot write" in run.outputs["4"]["text"][0]
+
+
+def test_an_encoder_that_fails_leaves_the_prompt_and_the_graph_goes_on(host):
+    graph = encoder(seed=6)
+    graph["1"] = {"class_type": "RandomQwen3", "inputs": {"broken": True}}
+    run = host.run(graph)
+    assert run.error is None and run.outputs["3"]["text"] == [TEXT]
+    assert "choose another writer (TypeError" in run.outputs["4"]["text"][0]
+    assert host.run(encoder(seed=6)).outputs["3"]["text"] != [TEXT]
+
+
+def test_the_encoder_s_template_takes_nothing_of_the_budget(host):
+    report = host.run(encoder(seed=7, token_budget=16)).outputs["4"]["text"][0]
+    counts = [int(n) for n in re.findall(r"(\d+) tokens$", report, re.MULTILINE)]
+    plain = len("a lighthouse at dusk".split())
+    assert counts and plain < max(counts) <= 16, report
 
 
 def test_a_translation_leaves_the_original_in_the_png(host):
