@@ -21,39 +21,21 @@ import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import benchmarks  # noqa: F401  # the root on sys.path
 from benchmarks import host_readers as readers
 from benchmarks.host_readers import Reader, Reading
-
+from benchmarks.prompts import generated
 from bp_core.draft import Shaper
 from bp_core.settings import Settings
 from bp_core.text.words import clauses, content_stems, words
 
 MARK = "quicksilver haze"  # words that no prompt of ours has
 
-_PARTS = """
-( ) (( )) [ ] { } | : :1.2 :1.2) :0.5] , ; . ! ? \\( \\) \\ <lora:moody:0.8> <sks> embedding:bad
-BREAK AND ADDCOMM __colour__ {a|b} {2$$a|b|c} (red:1.2) ((hat)) [day:night:0.5] [cat|dog] [fe|]male
-#1 #FF5733 // /* */ 16:9 2.39:1 5:30 --ar --no :3 ^_^ >:( :) <3 score:9 rating:general ::1.5 dog++
-(hat)1.3 a_tag "OPEN" red hat cat cat's well-lit 猫 8k
-""".split()
 _BRACKETS = "()[]{}"
 _LONGEST = 20  # seconds that a host's parser may take
-
-
-def generated(count: int, seed: int = 0) -> Iterator[str]:
-    """Prompts put together at random of syntax and words."""
-    rng = random.Random(seed)
-    for _ in range(count):
-        yield "".join(
-            rng.choice(_PARTS)
-            + rng.choice(("", " ", " ", ", ", "\n" if rng.random() < 0.1 else " "))
-            for _ in range(rng.randint(1, 14))
-        )
 
 
 class Stub:

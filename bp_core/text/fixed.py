@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
@@ -29,7 +30,7 @@ def parted(section: Sequence[Piece], readings: Sequence[str]) -> tuple[list[Piec
     """
     text = "".join(piece.text for piece in section)
     ends = [0, *accumulate(len(piece.text) for piece in section)]
-    held = [mark.span() for mark in literals(text) if is_signed(mark)]
+    held = [_held(mark, text) for mark in literals(text) if is_signed(mark)]
     units = _units(section, ends, text)
     pieces: list[Piece] = []
     words: list[str] = []
@@ -63,6 +64,14 @@ def parted(section: Sequence[Piece], readings: Sequence[str]) -> tuple[list[Piec
     trimmed = iter([_trimmed(section, ends, text, *stretch) for stretch in stretches])
     stays = [Piece("fixed", next(trimmed)) if p.kind == "fixed" else p for p in pieces]
     return stays, words, prose
+
+
+def _held(mark: re.Match, text: str) -> tuple[int, int]:
+    """The stretch that a literal holds; behind "//" ComfyUI's page may leave out the line."""
+    if "//" not in mark.group() or mark.lastgroup == "quoted":
+        return mark.span()
+    end = text.find("\n", mark.end())
+    return mark.start(), end if end >= 0 else len(text)
 
 
 def _trimmed(section: Sequence[Piece], ends: list[int], text: str, start: int, end: int) -> str:

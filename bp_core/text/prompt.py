@@ -89,7 +89,7 @@ class Prompt:
     @cached_property
     def _parted(self) -> tuple[list[Piece], list[str], str]:
         """The target as `fixed.parted` has it."""
-        start, end = self._target
+        start, _ = self._target
         free = max(self._opened, start)  # what an open bracket weights is not reworded
         return parted(self.pieces[start:free], self._readings[: free - start])
 

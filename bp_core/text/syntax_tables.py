@@ -26,7 +26,8 @@ _INSIDE = r"(?:[^<>]|<[^<>]*>)*"
 #: Tokens by name: kind, pattern. A name is its kind, or its kind and what tells it from others.
 TOKENS = {
     # SwarmUI's tags that stand for words; NovelAI's choice.
-    "wildcard tag": r"<(?:random|wildcard|wc|alternate|alt|fromto|repeat|(?:set)?(?:var|macro)|preset|p|trigger|embed)"
+    "wildcard tag": r"<(?:random|wildcard|wc|alternate|alt|fromto|repeat"
+    r"|(?:set)?(?:var|macro)|preset|p|trigger|embed)"
     rf"(?:\[[^\[\]<>]*\])?(?::{_INSIDE})?>",
     "wildcard either": r"\|\|[^|\n]+(?:\|[^|\n]+)+\|\|",
     "network": rf"<[^<>:\s]+:{_INSIDE}>",

@@ -13,7 +13,9 @@ def lexicon(tmp_path):
     return Lexicon.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["red foxes", "a fox running", "the fox's ledges", "35mm, f/2.8, 3"])
+@pytest.mark.parametrize(
+    "text", ["red foxes", "a fox running", "the fox's ledges", "35mm, f/2.8, 3"]
+)
 def test_words_of_the_list_pass_in_all_their_forms(lexicon, text):
     assert lexicon.unknown(text, {"the", "f"}) == []
 
