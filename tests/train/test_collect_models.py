@@ -1,8 +1,6 @@
 """Pairs that models had a part in: captions, aesthetic scores, a Ray cluster, a dry run."""
 
 import json
-import os
-import signal
 import sqlite3
 import sys
 from functools import partial
@@ -14,6 +12,7 @@ from PIL import Image
 
 from bp_core.errors import InputError, ModelError
 from tests.train.answering import Server
+from tests.train.doubling import doubled
 from tests.train.pictures_made import infotext, png
 from tests.train.test_collect import asking, pairs_in
 from tests.train.tiny_vision import write_aesthetic, write_blip
@@ -145,26 +144,10 @@ def test_pairs_are_read_again_without_their_additions(tmp_path):
 # Over workers.
 
 
-def doubled(marker=None):
-    """A worker that doubles; it kills its process once, in the middle, if there is a marker."""
-
-    def work(items):
-        if marker is not None and 25 in items and not marker.exists():
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        if "fault" in items:
-            raise InputError("this item cannot be doubled: take it away")
-        return [2 * item for item in items]
-
-    return work
-
-
 @pytest.mark.parametrize("kind", ["local", "ray"])
 def test_every_item_is_answered_once_and_in_order(kind, tmp_path):
     if kind == "ray":
         pytest.importorskip("ray")
-    from tests.train.test_collect_models import doubled  # under this name actors can import it
-
     kept = []
     marker = tmp_path / "killed" if kind == "ray" else None
     workers = Workers(kind, 2)

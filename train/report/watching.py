@@ -12,11 +12,14 @@ _LOGGED = ("loss", "grad_norm", "learning_rate", "reward", "kl", "eval_loss", "e
 
 
 def watch(trainer, desc: str) -> None:
-    """Let a Trainer tell its progress so; call before it trains.
+    """Let a Trainer tell its progress so, unless `disable_tqdm` says no; call before it trains.
 
     Tokens are counted where its `include_num_input_tokens_seen` says so, or it counts by itself.
     """
     from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+    if trainer.args.disable_tqdm:
+        return
 
     class Watching(TrainerCallback):
         def on_train_begin(self, args, state, control, **kwargs):
