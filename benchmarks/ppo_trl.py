@@ -27,9 +27,11 @@ define_operators()
 
 from datasets import Dataset  # noqa: E402
 from transformers import (  # noqa: E402
+    AutoModelForSequenceClassification,
     BloomConfig,
     BloomForCausalLM,
     BloomForSequenceClassification,
+    PreTrainedConfig,
     PreTrainedTokenizerFast,
     TrainerCallback,
 )
@@ -73,39 +75,42 @@ def without_positions(model):
     return model
 
 
-def scalar(config: BloomConfig) -> BloomConfig:
+def scalar(config: PreTrainedConfig) -> PreTrainedConfig:
     """The same network for a model that gives one number."""
-    return BloomConfig(**config.to_dict() | {"num_labels": 1})
+    return type(config)(**config.to_dict() | {"num_labels": 1, "id2label": None, "label2id": None})
 
 
 def trainer(policy, reward, tokenizer, prompts: list[list[int]], see, **settings) -> PPOTrainer:
-    """A PPOTrainer over BLOOM models; `settings` are PPOConfig's."""
-    value = BloomForSequenceClassification(scalar(policy.config))
-    value.transformer.load_state_dict(policy.transformer.state_dict())
-    reference = BloomForCausalLM(policy.config)
+    """A PPOTrainer over causal models; `settings` are PPOConfig's."""
+    value = AutoModelForSequenceClassification.from_config(scalar(policy.config))
+    prefix = policy.base_model_prefix
+    getattr(value, prefix).load_state_dict(getattr(policy, prefix).state_dict())
+    reference = type(policy)(policy.config)
     reference.load_state_dict(policy.state_dict())
-    config = PPOConfig(
-        output_dir=tempfile.mkdtemp(),
-        report_to="none",
-        use_cpu=not torch.cuda.is_available(),
-        bf16=False,
-        gradient_checkpointing=False,
-        num_sample_generations=0,
-        save_strategy="no",
-        disable_tqdm=True,
-        lr_scheduler_type="constant",
-        temperature=1.0,
-        stop_token="eos",
-        **settings,
-    )
+    fixed = {
+        "output_dir": tempfile.mkdtemp(),
+        "report_to": "none",
+        "use_cpu": not torch.cuda.is_available(),
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "num_sample_generations": 0,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "lr_scheduler_type": "constant",
+        "temperature": 1.0,
+        "stop_token": "eos",
+    }
+    models = policy, reference, value
+    if policy.config.model_type == "bloom":
+        models = tuple(map(without_positions, models))
     return PPOTrainer(
-        config,
+        PPOConfig(**fixed | settings),
         processing_class=tokenizer,
-        model=without_positions(policy),
-        ref_model=without_positions(reference),
+        model=models[0],
+        ref_model=models[1],
         reward_model=reward,
         train_dataset=Dataset.from_dict({"input_ids": prompts}),
-        value_model=without_positions(value),
+        value_model=models[2],
         data_collator=Collator(tokenizer.pad_token_id),
         callbacks=[TrainFrame(see)],
     )

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 from bp_core.errors import BeautifulPromptError, InputError
 
@@ -49,13 +50,18 @@ def parse(
         defaults: in place of the dataclasses' own.
 
     Raises:
-        InputError: an unknown argument in the file, or a value that does not fit.
+        InputError: an unknown or missing argument, or a value that does not fit.
     """
     from trl import TrlParser
     from yaml import YAMLError
 
+    def wrong(message: str) -> NoReturn:
+        # argparse would print the hundreds of arguments that there are.
+        raise InputError(f"{message} (--help lists the arguments)")
+
     try:
         parser = TrlParser(kinds)
+        parser.error = wrong
         for action in parser._actions:
             # argparse fills in "%(default)s"; a "30 % fewer" of a library's would end --help.
             action.help = re.sub(r"%%|%(?!\(\w+\)s)", "%%", action.help or "")

@@ -27,6 +27,7 @@ from bp_core.score.taste import Taste, load_taste
 from bp_core.score.text_reward import Constants, Reward
 from train.models.card import write_card
 from train.models.causal import load_base, write_folder
+from train.models.precision import machine_defaults
 from train.report.dry_run import DryRun, Findings, throw_away, try_trainer
 from train.report.watching import watch
 from train.rewards.labelling import LabelArguments, load_models
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> None:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    args, config, dry = train.parse((GrpoArguments, GRPOConfig, DryRun), argv)
+    args, config, dry = train.parse((GrpoArguments, GRPOConfig, DryRun), argv, machine_defaults())
     if args.mode not in ("expand", "rewrite"):
         raise InputError(f"mode is '{args.mode}': choose expand or rewrite")
     prompts = read_prompts(args.prompts)

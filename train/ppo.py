@@ -14,6 +14,7 @@ adaptive KL penalty against the SFT model. `main` tells the story; `train/rl/` h
     algorithm    the losses and the KL controller
     policy       the network whose upper layers learn, its reference, its value head
     evaluation   held-out prompts, judged by a reward model that does not train
+    writer       the network that writes, in half precision where that is faster
     journal      what a run tells those who watch it
 
 The run's folder gets `log.jsonl`, TensorBoard events, `report.html` (open it while the run goes),
@@ -41,6 +42,7 @@ from bp_core.score.text_reward import TextReward
 from bp_core.settings import MODES
 from train.data.progress import bar
 from train.models.card import write_card
+from train.models.memory import keep_freed_memory
 from train.models.weights import load_trainable, write_folder_like
 from train.report.dry_run import DryRun
 from train.rl import checkpoint
@@ -55,6 +57,7 @@ from train.rl.rewards import RolloutReward, StockWords, shown
 from train.rl.rollouts import PromptStream, Rollout, read_prompts, short, write
 from train.rl.spread import restore_state, spread, whole_state
 from train.rl.trial import try_run
+from train.rl.writer import Writer
 
 
 class TrainingError(BeautifulPromptError):
@@ -88,18 +91,15 @@ class Run:
         self.taste = load_taste(args.aesthetic_reward)
         judge = TextReward.load(args.judge, device) if args.judge else None
         self.model = load_trainable(args.base, device)
-        network = self.model.network
         if device.type == "cuda":
-            from bp_core.decode.cuda.decoder import CudaNetwork
-
-            # What writes the rollouts; the network under it learns.
-            self.model.network = CudaNetwork(network, alone=True)
             # It would be set up anew for each length that a batch has.
             torch.backends.cuda.enable_cudnn_sdp(False)
         prompts = short(self.model, prompts, args.max_prompt_tokens)
         self.stream = PromptStream(prompts, args.seed, args.rewrite_share, args.samples_per_prompt)
         torch.manual_seed(args.seed)  # of the value head's first weights
-        self.policy = Policy(network, args.trained_layers, args.lora_rank).to(device)
+        self.policy = Policy(self.model.network, args.trained_layers, args.lora_rank).to(device)
+        self.writer = Writer(self.policy, args.bf16)
+        self.model.network = self.writer.network
         self.spread = spread(self.policy, self.accelerator, args.shard)
         self.trained = {n: p for n, p in self.policy.named_parameters() if p.requires_grad}
         size = sum(p.numel() * p.element_size() for p in self.trained.values())
@@ -241,10 +241,10 @@ class Run:
         first = ((self.step - 1) * self.all.count + self.all.index) * count
         prompts, modes, draws = self.stream.take(first, count)
         params = SamplingParams(args.temperature, 0, 1.0, 1.0, args.max_new_tokens)
-        with self.accelerator.autocast():
-            return write(
-                self.model, prompts, modes, draws, params, args.rollout_chunk, taste=self.taste
-            )
+        self.writer.refresh()
+        return write(
+            self.model, prompts, modes, draws, params, args.rollout_chunk, taste=self.taste
+        )
 
     def _learn(self, lived: Experience) -> dict[str, float]:
         """Epochs of clipped policy and value updates; means over all of them."""
@@ -316,8 +316,9 @@ class Run:
 
     def _evaluation(self, row: dict) -> dict:
         """`row` with the figures of held-out prompts, and a flag when they tell of trouble."""
-        with self.spread.whole(), self.accelerator.autocast():
+        with self.spread.whole():
             if self.journal is not None:
+                self.writer.refresh()
                 row = self.journal.evaluated(row, *self.evaluate())
         self.accelerator.wait_for_everyone()
         return row
@@ -369,6 +370,7 @@ class Run:
 
 def main(argv: list[str] | None = None) -> None:
     define_operators()
+    keep_freed_memory()
     args, dry = train.parse((PPOArguments, DryRun), argv)
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -26,6 +26,7 @@ from bp_core.errors import InputError
 from bp_core.models.vision import define_operators
 from bp_core.score.text_reward import POOLINGS
 from train.models.card import write_card
+from train.models.memory import keep_freed_memory
 from train.models.precision import machine_defaults
 from train.report.dry_run import DryRun, Findings, throw_away, try_trainer
 from train.report.watching import watch
@@ -173,6 +174,7 @@ def collate(rows: list[dict]) -> dict:
 
 def main(argv: list[str] | None = None) -> None:
     define_operators()
+    keep_freed_memory()
     from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
 
     kinds = (RewardArguments, TrainingArguments, DryRun)

@@ -44,6 +44,7 @@ from train.models.judging import (
     judging_trainer,
     take_directions,
 )
+from train.models.memory import keep_freed_memory
 from train.models.precision import machine_defaults
 from train.models.rounding import Rounding
 from train.report.dry_run import DryRun, Findings, throw_away, try_trainer
@@ -242,6 +243,7 @@ def show_samples(folder: Path, rows: list[dict[str, str]], count: int = 3) -> No
 
 def main(argv: list[str] | None = None) -> None:
     define_operators()
+    keep_freed_memory()
     from trl import SFTConfig, SFTTrainer
 
     args, config, dry = train.parse((SftArguments, SFTConfig, DryRun), argv, machine_defaults())

@@ -50,13 +50,21 @@ def test_an_error_is_one_line_and_exit_code_1(capsys, monkeypatch):
 def test_a_wrong_config_is_named_in_one_line(tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    with pytest.raises((InputError, SystemExit)):
+    with pytest.raises(InputError) as caught:
         train.parse(LabelArguments, ["--config", str(path), "--pairs", "x", "--out", "y"])
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda path: path.stem)
+def test_what_is_missing_is_named_in_one_line():
+    with pytest.raises(InputError, match=r"required: --out \(--help") as caught:
+        train.parse(LabelArguments, ["--pairs", "x"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *STARTER], ids=lambda path: path.stem)
 def test_help_prints(command, capsys):
-    main = importlib.import_module(f"train.{command.stem}").main
+    folder = "train" if command in COMMANDS else "train.starter"
+    main = importlib.import_module(f"{folder}.{command.stem}").main
     with pytest.raises(SystemExit) as leaving:
         main(["--help"])
     assert leaving.value.code == 0 and "usage:" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from bp_core.models.load import load
 from bp_core.rewriter import Rewriter
 from bp_core.score.text_reward import Reward, Score
 from tests.bp_core.score.test_text_reward import reward_folder
+from tests.train.bases import write_family
 from train import ppo
 from train.rl import checkpoint
 from train.rl.evaluation import Watch
@@ -33,6 +34,18 @@ def work(tmp_path, model_folder):
     reward_folder(tmp_path / "a")
     reward_folder(tmp_path / "b", pooling="mean")
     return tmp_path
+
+
+@pytest.fixture(params=["bloom", "llama"])
+def base(request, work):
+    """A tiny random network of a family."""
+    if request.param == "bloom":
+        return work / "tiny"
+    folder = write_family(work / request.param, request.param)
+    template = {"name": "plain", "rewrite": "{raw}:", "expand": "{raw},"}
+    stated = {"kind": "rewriter", "template": template}
+    (folder / "beautifulprompt.json").write_text(json.dumps(stated))
+    return folder
 
 
 def options(work, out="run", steps=4, **more):
@@ -118,23 +131,35 @@ def test_reward_rises(work, monkeypatch):
     assert sum(rewards[-8:]) / 8 > sum(rewards[:8]) / 8 + 0.03
 
 
-def test_a_resumed_run_is_an_unbroken_one(work):
-    whole = run(work, "whole", steps=5)
-    run(work, "parts", steps=2)
-    assert run(work, "parts", steps=5, resume="true") == whole
+@pytest.fixture
+def fresh_accelerate():
+    """Accelerate keeps a process's precision for good."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.usefixtures("fresh_accelerate")
+def test_a_resumed_run_is_an_unbroken_one(work, bf16):
+    whole = run(work, "whole", steps=5, bf16=bf16)
+    run(work, "parts", steps=2, bf16=bf16)
+    assert run(work, "parts", steps=5, resume="true", bf16=bf16) == whole
     weights = [load(work / d / "model", dtype="float32").network for d in ("whole", "parts")]
     for a, b in zip(*(n.parameters() for n in weights)):
         assert torch.equal(a, b)
 
 
-def test_a_killed_run_resumes_with_the_numbers_of_an_unbroken_one(work):
-    whole = run(work, "whole", steps=12)
+def test_a_killed_run_resumes_with_the_numbers_of_an_unbroken_one(work, base):
+    whole = run(work, "whole", steps=12, base=base)
     kills = int(os.environ.get("PPO_KILLS", "2"))
     rng = random.Random(4)
     command = [
         sys.executable,
         str(ROOT / "train/ppo.py"),
-        *options(work, "killed", 12, resume="true"),
+        *options(work, "killed", 12, resume="true", base=base),
     ]
     for _ in range(kills):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=ROOT)
@@ -147,7 +172,7 @@ def test_a_killed_run_resumes_with_the_numbers_of_an_unbroken_one(work):
         time.sleep(rng.random() * 0.3)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert run(work, "killed", steps=12, resume="true") == whole
+    assert run(work, "killed", steps=12, resume="true", base=base) == whole
 
 
 def launch(work, out, steps, **more):
@@ -164,8 +189,9 @@ def launch(work, out, steps, **more):
 
 
 @pytest.mark.parametrize(("shard", "lora_rank"), [(False, 0), (True, 0), (True, 2)])
-def test_two_processes_have_the_losses_of_one(work, shard, lora_rank):
-    more = {"lora_rank": lora_rank, "eval_prompts": work / "prompts.txt", "judge": work / "b"}
+def test_two_processes_have_the_losses_of_one(work, base, shard, lora_rank):
+    more = {"base": base, "lora_rank": lora_rank}
+    more |= {"eval_prompts": work / "prompts.txt", "judge": work / "b"}
     one = run(work, "one", steps=3, **more)
     for a, b in zip(one, launch(work, "two", steps=3, shard=shard, **more), strict=True):
         assert b == pytest.approx(a, abs=1e-4)

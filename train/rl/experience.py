@@ -65,19 +65,28 @@ def experience(
     """
     device = sequences.ids.device
     count, longest = sequences.ids.shape
-    trunk, parts = None, []
+    lengths = sequences.predicts.sum(1)
+    sizes = lengths.tolist()
+    trunk = None
+    by_row: list[tuple[Tensor, ...]] = [()] * count
+    # Rows of like length share a forward, so that little of it is padding.
+    ends = (sequences.predicts * torch.arange(longest, device=device)).amax(1)
+    order = ends.argsort(stable=True).tolist()
     for start in range(0, count, rows):
-        part = sequences.rows(range(start, min(start + rows, count)))
+        chosen = order[start : start + rows]
+        part = sequences.rows(chosen)
         below = policy.trunk(part.ids)
         if trunk is None:
             trunk = below.new_zeros(count, longest, below.shape[2])
-        trunk[start : start + rows, : below.shape[1]] = below
+        trunk[chosen, : below.shape[1]] = below
         targets = part.targets
         logprobs, values = policy(below, part.predicts, targets)
-        parts.append((logprobs, values, policy.reference(below, part.predicts, targets)))
-    old, values, reference = (torch.cat(each) for each in zip(*parts, strict=True))
+        judged = logprobs, values, policy.reference(below, part.predicts, targets)
+        cut = [each.split([sizes[row] for row in chosen]) for each in judged]
+        for row, *of_row in zip(chosen, *cut, strict=True):
+            by_row[row] = tuple(of_row)
+    old, values, reference = (torch.cat(each) for each in zip(*by_row, strict=True))
 
-    lengths = sequences.predicts.sum(1)
     mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
 
     def padded(flat: Tensor) -> Tensor:
@@ -90,7 +99,6 @@ def experience(
     advantages, returns = gae(rewards, padded(values), gamma, lam)
     sums = Sums(*reduce(torch.stack(Sums.of(advantages, mask))))
     advantages = whiten(advantages, mask, sums)
-    sizes = lengths.tolist()
     return Experience(
         sequences,
         trunk,

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
 
-# Logits of this many numbers are held at once: 128 MiB of float32.
-_LOGITS = 1 << 25
+# Logits of this many numbers are held at once: 16 MiB of float32.
+_LOGITS = 1 << 22
 
 
 class Sequences(NamedTuple):
@@ -59,6 +59,37 @@ class Sequences(NamedTuple):
         predicts = self.predicts[index]
         used = int(predicts.any(0).nonzero().max()) + 2
         return Sequences(self.ids[index, :used], predicts[:, :used])
+
+
+class _Logprobs(torch.autograd.Function):
+    """Log-probabilities (tokens,) of targets (tokens,) behind states (tokens, hidden), by a head
+    (vocabulary, hidden) that does not learn.
+
+    A few rows at a time: the logits of all of them, for a vocabulary of 250,880, would outweigh
+    the network. With log p = wₜ·h - log Σ exp(wᵢ·h), its slope wₜ - Σ pᵢ wᵢ needs nothing but
+    what the forward has at hand, so that no logits are kept or made again for going back.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+        learns = ctx.needs_input_grad[0]
+        step = max(1, _LOGITS // len(head))
+        logprobs, slopes = [], []
+        for rows, ids in zip(hidden.split(step), targets.split(step), strict=True):
+            logits = F.linear(rows, head).float()
+            total = logits.logsumexp(1, keepdim=True)
+            logprobs.append((logits.gather(1, ids[:, None]) - total)[:, 0])
+            if learns:
+                expected = logits.sub_(total).exp_() @ head
+                slopes.append((head[ids] - expected).to(hidden.dtype))
+        if learns:
+            ctx.save_for_backward(torch.cat(slopes))
+        return torch.cat(logprobs)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (slopes,) = ctx.saved_tensors
+        return (gradient[:, None] * slopes).to(slopes.dtype), None, None
 
 
 class ValueHead(nn.Module):
@@ -151,18 +182,8 @@ class Policy(nn.Module):
         return norm(x[predicts])
 
     def _logprobs(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """A few rows at a time, their logits made again going back: all of them at once, for a
-        vocabulary of 250,880, would outweigh the network."""
-
-        def some(rows: Tensor, ids: Tensor) -> Tensor:
-            logits = self.network.logits(rows).float()
-            return logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(1)
-
-        step = max(1, _LOGITS // self.network.vocab_size)
-        parts = zip(hidden.split(step), targets.split(step), strict=True)
-        if len(hidden) <= step or not torch.is_grad_enabled():
-            return torch.cat([some(*part) for part in parts])
-        return torch.cat([checkpoint(some, *part, use_reentrant=False) for part in parts])
+        head = self.network.embedding if self.network.head is None else self.network.head
+        return _Logprobs.apply(hidden, head.weight, targets)
 
     @contextmanager
     def without_adapters(self) -> Iterator[None]:
@@ -180,14 +201,24 @@ class Policy(nn.Module):
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """The rewriter's tensors by their names in a checkpoint, adapters merged in."""
+        for name, parameter in self._merged():
+            yield self.network.as_stored(name, parameter)
+
+    def learned(self) -> Iterator[tuple[str, Tensor]]:
+        """Of the network's parameters, adapters merged in, those that change while it learns."""
+        changing = tuple(f"blocks.{i}." for i in range(self.first, len(self.network.blocks)))
+        yield from self._merged((*changing, "norm."))
+
+    def _merged(self, begins: tuple[str, ...] = ("",)) -> Iterator[tuple[str, Tensor]]:
+        """The network's parameters whose names begin so, adapters merged in."""
         # Parameters, for a state dict of a sharded network has the shards alone.
         for name, parameter in self.network.named_parameters():
             owner, _, leaf = name.rpartition(".")
-            if ".lora_" in name:
+            if ".lora_" in name or not name.startswith(begins):
                 continue
             if owner.endswith(".base_layer"):
                 owner = owner.removesuffix(".base_layer")
                 if leaf == "weight":
                     delta = self.network.get_submodule(owner).get_delta_weight("default")
                     parameter = parameter.detach() + delta
-            yield self.network.as_stored(f"{owner}.{leaf}", parameter.detach())
+            yield f"{owner}.{leaf}", parameter.detach()
