@@ -67,7 +67,7 @@ def tails(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
     return [
         (row["raw_prompt"], phrase.lower())
         for row in rows
-        if row["mode"] == "expand" and row["source"] != "borrowed"
+        if row["mode"] == "expand"
         for phrase in clauses(row["prompt"])
     ]
 

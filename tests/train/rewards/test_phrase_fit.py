@@ -41,9 +41,8 @@ def test_what_was_written_once_is_not_learned():
 
 
 def test_tails_are_what_people_wrote():
-    row = {"raw_prompt": "a cat", "prompt": "Oil, 8k", "mode": "expand", "source": "x"}
-    rows = [row, row | {"source": "borrowed"}, row | {"mode": "rewrite"}]
-    assert tails(rows) == [("a cat", "oil"), ("a cat", "8k")]
+    row = {"raw_prompt": "a cat", "prompt": "Oil, 8k", "mode": "expand"}
+    assert tails([row, row | {"mode": "rewrite"}]) == [("a cat", "oil"), ("a cat", "8k")]
 
 
 def test_area_under_the_curve():
