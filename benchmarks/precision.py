@@ -23,7 +23,8 @@ from bp_core.decode.generate import Network, generate
 from bp_core.decode.sampling import SamplingParams
 from bp_core.decode.transformer import Transformer
 from bp_core.models import STARTER
-from bp_core.models.load import Model, load, load_network
+from bp_core.models.load import Model, load
+from bp_core.models.network import load_network
 
 _ROWS = 8  # texts written at once, as many as our kernels for a GPU take
 

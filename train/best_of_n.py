@@ -1,6 +1,6 @@
 """The best of several rewrites of each prompt, as pairs that a rewriter then learns from.
 
-    python train/best_of_n.py --prompts runs/prompts/train.txt --out runs/best
+    python train/best_of_n.py --prompts my/prompts.txt --model runs/mine/model --out runs/mine_best
 
 Rejection sampling, or RAFT (Dong et al. 2023, arXiv 2304.06767; Llama 2, arXiv 2307.09288, section
 3.2): every prompt is rewritten n times as for an artist, the guard behind the model, and what the
@@ -8,18 +8,12 @@ reward likes best is what the model learns to write at once. Unlike PPO it never
 own that the guard had to mend; and it goes no further from the model before than the best of n
 lies, at most log n - (n - 1) / n nats.
 
-A reward of few labels hardly knows words that are none from words, nor what goes with what. With
-`--pairs` phrases are left out that nobody could have written, and those that people keep apart
-from an earlier one (no canon eos in a digital painting); what is left is scored anew. With
-`--company_weight` phrases count for more that people put together, and behind such prompts. With
-`--fit` (a folder of `train/starter/fit.py`) phrases that people do not put behind such prompts are
-cut as well, and the better the others fit, the more they count. What the reward's taste finds
-unsuitable is neither written nor lent; with `--taste_weight` phrases count for more, the better
-they suit the prompt.
+A reward of few labels hardly knows what goes with what. What its taste finds unsuitable is not
+learned; with `--taste_weight` phrases count for more, the better they suit the prompt.
 
 The best phrases of n rewrites seldom stand in one of them. With `--compose` as many more additions
-to a prompt are put together from all of them, and from phrases that people put behind such prompts
-(`--borrow`), and chosen from likewise. Additions that use a word twice are left out.
+to a prompt are put together from all of them, and chosen from likewise. Additions that use a word
+twice are left out.
 
 Each round narrows what a model writes.
 
@@ -51,11 +45,8 @@ from bp_core.rewriter import Rewriter
 from bp_core.settings import Settings
 from bp_core.text.dialect import TAGS
 from bp_core.text.words import words
-from train.data.pairs import read_pairs
-from train.data.phrasing import People
 from train.data.progress import watched
-from train.rewards.phrase_fit import Fit
-from train.rl.options import Option, echoes, fitted, options
+from train.rl.options import Option, echoes, options
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
 
@@ -70,13 +61,11 @@ class Weights:
 
     Attributes:
         stock, stock_limit: as `stock_weight` and `stock_limit` of train/ppo.py.
-        fit, company, taste: times the option's own.
+        taste: times the option's own.
     """
 
     stock: float = 0.0
     stock_limit: float = 1.0
-    fit: float = 0.0
-    company: float = 0.0
     taste: float = 0.0
 
 
@@ -89,9 +78,7 @@ def choose(options: Sequence[Option], stock: StockWords, weights: Weights) -> Op
 
     def worth(option: Option) -> float:
         excess = stock.excess(option.added, weights.stock_limit)
-        fitting = weights.fit * option.fit + weights.taste * option.taste
-        fitting += weights.company * option.company
-        return option.gain - weights.stock * excess + fitting
+        return option.gain - weights.stock * excess + weights.taste * option.taste
 
     return max((option for option in options if option.gain > 0), key=worth, default=None)
 
@@ -100,25 +87,13 @@ def rewrite(
     args: argparse.Namespace, prompts: Sequence[str], mode: str, first: int
 ) -> list[list[Option]]:
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
-    rewriter, people = _load(args.model, args.reward), args.pairs and _people(args.pairs)
+    rewriter = _load(args.model, args.reward)
     seeds = [(args.seed << 32) + first + i for i in range(len(prompts))]
     # Options are lists of phrases.
     results = rewriter.many(prompts, mode=mode, dialect=TAGS, n=args.n, seeds=seeds)
-    fittings = [None] * len(results)
-    if args.fit:
-        fittings = fitted(_fit(args.fit), results, args.borrow, args.fit_weight, seeds)
     return [
-        options(
-            result,
-            mode,
-            rewriter.reward,
-            people,
-            fitting,
-            args.compose,
-            random.Random(seed),
-            rewriter.taste,
-        )
-        for result, fitting, seed in zip(results, fittings, seeds, strict=True)
+        options(result, mode, rewriter.reward, args.compose, random.Random(seed), rewriter.taste)
+        for result, seed in zip(results, seeds, strict=True)
     ]
 
 
@@ -126,18 +101,6 @@ def rewrite(
 def _load(model: str | None, reward: str) -> Rewriter:
     """The rewriter, once a process."""
     return Rewriter.load(model or STARTER, reward=reward)
-
-
-@cache
-def _people(pairs: str) -> People:
-    """What a file of pairs tells, once a process."""
-    return People(read_pairs(pairs))
-
-
-@cache
-def _fit(folder: str) -> Fit:
-    """What fits, once a process."""
-    return Fit.load(folder)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -151,36 +114,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--compose", type=int, default=0, help="additions of 8 to 16 words made of their phrases"
     )
-    parser.add_argument("--pairs", help="of train/collect.py: only what people write is learned")
     parser.add_argument("--words_min", type=int, default=8, help="words that an expansion adds")
     parser.add_argument("--rewrite_words_min", type=int, default=5, help="that a free rewrite adds")
     parser.add_argument("--rewrite_share", type=float, default=0.25, help="rewritten, not expanded")
     parser.add_argument("--stock_weight", type=float, default=1.5, help="see docs/training.md")
     parser.add_argument("--stock_limit", type=float, default=0.06)
-    parser.add_argument("--company_weight", type=float, default=0.0, help="of fitting phrases")
-    parser.add_argument(
-        "--fit", help="folder of train/starter/fit.py: what does not fit is not learned"
-    )
-    parser.add_argument("--fit_weight", type=float, default=0.0, help="of phrases that fit")
     parser.add_argument("--taste_weight", type=float, default=0.0, help="of phrases that suit")
-    parser.add_argument("--borrow", type=int, default=0, help="phrases that fit, for --compose")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/best"))
     args = parser.parse_args(argv)
-    if min(args.workers, args.count) < 1 or min(args.compose, args.borrow) < 0:
-        raise InputError("--workers and --count must be 1 or more, --compose, --borrow not below 0")
-    # Mistakes are reported before anything is rewritten.
-    if args.company_weight and not args.pairs:
-        raise InputError("--company_weight needs --pairs: give the pairs of train/collect.py")
-    if args.fit:
-        _fit(args.fit)
-    elif args.fit_weight or args.borrow:
-        raise InputError(
-            "--fit_weight and --borrow need --fit: make it with python -m train.starter.fit"
-        )
-    if args.pairs:
-        _people(args.pairs)
+    if min(args.workers, args.count) < 1 or args.compose < 0:
+        raise InputError("--workers and --count must be 1 or more, --compose not below 0")
     train.make_folder(args.out)
     torch.set_num_threads(1)
     typed = short(_load(args.model, args.reward).model, read_prompts(args.prompts), args.longest)
@@ -202,13 +147,7 @@ def main(argv: list[str] | None = None) -> None:
         [option for option in options if eligible(option, modes[place // _PART])]
         for place, options in enumerate(rewrite_all(args, prompts, modes))
     ]
-    weights = Weights(
-        args.stock_weight,
-        args.stock_limit,
-        args.fit_weight,
-        args.company_weight,
-        args.taste_weight,
-    )
+    weights = Weights(args.stock_weight, args.stock_limit, args.taste_weight)
     model = _load(args.model, args.reward).model
     write(pairs(prompts, modes, choices, weights, model, args.seed), args.out)
 

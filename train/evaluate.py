@@ -3,7 +3,7 @@
     python train/evaluate.py --data data --judge train/starter/judge --out runs/evaluate
     python train/evaluate.py --perplexity runs/pairs
     python train/evaluate.py --model runs/starter_writer/model runs/starter_ppo/model \\
-        --judge train/starter/judge --sets --prompts runs/prompts/coco1000.txt --n 8
+        --judge train/starter/judge --sets --prompts my/prompts.txt --n 8
 
 Prompts: PartiPrompts and GenEval (`--data`), and files of your own (`--prompts`). `--judge FOLDER`
 scores with a second reward model, one that neither trained nor ranked what it judges. Both files

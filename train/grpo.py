@@ -1,6 +1,6 @@
 """Group-relative policy optimisation: the rewards of PPO without a value head, through TRL.
 
-    python train/grpo.py --config train/configs/starter_grpo.yaml
+    python train/grpo.py --prompts my/prompts.txt --base runs/mine/model --output_dir runs/mine_grpo
     accelerate launch --num_processes 4 train/grpo.py --config train/configs/paper_grpo.yaml
 
 The alternative to `train/ppo.py` for any causal language model of the hub (arXiv 2402.03300): each
@@ -43,7 +43,7 @@ class GrpoArguments(RewardArguments):
     """What is trained by which reward; TRL's GRPOConfig holds the rest."""
 
     prompts: str = field(
-        default="runs/prompts/train.txt",
+        default="runs/written/prompts.txt",
         metadata={"help": "Parquet, CSV (raw_prompt, maybe prompt) or text"},
     )
     base: str | None = field(

@@ -25,6 +25,7 @@ import train
 from bp_core.errors import InputError
 from bp_core.models.vision import define_operators
 from bp_core.score.text_reward import POOLINGS
+from train.data.held_out import parts
 from train.models.card import write_card
 from train.models.memory import keep_freed_memory
 from train.models.precision import machine_defaults
@@ -120,11 +121,10 @@ def hold_out(frame: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame
     """(training, validation) rows; near-duplicates of a prompt are on its side."""
     from train.data.dedup import clusters
 
-    ids = clusters(frame.prompt.tolist())
-    chosen = np.random.default_rng(seed).random(ids.max() + 1) < share
-    if chosen[ids].all() or not chosen[ids].any():
-        raise InputError(f"holding out {share:g} of {ids.max() + 1} clusters leaves a side empty")
-    return frame[~chosen[ids]], frame[chosen[ids]]
+    part = parts(clusters(frame.prompt.tolist()), [share], seed)
+    if not part.any():
+        raise InputError("all prompts are near-duplicates: give more, or --validation_file")
+    return frame[part == 0], frame[part == 1]
 
 
 def kept_constants(path: str) -> dict[str, float]:

@@ -28,7 +28,7 @@ from bp_core.models.tokenizer import prompt_parts
 from bp_core.models.vision import define_operators
 from bp_core.settings import DIALECTS
 from train.data.dedup import clusters
-from train.data.held_out import held_out
+from train.data.held_out import held_out, parts
 from train.data.judged import read_judged
 from train.data.pairs import read_pairs
 from train.data.vocabulary import CONTROLS, END, PAD, learn
@@ -222,13 +222,11 @@ def template_name(base: str | None) -> str:
 
 def hold_out(rows: list[dict[str, str]], seed: int, share: float = 0.05) -> tuple[list, list]:
     """(training, validation) rows; near-duplicates of a raw prompt are on its side."""
-    ids = clusters([row["raw_prompt"] or row["prompt"] for row in rows]).tolist()
-    names = sorted(set(ids))
-    if len(names) < 2:
+    part = parts(clusters([row["raw_prompt"] or row["prompt"] for row in rows]), [share], seed)
+    if not part.any():
         raise InputError("pairs of one prompt alone: give more, or --validation_file")
-    held = set(random.Random(seed).sample(names, max(1, round(share * len(names)))))
-    sides = [[r for r, i in zip(rows, ids, strict=True) if (i in held) == v] for v in (False, True)]
-    return sides[0], sides[1]
+    learned, held = ([r for r, p in zip(rows, part, strict=True) if p == side] for side in (0, 1))
+    return learned, held
 
 
 def show_samples(folder: Path, rows: list[dict[str, str]], count: int = 3) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from ..decode import families
 from ..decode.config import Unsupported
@@ -26,13 +24,14 @@ from ..text.concepts import FILE as CONCEPTS
 from ..text.concepts import Concepts
 from ..text.lexicon import FILE as LEXICON
 from ..text.lexicon import Lexicon
-from . import STARTER, gguf_file, packed
-from .checkpoint import PACKED, fingerprint, read_json, tensors, weight_files
+from . import STARTER, packed
+from .checkpoint import PACKED, fingerprint, read_json, weight_files
 from .folder import BUNDLED, about, dialects, find, name_of, read_about
+from .network import chosen_dtype, load_network, open_tokenizer, opened, packed_weights
 from .suitability import FILE as SUITABILITY
 from .suitability import Suitability
 from .template import Template
-from .tokenizer import prompt_parts, read_tokenizer, special_ids
+from .tokenizer import prompt_parts, special_ids
 from .vision import define_operators
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ def load(
     if kind != "rewriter":
         raise ModelError(f"{folder} is a {kind} model: choose a rewriter")
     fields, _ = opened(folder)
-    tokenizer = _tokenizer(folder)
+    tokenizer = open_tokenizer(folder)
     try:
         families.from_hf(fields)
     except Unsupported as reason:
@@ -180,7 +179,7 @@ def load(
         log.info("%s runs through transformers: %s", folder, reason)
         define_operators()
         weight_files(folder)
-        network = transformers_network.load(folder, device, _dtype(dtype, device, None))
+        network = transformers_network.load(folder, device, chosen_dtype(dtype, device, None))
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from error
     else:
@@ -249,7 +248,7 @@ def load_fastest(
         from ..decode.cuda.decoder import CudaNetwork
 
         return CudaNetwork(network)
-    path = _packed(folder)
+    path = packed_weights(folder)
     if path is not None and engine.best_kind(families.from_hf(opened(folder)[0])) is not None:
         return _unpacked(folder, path, lasting)
     network, _ = load_network(folder, device, "as stored")
@@ -315,7 +314,7 @@ def pack_folder(
         if (beside_it / name).is_file() and beside_it.resolve() != folder.resolve():
             shutil.copyfile(beside_it / name, folder / name)
     if not (folder / "tokenizer.json").is_file():
-        _tokenizer(source).save(str(folder / "tokenizer.json"), pretty=False)
+        open_tokenizer(source).save(str(folder / "tokenizer.json"), pretty=False)
     return folder
 
 
@@ -324,95 +323,6 @@ def pack(model: str | Path) -> Path:
     folder = find(model)
     network, _ = load_network(folder, dtype="as stored")
     return packed_file.write(folder / packed_file.FILE, network, fingerprint(folder))
-
-
-def load_network(
-    folder: Path,
-    device: str | torch.device = "cpu",
-    dtype: str | torch.dtype | None = None,
-    heads: Sequence[str] = (),
-) -> tuple[Transformer, dict[str, Tensor]]:
-    """A plain network from a folder, and tensors beside it that the caller names.
-
-    Weights that need no cast stay in the file's memory map; nothing is held twice.
-
-    Args:
-        dtype: None for float32 on a CPU, and elsewhere the file's own half precision or float16;
-            "as stored" for the file's.
-        heads: names of further tensors wanted (a reward model's "score.weight").
-
-    Returns:
-        The network, and {name: tensor} of `heads`.
-
-    Raises:
-        ModelError: a file or tensor is missing, truncated, unknown or of another shape; or the
-            network is none that our decoder builds.
-    """
-    device, beside = torch.device(device), {}
-    fields, read = opened(folder)
-
-    def trunk() -> Iterator[tuple[str, Tensor]]:
-        kind = None
-        for name, tensor in read():
-            kind = kind or _dtype(dtype, device, tensor.dtype)
-            if name in heads:
-                beside[name] = tensor.to(device, kind)
-            else:
-                yield name, tensor.to(device, kind)
-
-    try:
-        network = Transformer.from_tensors(families.from_hf(fields), trunk())
-    except Unsupported as error:
-        raise ModelError(f"{folder} cannot be used here: {error}; choose another model") from error
-    except ModelError as error:
-        where = "" if str(folder) in str(error) else f"{folder}: "
-        raise ModelError(f"{where}{error}") from error
-    lost = [name for name in heads if name not in beside]
-    if lost:
-        raise ModelError(f"{folder} has no tensor '{lost[0]}': it is another kind of model")
-    return network, beside
-
-
-def opened(model: Path) -> tuple[dict[str, Any], Callable[[], Iterator[tuple[str, Tensor]]]]:
-    """A model's config.json, and what reads its tensors."""
-    if (path := gguf_file.file_of(model)) is not None:
-        file = gguf_file.GGUF(path)
-        return file.fields, file.tensors
-    fields = read_json(model / "config.json")
-    if (path := _packed(model)) is not None:
-        return fields, lambda: packed.floats(path, families.from_hf(fields).names)
-    return fields, functools.partial(tensors, model)
-
-
-def _packed(model: Path) -> Path | None:
-    """A folder's packed weights, where it has no others."""
-    files = [] if model.is_file() else weight_files(model)
-    return files[0] if files and files[0].name == PACKED else None
-
-
-def _tokenizer(model: Path) -> Tokenizer:
-    path = gguf_file.file_of(model)
-    folder = model if path is None else path.parent
-    if path is not None and not (folder / "tokenizer.json").is_file():
-        return gguf_file.GGUF(path).tokenizer()
-    return read_tokenizer(folder)
-
-
-def _dtype(
-    wanted: str | torch.dtype | None, device: torch.device, own: torch.dtype | None
-) -> torch.dtype:
-    if wanted == "as stored" and own is not None:
-        return own
-    if isinstance(wanted, str):
-        named = getattr(torch, wanted, None)
-        if named not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
-            raise ModelError(f"dtype '{wanted}' is unknown: use float32, float16 or bfloat16")
-        return named
-    if wanted is not None:
-        return wanted
-    if device.type == "cpu":
-        return torch.float32
-    return own if own in (torch.float16, torch.bfloat16) else torch.float16
 
 
 def _eos(folder: Path, config: dict, tokenizer: Tokenizer) -> int:

@@ -33,7 +33,7 @@ from ..decode.threads import few_threads
 from ..errors import InputError, ModelError
 from ..models.checkpoint import read_json
 from ..models.folder import BUNDLED, find
-from ..models.load import load_network
+from ..models.network import load_network
 from ..models.tokenizer import read_tokenizer, special_ids
 
 if TYPE_CHECKING:

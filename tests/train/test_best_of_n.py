@@ -37,13 +37,6 @@ def test_nothing_is_learned_where_nothing_gains():
     assert choose([], StockWords(), Weights()) is None
 
 
-def test_phrases_that_fit_are_worth_more():
-    fits, gains = Option("", (), 0.1, 1, -0.5), Option("", (), 0.2, -1, -2)
-    assert choose([fits, gains], StockWords(), Weights()) == gains
-    assert choose([fits, gains], StockWords(), Weights(fit=0.1)) == fits
-    assert choose([fits, gains], StockWords(), Weights(company=0.1)) == fits
-
-
 def test_pairs_of_a_writer_of_dialects_begin_with_its_comma_and_have_its_notes(dialect_writer):
     model = load(dialect_writer)
     several = [[option("soft light", 0.2)], [option("oil", 0.2)]]
@@ -86,14 +79,6 @@ def test_pairs_are_those_of_any_number_of_workers(made, monkeypatch):
     assert set(one["mode"]) <= {"expand", "rewrite"} and (one.source == "best").all()
 
 
-def test_only_what_people_write_is_learned_from_pairs(made, tmp_path):
-    assert len(made("all"))
-    path = tmp_path / "pairs.parquet"
-    pd.DataFrame({"raw_prompt": ["a cat"], "prompt": ["oil"], "mode": "expand"}).to_parquet(path)
-    with pytest.raises(InputError, match="0 rewrites"):
-        made("none", "--pairs", str(path))
-
-
 def test_a_rewriter_that_gains_nothing_is_an_error(made):
     with pytest.raises(InputError, match="higher --n"):
         made("none", "--words_min", "1000", "--rewrite_words_min", "1000")
@@ -101,16 +86,10 @@ def test_a_rewriter_that_gains_nothing_is_an_error(made):
 
 def test_what_is_wrong_is_told_before_anything_is_written(made, monkeypatch):
     monkeypatch.setattr(best_of_n, "rewrite_all", lambda *_: pytest.fail("it went on"))
-    with pytest.raises(InputError, match=r"train/collect\.py"):
-        made("out", "--pairs", "nowhere.parquet")
-    with pytest.raises(InputError, match="needs --pairs"):
-        made("out", "--company_weight", "1")
     with pytest.raises(InputError, match="1 or more"):
         made("out", "--workers", "0")
-    with pytest.raises(InputError, match=r"train\.starter\.fit"):
-        made("out", "--fit", "nowhere")
-    with pytest.raises(InputError, match="need --fit"):
-        made("out", "--borrow", "4")
+    with pytest.raises(InputError, match="compose not below 0"):
+        made("out", "--compose", "-1")
 
 
 def test_phrases_that_suit_the_prompt_are_worth_more():

@@ -41,9 +41,9 @@ def test_an_error_is_one_line_and_exit_code_1(capsys, monkeypatch):
     with pytest.raises(SystemExit) as leaving:
         train.run(main)
     assert leaving.value.code == "ppo.py: no prompts: give some"
-    done = started("-m", "train.starter.prompts", "--pairs", "nowhere")
+    done = started("-m", "train.starter.suitability", "--model", "nowhere")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith("prompts.py: cannot read pairs from nowhere")
+    assert done.stderr.startswith("suitability.py: ")
 
 
 @pytest.mark.parametrize("text", ["pairs: x\nout: y\nsteps: many\n", "nonsense: 1\n", "steps: 0\n"])

@@ -137,7 +137,7 @@ def test_near_duplicates_are_held_out_together():
     assert not set(train_rows.prompt) & set(held.prompt)
     ids = clusters(frame.prompt.tolist())
     assert not set(ids[train_rows.index]) & set(ids[held.index])
-    with pytest.raises(InputError, match="side empty"):
+    with pytest.raises(InputError, match="near-duplicates"):
         reward.hold_out(frame.head(1), 0.5, seed=1)
 
 

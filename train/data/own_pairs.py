@@ -23,6 +23,7 @@ from bp_core.text.words import clauses, words
 from train.data.any_prompts import Row
 from train.data.cleaning import clean, is_english, is_safe
 from train.data.dedup import clusters, near
+from train.data.held_out import parts
 from train.data.workers import Workers
 
 HIGH = 12  # words from which on a prompt counts as a good one
@@ -168,10 +169,6 @@ def split(pairs: list[Pair], shares: Mapping[str, float], seed: int) -> dict[str
     frame = pd.DataFrame(pairs, columns=Pair._fields)
     frame = frame.drop_duplicates(["raw_prompt", "prompt", "mode"], ignore_index=True)
     frame = frame.sample(frac=1, random_state=seed)
-    ids = np.random.default_rng(seed).permutation(sorted(frame.cluster.unique()))
-    parts, at = {}, 0
-    for name, share in shares.items():
-        end = min(at + max(1, round(share * len(ids))), len(ids) - 1)
-        parts[name] = frame[frame.cluster.isin(ids[at:end])]
-        at = max(at, end)
-    return {"train": frame[frame.cluster.isin(ids[at:])], **parts}
+    names = ["train", *shares]
+    part = parts(frame.cluster, list(shares.values()), seed)
+    return {name: frame[part == number] for number, name in enumerate(names)}

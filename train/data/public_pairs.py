@@ -5,7 +5,6 @@ rest is cut into a low and a high side:
 
     rule      the first phrases of a good prompt are the low side, its other phrases the tail
     podvodka  a GPT-3 description is the low side, the Discord prompt it describes the high side
-    borrowed  a plain caption is the low side, phrases of the prompts most like it the tail
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import pandas as pd
 
 from bp_core.rules.policy import permitted
 from bp_core.text.words import STOPWORDS, clauses, content_stems, words
-from train.data.borrow import borrow
 from train.data.cleaning import Names, clean, is_english, is_safe
 from train.data.dedup import clusters, near
 from train.data.pools import read_captions, read_evaluation_sets, read_podvodka, read_pools
@@ -241,9 +239,6 @@ def build(
             pairs += both_modes(vary(raw, rng), tail, source, cluster)
     far = near(captions, evaluation)
     plain_captions = [clean(c) for c, d in zip(captions, far, strict=True) if not d]
-    real = [(raw, tail, cluster) for raw, tail, mode, _, cluster in pairs if mode == "expand"]
-    for raw, tail in borrow(plain_captions, real, maker.tail, rng):
-        pairs += both_modes(vary(raw, rng), tail, "borrowed", -1)
     pairs += [("", caption, "text", "coco30k", -1) for caption in plain_captions]
     frame = pd.DataFrame(pairs, columns=["raw_prompt", "prompt", "mode", "source", "cluster"])
     frame = frame.drop_duplicates(["raw_prompt", "prompt", "mode"])

@@ -13,7 +13,7 @@ from bp_core.models import STARTER
 from bp_core.models.checkpoint import PACKED, weight_files
 from bp_core.models.folder import BUNDLED
 from bp_core.models.gguf_file import GGUF
-from bp_core.models.load import opened
+from bp_core.models.network import opened
 from bp_core.models.template import Template
 from bp_core.models.tokenizer import read_tokenizer
 from train.models.weights import write_about, write_tokenizer, write_weights

@@ -19,7 +19,7 @@ from bp_core.errors import InputError
 from bp_core.models.checkpoint import read_json
 from bp_core.models.folder import find
 from bp_core.models.gguf_file import GGUF, file_of
-from bp_core.models.load import load_network, opened
+from bp_core.models.network import load_network, opened
 from bp_core.models.tokenizer import read_tokenizer, special_ids
 from bp_core.score.text_reward import (
     HEAD,

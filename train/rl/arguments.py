@@ -81,7 +81,7 @@ class PPOArguments(RewardArguments):
     """Everything a run depends on. Batch sizes are of all processes together."""
 
     prompts: str = field(
-        default="runs/prompts/train.txt",
+        default="runs/written/prompts.txt",
         metadata={"help": "Parquet, CSV (raw_prompt, maybe prompt) or text"},
     )
     output_dir: str = field(default="runs/ppo", metadata={"help": "folder of the run"})

@@ -1,8 +1,7 @@
 """What the best of n can be chosen from: a prompt's candidates, cut, composed and judged.
 
-Phrases are cut that nobody could have written, that people keep apart, that do not fit the prompt
-or do not suit it; what is left is scored anew. Additions are composed from the phrases of all
-candidates, and from phrases that people put behind such prompts.
+Phrases that do not suit the prompt are cut; what is left is scored anew. Additions are composed
+from the phrases of all candidates.
 """
 
 from __future__ import annotations
@@ -22,15 +21,11 @@ from bp_core.score.text_reward import Reward
 from bp_core.settings import Settings
 from bp_core.text.prompt import parse
 from bp_core.text.words import content_stems, words
-from train.data.phrasing import People
-from train.rewards.phrase_fit import Fit
 
 # Words of a composed addition, and how much likelier a phrase is drawn that gains one standard
 # deviation of the prompt's phrases more: e to the power of the latter.
 _COMPOSED = (8, 16)
 _SHARPNESS = 2.0
-# Nats below which a phrase does not fit its prompt.
-_UNFIT = -0.7
 
 
 @dataclass(frozen=True)
@@ -41,43 +36,19 @@ class Option:
         target: what the model is to write: the tail in `expand`, the whole prose in `rewrite`.
         added: the phrases that the prompt did not have.
         gain: reward above the prompt's own, in standard deviations.
-        fit: mean of the phrases, in nats, by train/starter/fit.py.
-        company: of the phrases, by train/data/phrasing.py.
         taste: mean probability (0-1) of the phrases to suit the prompt, by the reward's taste.
     """
 
     target: str
     added: tuple[str, ...]
     gain: float
-    fit: float = 0.0
-    company: float = 0.0
     taste: float = 0.0
-
-
-@dataclass(frozen=True)
-class Fitting:
-    """What `train/starter/fit.py` tells of a prompt's phrases.
-
-    Attributes:
-        nats: of each phrase that it was asked for, and of those lent.
-        lent: phrases that people put behind such prompts.
-        weight: of a nat, beside a standard deviation of reward.
-    """
-
-    nats: Mapping[str, float]
-    lent: Sequence[str] = ()
-    weight: float = 0.0
-
-    def fits(self, phrase: str) -> bool:
-        return self.nats[phrase] > _UNFIT
 
 
 def options(
     result: Result,
     mode: str,
     reward: Reward,
-    people: People | None = None,
-    fitting: Fitting | None = None,
     compose: int = 0,
     rng: random.Random | None = None,
     taste: Taste | None = None,
@@ -85,9 +56,8 @@ def options(
     """A prompt's candidates as what there is to choose from.
 
     Args:
-        people, fitting: tell what is cut from an addition; a free rewrite with such a phrase is
-            left out.
         compose: additions to put together from all of them, in `expand`; drawn by `rng`.
+        taste: tells what is cut from an addition; a free rewrite with such a phrase is left out.
     """
     by_phrases: dict[tuple[str, ...], Option] = {}
     anew: list[tuple[str, ...]] = []
@@ -95,13 +65,10 @@ def options(
     suits = None if taste is None else taste.of(parsed.prose)
 
     def tidy(phrases: Sequence[str]) -> tuple[str, ...]:
-        if fitting is not None:
-            phrases = list(filter(fitting.fits, phrases))
         if suits is not None:
-            # What others lend has not been judged yet.
             chances = zip(phrases, suits(phrases), strict=True)
             phrases = [phrase for phrase, p in chances if p >= Settings.min_taste]
-        return tuple(phrases if people is None else people.tidy(phrases))
+        return tuple(phrases)
 
     def gains(additions: Sequence[Sequence[str]]) -> list[float]:
         texts = [parsed.prose, *(parse(parsed.expand(", ".join(a))).prose for a in additions)]
@@ -119,11 +86,8 @@ def options(
             anew.append(tidied)
     written = [*by_phrases, *anew]
     if compose and written and mode == "expand":
-        lent = [] if fitting is None else permitted(fitting.lent, parsed.prose)
-        phrases = sorted({phrase for added in (*written, lent) for phrase in added})
+        phrases = sorted({phrase for added in written for phrase in added})
         worth = dict(zip(phrases, gains([[p] for p in phrases]), strict=True))
-        if fitting is not None:
-            worth = {p: gain + fitting.weight * fitting.nats[p] for p, gain in worth.items()}
         for _ in range(compose):
             anew.append(composed(written, worth, rng, lambda p: tidy(permitted(p, parsed.prose))))
     anew = [added for added in dict.fromkeys(anew) if added and added not in by_phrases]
@@ -131,12 +95,8 @@ def options(
         for added, gain in zip(anew, gains(anew), strict=True):
             by_phrases[added] = Option(", ".join(added), added, gain)
     choices = list(by_phrases.values())
-    if fitting is not None:
-        choices = [replace(o, fit=fmean(map(fitting.nats.get, o.added))) for o in choices]
     if suits is not None:
         choices = [replace(o, taste=fmean(suits(o.added))) for o in choices]
-    if people is not None:
-        choices = [replace(o, company=people.company(result.prompt, o.added)) for o in choices]
     return choices
 
 
@@ -173,22 +133,3 @@ def echoes(added: Sequence[str]) -> bool:
     """Whether two phrases share a content word: "beautiful scenery, beautiful valley"."""
     stems = [stem for phrase in added for stem in set(content_stems(phrase))]
     return len(set(stems)) < len(stems)
-
-
-def fitted(
-    fit: Fit, results: Sequence[Result], borrow: int, weight: float, seeds: Sequence[int]
-) -> list[Fitting]:
-    """How the phrases of each prompt's candidates fit, and `borrow` others that do."""
-    written = {p for result in results for c in result.candidates for p in c.added}
-    phrases = [*fit.common, *sorted(written)]
-    nats = fit.nats([result.prompt for result in results], phrases)
-    # What one person wrote again and again fits nowhere.
-    nats[:, [phrase.lower() in fit.copied for phrase in phrases]] = -np.inf
-    return [
-        Fitting(
-            dict(zip(phrases, row.tolist(), strict=True)),
-            fit.draw(row[: len(fit.common)], borrow, np.random.default_rng(seed)),
-            weight,
-        )
-        for row, seed in zip(nats, seeds, strict=True)
-    ]

@@ -71,7 +71,7 @@ def read_prompts(path: str) -> list[Prompt]:
     """
     file = Path(path)
     if not file.is_file():
-        raise InputError(f"no prompts at {path}: make them with train/starter/prompts.py")
+        raise InputError(f"no prompts at {path}: give a text file, one a line")
     try:
         if file.suffix == ".parquet":
             import pandas as pd

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the bundled models again, from public data. From the repository's root:
 #
-#   train/starter/rebuild.sh DATA writer    the writer, from SmolLM2: four hours of two CPU cores
+#   train/starter/rebuild.sh DATA writer    the writer, from SmolLM2: three hours of two CPU cores
 #   train/starter/rebuild.sh DATA reward    the reward that ranks: 1.5 hours, and two GPU minutes
 #   train/starter/rebuild.sh DATA judge     the judge that watches: two hours
 #   train/starter/rebuild.sh DATA taste     its taste, after `reward`: four minutes, and collecting
@@ -10,6 +10,7 @@
 # is changed. `QUICK=1` runs the same commands with a few steps each, to see that they work.
 set -euo pipefail
 data=${1:?give the folder of the data} part=${2:-writer}
+fail() { echo "rebuild.sh: $1" >&2 && exit 1; }
 
 steps=() pool=(--plain 6000 --mixed 23000 --short 0) tuning=()
 if [[ ${QUICK:-} ]]; then
@@ -44,6 +45,7 @@ encode() {
 }
 
 reward() {
+    [[ -d $data/aigiqa20k_rest ]] || fail "no folder $data/aigiqa20k_rest: see docs/training.md"
     mkdir -p runs/reward
     python - "$data/aigiqa20k_rest" <<'end'
 import sys
@@ -81,5 +83,5 @@ taste() {
 
 case $part in
     writer | reward | judge | taste) "$part" ;;
-    *) echo "rebuild.sh: no part '$part': choose writer, reward, judge or taste" >&2 && exit 1 ;;
+    *) fail "no part '$part': choose writer, reward, judge or taste" ;;
 esac

@@ -17,7 +17,8 @@ from bp_core.decode.generate import generate
 from bp_core.decode.sampling import SamplingParams
 from bp_core.errors import ModelError
 from bp_core.models import folder as folders
-from bp_core.models.load import load, load_network
+from bp_core.models.load import load
+from bp_core.models.network import load_network
 from bp_core.models.template import TEMPLATES, Template
 from bp_core.models.tokenizer import prompt_parts
 
