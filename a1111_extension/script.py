@@ -24,6 +24,7 @@ from .button import Button
 from .download import download_controls
 from .engine import resident_names
 from .records import ORIGINAL
+from .tokens import is_sdnext
 
 TITLE = "Beautify"
 
@@ -92,7 +93,7 @@ class BeautifulPromptScript(scripts.Script):
 
     def _paste(self, tab: str, switch: Any) -> None:
         """What an infotext sets: off, for its prompt is the rewritten one; and the way back."""
-        self.infotext_fields = [(switch, lambda fields: False if ORIGINAL in fields else None)]
+        self.infotext_fields = [(switch, _switched_off)]
         row = _button().rows[tab]
         if row.panel is not None:
             back = (row.panel, lambda fields: _button().pasted(tab, fields))
@@ -157,6 +158,17 @@ def _button() -> Button:
     from gradio.context import Context
 
     return Button(get_app(), gr, ToolButton, lambda: Context.root_block, _queued())
+
+
+def _switched_off(fields: dict[str, Any]) -> Any:
+    """What an infotext does to the switch.
+
+    SD.Next looks up the name of what a plain value is for, and ends at a function; the others'
+    API takes plain values.
+    """
+    if ORIGINAL not in fields:
+        return None
+    return gr.update(value=False) if is_sdnext() else False
 
 
 def _queued() -> bool:

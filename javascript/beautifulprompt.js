@@ -212,7 +212,9 @@
         if (!window.beautifulPromptEdits) return;
         document.documentElement.classList.add("bp-script");
         window.beautifulPrompt = served;
-        if (typeof onUiLoaded === "function") onUiLoaded(settle);
+        // A page that is there already calls nobody.
+        if (box(TABS[0])) settle();
+        else if (typeof onUiLoaded === "function") onUiLoaded(settle);
     }
     if (document.readyState === "complete") ready();
     else window.addEventListener("load", ready);

@@ -164,7 +164,7 @@ def test_pasting_a_picture_back_offers_its_original_and_switches_us_off(page):
     switch = page.locator("#script_txt2img_beautify_accordion-visible-checkbox")
     switch.check()
     box(page).fill(infotext)
-    page.locator("#txt2img_tools #paste").click()
+    page.locator("#txt2img_paste" if started().is_sdnext else "#txt2img_tools #paste").click()
     until(page, f"{PROMPT}, oil painting")
     playwright.expect(switch).not_to_be_checked()
     page.click("#txt2img_beautify_panel .bp-restore")

@@ -1,9 +1,10 @@
 """A real WebUI for tests: started once, with this extension, in a data folder of its own.
 
 WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo, reForge or SD.Next, with a
-                checkpoint
+                checkpoint (SD.Next: in models/Diffusers)
 WEBUI_PYTHON    the Python that has its requirements
-WEBUI_ARGS      further flags, for a machine without a GPU say
+WEBUI_ARGS      further flags, for a machine without a GPU say; SD.Next's other page is "--theme
+                standard"
 WEBUI_START     seconds to wait for its start, 300 if not given
 """
 
@@ -43,7 +44,7 @@ _FLAGS = [
 ]
 # A host that does not know one of these has no such download, and refuses to start with it.
 _NO_DOWNLOADS = ["--no-download-sd-model", "--do-not-download-clip"]
-_STYLES = 'name,prompt,negative_prompt\nframed,"a framed picture of {prompt}, in oil",\n'
+_FRAMED = "a framed picture of {prompt}, in oil"
 # What the host itself writes at its first start. Until it has, Forge Neo takes its prompt boxes to
 # hold no text, and puts none there from an infotext.
 _PROMPTS = {f"{tab}/Prompt/value": "" for tab in ("txt2img", "img2img")}
@@ -126,7 +127,8 @@ class WebUI:
         # Its name is what orders us behind it.
         wildcards = Path(__file__).with_name("sd-dynamic-prompts")
         (extensions / wildcards.name).symlink_to(wildcards, target_is_directory=True)
-        (self.data / "styles.csv").write_text(_STYLES)
+        styles = f'name,prompt,negative_prompt\nframed,"{_FRAMED}",\n'
+        (self.data / "styles.csv").write_text(styles)
         (self.data / "ui-config.json").write_text(json.dumps(_PROMPTS))
         self._lora()
         command = [
@@ -166,13 +168,23 @@ class WebUI:
 
     def _sdnext(self) -> list[str]:
         """SD.Next's flags, and its settings: what the others have flags for."""
-        settings = {"sd_checkpoint_autoload": False, "offline_mode": True, "samples_save": False}
+        models = self.host / "models"
+        styles = self.data / "models" / "styles"
+        styles.mkdir(parents=True)
+        (styles / "framed.json").write_text(json.dumps({"name": "framed", "prompt": _FRAMED}))
+        settings = {
+            "sd_checkpoint_autoload": False,
+            "sd_model_checkpoint": next(path.name for path in sorted(models.glob("Diffusers/*"))),
+            "offline_mode": True,
+            "samples_save": False,
+            "diffusers_offload_mode": "none",
+            "styles_dir": str(styles),
+        }
         (self.data / "config.json").write_text(json.dumps(settings))
-        models = str(self.host / "models")
         lora = str(self.data / "models" / "Lora")
         return [
             *("--skip-all", "--skip-env", "--server-name", "127.0.0.1", "--auth", USER),
-            *("--models-dir", models, "--lora-dir", lora),
+            *("--models-dir", str(models), "--lora-dir", lora),
         ]
 
     def stop(self) -> None:
