@@ -181,8 +181,15 @@ def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:
 
 
 def _deal(hands: list[list[str]], n: int, rng: random.Random) -> list[str]:
-    """`n` phrases, one after another from each hand; those in front of a hand are likelier."""
-    order = [sorted(hand, key=lambda p, h=hand: h.index(p) / 4 + rng.random()) for hand in hands]
+    """`n` phrases, one after another from each hand; those in front of a hand are likelier.
+
+    A hand of very many, such as what people look like, is shuffled more: each draw finds others.
+    """
+
+    def place(hand: list[str], phrase: str) -> float:
+        return hand.index(phrase) / max(4, len(hand) / 4) + rng.random()
+
+    order = [sorted(hand, key=lambda phrase, h=hand: place(h, phrase)) for hand in hands]
     order = [hand for hand in order if hand]
     rng.shuffle(order)
     dealt: list[str] = []
