@@ -1,6 +1,6 @@
 """A server that answers as a language model would, by rule: for tests, and for trying commands.
 
-python -m tests.train.answering 18099     # at http://127.0.0.1:18099/v1, until it is stopped
+python -m tests.train.answering 18099 0.2    # at http://127.0.0.1:18099/v1, 0.2 s an answer
 """
 
 from __future__ import annotations
@@ -40,5 +40,5 @@ class Server(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    Server.refuses = False
+    Server.refuses, Server.slow = False, float(sys.argv[2])
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Server).serve_forever()
