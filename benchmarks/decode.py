@@ -20,6 +20,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
+from bp_core.decode import families
 from bp_core.decode.bloom import bloom
 from bp_core.decode.config import Config
 from bp_core.decode.cpu.engine import KINDS
@@ -74,7 +76,8 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--only", default="", help="peers whose name holds this; 'none' for none")
     parser.add_argument("--memory", action="store_true", help="peak memory instead of time")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # of the processes of --memory
+    for of_memory in ("--one", "--folder"):  # of its processes
+        parser.add_argument(of_memory, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.one:
@@ -165,24 +168,34 @@ def read(args: argparse.Namespace) -> tuple[Transformer, dict]:
         fields, _ = models.opened(folder)
         return network, fields
     config = SHAPES[args.model]
-    with torch.device("meta"):
-        shapes = [(name, p.shape) for name, p in Transformer(config).tensors()]
-    generator = torch.Generator(args.device).manual_seed(0)
-    weights = []
-    for name, shape in shapes:
-        tensor = torch.empty(shape, dtype=dtype, device=args.device)
-        tensor.normal_(0, 0.02, generator=generator)
-        one = len(shape) == 1 and name.endswith("weight")
-        weights.append((name, tensor + 1 if one else tensor))
-    fields = {
+    weights = random_weights(config, dtype, args.device)
+    return Transformer.from_tensors(config, weights), fields_of(config)
+
+
+def fields_of(config: Config) -> dict:
+    """config.json of a BLOOM."""
+    return {
         "model_type": "bloom", "vocab_size": config.vocab_size, "n_layer": config.n_layer,
         "hidden_size": config.hidden_size, "n_head": config.n_head,
     }  # fmt: skip
-    return Transformer.from_tensors(config, weights), fields
 
 
-def prompt_of(network: Network, length: int) -> list[int]:
-    return [int(i) for i in torch.arange(length) % (network.vocab_size - 3) + 3]
+def random_weights(
+    config: Config, dtype: torch.dtype, device: str
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Of a shape, by their names in a checkpoint."""
+    with torch.device("meta"):
+        shapes = [(name, p.shape) for name, p in Transformer(config).tensors()]
+    generator = torch.Generator(device).manual_seed(0)
+    for name, shape in shapes:
+        tensor = torch.empty(shape, dtype=dtype, device=device)
+        tensor.normal_(0, 0.02, generator=generator)
+        one = len(shape) == 1 and name.endswith("weight")
+        yield name, tensor + 1 if one else tensor
+
+
+def prompt_of(network: Network | Config, length: int) -> list[int]:
+    return [i % (network.vocab_size - 3) + 3 for i in range(length)]
 
 
 def bytes_a_step(config: Config, name: str, dtype: str) -> int:
@@ -236,37 +249,73 @@ def memory(args: argparse.Namespace) -> None:
     print("| decoder | peak beyond PyTorch's own, MiB | 8-bit weights, MiB | times | loading, s |")
     print("|---|---|---|---|---|")
     names = [f"ours {kind}" for kind in args.ours or (LOADED, WITH_TEXT)]
-    names += [] if args.only == "none" else ["transformers float32", "llama.cpp Q8_0",
-                                             "CTranslate2 int8"]  # fmt: skip
+    names += [] if args.only == "none" else ["transformers float32", *WRITTEN]
     for name in names:
-        command = [sys.executable, *sys.argv, "--one", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        print(f"| {name} | {done.stdout.strip() or 'not installed | | | '} |", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                if name in WRITTEN:  # here, for what it takes to convert weights is not asked
+                    WRITTEN[name](folder, *read(args))
+                command = [sys.executable, *sys.argv, "--one", name, "--folder", folder]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                found = done.stdout.strip()
+            except ImportError:
+                found = ""
+        print(f"| {name} | {found or 'not installed | | | '} |", flush=True)
+
+
+def _write_gguf(folder: str, network: Transformer, fields: dict) -> None:
+    from benchmarks.peer_llama import write_gguf
+
+    write_gguf(Path(folder) / "model.gguf", network)
+
+
+def _write_ctranslate2(folder: str, network: Transformer, fields: dict) -> None:
+    from benchmarks.peers import write_ctranslate2
+
+    write_ctranslate2(folder, network, fields)
+
+
+# Peers that read files of their own.
+WRITTEN = {"llama.cpp Q8_0": _write_gguf, "CTranslate2 int8": _write_ctranslate2}
 
 
 def measure(args: argparse.Namespace) -> None:
     """Load and decode n = 4 by one decoder; print its peak memory, its weights, and for ours how
     long loading took."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    args.only, seconds, start = args.one, "", CLOCKS[args.clock]()
-    kind = args.one.removeprefix("ours ")
-    if kind in (LOADED, WITH_TEXT):
-        if kind == WITH_TEXT:
-            network = models.load(args.model).network
-        else:
-            network = models.load_fastest(find(args.model))
+    params, name, start = SamplingParams(max_new_tokens=args.new), args.one, CLOCKS[args.clock]()
+    kind, seconds, loaded = name.removeprefix("ours "), "", None
+    if kind == WITH_TEXT:
+        loaded = models.load(args.model).network
+    elif kind == LOADED:
+        loaded = models.load_fastest(find(args.model))
+    if loaded is not None:
         seconds = f"{CLOCKS[args.clock]() - start:.2f}"
-        decoders = {args.one: our_decoder(network, SamplingParams(max_new_tokens=args.new))}
-        config, prompt = getattr(network, "model", network).config, prompt_of(network, args.prompt)
+        decode = our_decoder(loaded, params)
+    elif name.startswith("llama"):
+        from benchmarks.peer_llama import llama_of
+
+        vocab_size = models.opened(find(args.model))[0]["vocab_size"]
+        path = Path(args.folder) / "model.gguf"
+        decode = llama_of(path, vocab_size, params, args.threads, sequences=4)
+    elif name in WRITTEN:
+        from benchmarks.peers import ctranslate2_of
+
+        decode = ctranslate2_of(args.folder, params, args.threads)
     else:
-        args.ours = [kind] if args.one.startswith("ours") else ["plain"]
-        decoders, plain = dict(everything(args)), read(args)[0]
-        config, prompt = plain.config, prompt_of(plain, args.prompt)
-    if args.one in decoders:
-        decoders[args.one](prompt, 4, args.new)
-        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        size = config.parameters / 2**20
-        print(f"{peak:.0f} | {size:.0f} | {peak / size:.2f} | {seconds}")
+        args.ours, args.only = [kind] if name.startswith("ours") else ["plain"], name
+        decode = next(decode for each, decode in everything(args) if each == name)
+    config = read_config(args)
+    decode(prompt_of(config, args.prompt), 4, args.new)
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    size = config.parameters / 2**20
+    print(f"{peak:.0f} | {size:.0f} | {peak / size:.2f} | {seconds}")
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    if args.model in SHAPES:
+        return SHAPES[args.model]
+    return families.from_hf(models.opened(find(args.model))[0])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 import benchmarks  # noqa: F401  # the root on sys.path
-from benchmarks.decode import SHAPES, read_weights
+from benchmarks.decode import SHAPES, fields_of, random_weights
 
 CONFIG = Path(__file__).resolve().parents[1] / "train/configs/paper_ppo.yaml"
 _PROMPTS = 256
@@ -85,10 +85,14 @@ def prepare(folder: Path, shape: str) -> None:
     from train.rewards.network import hf_config
 
     device = "cuda" if torch.cuda.is_available() else "cpu"  # much faster at random numbers
-    weights, config = read_weights(shape, torch.bfloat16, device)
+    config = SHAPES[shape]
     tokenizer = vocabulary(config.vocab_size)
-    named = {f"transformer.{name}": tensor.cpu() for name, tensor in weights.items()}
-    del weights
+    weights = random_weights(config, torch.bfloat16, device)
+    named = {name: tensor.cpu() for name, tensor in weights}
+    ids = {
+        f"{kind}_token_id": tokenizer.token_to_id(word)
+        for kind, word in (("eos", "</s>"), ("pad", "<pad>"))
+    }
     head = {HEAD: torch.randn(1, config.hidden_size, dtype=torch.bfloat16)}
     scores = {"mean": 0.0, "std": 1.0}
     kinds = {"base": (named, {"kind": "rewriter", "template": {"name": "starter"}})}
@@ -100,7 +104,7 @@ def prepare(folder: Path, shape: str) -> None:
         home.mkdir(parents=True, exist_ok=True)
         save_file(tensors, home / "model.safetensors", metadata={"format": "pt"})
         tokenizer.save(str(home / "tokenizer.json"))
-        fields = hf_config(config, tokenizer, "bfloat16")
+        fields = hf_config(fields_of(config) | ids, "bfloat16")
         (home / "config.json").write_text(json.dumps(fields), encoding="utf-8")
         (home / "beautifulprompt.json").write_text(json.dumps(about), encoding="utf-8")
     words = list(itertools.islice(spelled(), 100, 100 + 16 * _PROMPTS))

@@ -87,19 +87,28 @@ def llama(
 ) -> Callable[[list[int], int, int], None]:
     """A decoder (prompt, n, new tokens) → None of a file, or of the network's weights in Q8_0;
     raises ImportError where llama.cpp is not installed."""
-    import llama_cpp as cpp
-
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder:
         path = file or Path(folder) / "model.gguf"
         if file is None:
-            write_gguf(path, network)
+            with _quiet():
+                write_gguf(path, network)
+        return llama_of(path, network.vocab_size, params, threads)
+
+
+def llama_of(
+    path: Path, vocab_size: int, params: SamplingParams, threads: int, sequences: int = _MOST
+) -> Callable[[list[int], int, int], None]:
+    """`llama` of a file, with memory for so many sequences."""
+    import llama_cpp as cpp
+
+    with _quiet():
         options = cpp.llama_model_default_params()
         options.use_mmap = False
         model = cpp.llama_model_load_from_file(str(path).encode(), options)
     if not model:
         raise RuntimeError("llama.cpp cannot load the model")
     options = cpp.llama_context_default_params()
-    options.n_ctx, options.n_batch, options.n_seq_max = _ROOM * _MOST, 512, _MOST
+    options.n_ctx, options.n_batch, options.n_seq_max = _ROOM * sequences, 512, sequences
     options.n_threads = options.n_threads_batch = threads
     options.kv_unified = True
     with _quiet():
@@ -107,14 +116,12 @@ def llama(
     if not context:
         raise RuntimeError("llama.cpp cannot make a context")
     memory = cpp.llama_get_memory(context)
-    batch = cpp.llama_batch_init(512, 0, _MOST)
+    batch = cpp.llama_batch_init(512, 0, sequences)
 
     def sampler(seed: int):
         chain = cpp.llama_sampler_chain_init(cpp.llama_sampler_chain_default_params())
         for each in (
-            cpp.llama_sampler_init_penalties(
-                network.vocab_size, 64, params.repetition_penalty, 0.0, 0.0
-            ),
+            cpp.llama_sampler_init_penalties(vocab_size, 64, params.repetition_penalty, 0.0, 0.0),
             cpp.llama_sampler_init_top_k(params.top_k),
             cpp.llama_sampler_init_top_p(params.top_p, 1),
             cpp.llama_sampler_init_temp(params.temperature),

@@ -43,10 +43,9 @@ def peers(
     if network.device.type != "cpu":
         return
     if model is not None:
-        with contextlib.suppress(ImportError):
-            # Its converter takes a model to pieces, so it gets one of its own.
-            spare = _transformers_model(network, fields)
-            yield "CTranslate2 int8", _ctranslate2(spare, network, params, threads)
+        with contextlib.suppress(ImportError), tempfile.TemporaryDirectory() as folder:
+            write_ctranslate2(folder, network, fields)
+            yield "CTranslate2 int8", ctranslate2_of(folder, params, threads)
     with contextlib.suppress(ImportError):
         yield "llama.cpp Q8_0", llama(network, params, threads)
         if gguf is not None:
@@ -106,9 +105,12 @@ def _transformers(model, params: SamplingParams, static: bool) -> Iterator[tuple
     yield f"transformers {kind}, static cache", lambda *a: decode(*a, cache_implementation="static")
 
 
-def _ctranslate2(model, network: Transformer, params: SamplingParams, threads: int) -> Decode:
-    import ctranslate2
+def write_ctranslate2(folder: str, network: Transformer, fields: dict) -> None:
+    """A network's weights in 8 bits, as CTranslate2 reads them; raises ImportError."""
     from ctranslate2.converters import transformers as loaders
+
+    # Its converter takes a model to pieces, so it gets one of its own.
+    model = _transformers_model(network, fields)
 
     loader = getattr(loaders, type(model).__name__.replace("ForCausalLM", "Loader"))()
     spec = loader.get_model_spec(model)
@@ -119,9 +121,14 @@ def _ctranslate2(model, network: Transformer, params: SamplingParams, threads: i
         spec.config.layer_norm_epsilon = network.config.epsilon
     spec.validate()
     spec.optimize(quantization="int8")
-    with tempfile.TemporaryDirectory() as folder:
-        spec.save(folder)
-        generator = ctranslate2.Generator(folder, compute_type="int8", intra_threads=threads)
+    spec.save(folder)
+
+
+def ctranslate2_of(folder: str, params: SamplingParams, threads: int) -> Decode:
+    """A decoder of what `write_ctranslate2` wrote."""
+    import ctranslate2
+
+    generator = ctranslate2.Generator(folder, compute_type="int8", intra_threads=threads)
 
     def decode(prompt: list[int], n: int, new: int) -> None:
         generator.generate_batch(

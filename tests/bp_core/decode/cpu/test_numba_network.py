@@ -12,7 +12,7 @@ from bp_core.decode.cpu.engine import KINDS
 from bp_core.decode.cpu.fbgemm import FbgemmNetwork
 from bp_core.decode.cpu.numba_layers import TiledLinear
 from bp_core.decode.cpu.numba_network import NumbaNetwork
-from bp_core.decode.cpu.rounding import Rounded
+from bp_core.decode.cpu.rounding import Nibbles, Rounded
 from bp_core.decode.generate import generate
 from bp_core.decode.sampling import SamplingParams
 
@@ -75,15 +75,41 @@ def test_shapes_and_no_bias(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_do_not_know_each_other(kind, threads):
-    """Nor how many threads there are."""
-    tiled, _, _ = layer(kind, 200, 96)
-    x = rows(11, 96)
+@pytest.mark.parametrize("inputs", [96, 2080])
+def test_rows_do_not_know_each_other(kind, inputs, threads):
+    """Nor how many there are, nor how many threads."""
+    tiled, _, _ = layer(kind, 200, inputs)
+    x = rows(17, inputs)
     threads(1)
     together = tiled(x)
-    assert all(torch.equal(tiled(x[i : i + 1])[0], together[i]) for i in range(11))
+    for count in range(1, 17):
+        assert torch.equal(tiled(x[17 - count :]), together[17 - count :])
     threads(4)
     assert torch.equal(tiled(x), together)
+
+
+@pytest.mark.parametrize("outputs", [48, 37])
+def test_weights_in_4_bits_become_the_same_tiles(outputs):
+    generator = torch.Generator().manual_seed(0)
+    nibbles = torch.randint(0, 256, (outputs, 48), generator=generator, dtype=torch.uint8)
+    steps, least = torch.rand(2, outputs, 3, generator=generator).unbind()
+    weight = Nibbles.of(nibbles, steps + 0.1, -8 * least)
+    tiled = TiledLinear(weight, weight.scales, None)
+    assert torch.equal(tiled.tiles, TiledLinear(weight.levels, weight.scales, None).tiles)
+    every = torch.arange(outputs)
+    assert torch.equal(tiled.rows(every), weight.levels * weight.scales[:, None])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_lie_in_one_piece_in_the_order_of_their_use(family, kind):
+    network = NumbaNetwork(family(), kind).model
+    tiles = [network.head.tiles]
+    for block in network.blocks:
+        parts = block.attention.qkv, block.attention.out
+        tiles += [part.tiles for part in (*parts, block.feed_forward.up, block.feed_forward.down)]
+    ends = [each.data_ptr() + each.nbytes for each in tiles]
+    assert [each.data_ptr() for each in tiles[1:]] == ends[:-1]
+    assert tiles[0].untyped_storage().nbytes() == sum(each.nbytes for each in tiles)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -248,6 +274,19 @@ def test_every_network_chooses_tokens_as_the_sampler_does(family):
     network.loop = None
     for some, others in zip(generate(network, PROMPTS, eos=3, n=6, seed=7), many):
         assert [one.tokens for one in some] == [one.tokens for one in others]
+
+
+@pytest.mark.parametrize("engine", [NumbaNetwork, FbgemmNetwork])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_candidate_does_not_depend_on_how_many_there_are(family, kind, engine):
+    if engine is FbgemmNetwork and not fbgemm.has(kind):
+        pytest.skip("FBGEMM is for x86")
+    network = engine(family(), kind)
+    params = SamplingParams(max_new_tokens=16)
+    [many] = generate(network, PROMPTS[1:2], eos=3, n=9, seed=7, params=params)
+    for n in (1, 3, 5, 8):
+        [few] = generate(network, PROMPTS[1:2], eos=3, n=n, seed=7, params=params)
+        assert [one.tokens for one in few] == [one.tokens for one in many[:n]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

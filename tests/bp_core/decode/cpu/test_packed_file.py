@@ -8,6 +8,7 @@ import torch
 from bp_core.cli import main
 from bp_core.decode.cpu import packed_file
 from bp_core.decode.cpu.rounding import Rounded
+from bp_core.decode.cpu.tensor_file import TensorFile
 from bp_core.errors import ModelError
 from bp_core.models.checkpoint import fingerprint
 from bp_core.models.load import load, pack
@@ -47,6 +48,45 @@ def test_a_broken_file_is_passed_over(model_folder, caplog):
     assert read(model_folder) is None
     assert "--pack" in caplog.text
     load(model_folder, dtype="int8")
+
+
+def test_a_file_without_a_part_is_passed_over(model_folder, caplog):
+    from safetensors.torch import load_file, save_file
+
+    path = pack(model_folder)
+    tensors = load_file(path)
+    tensors.pop("embedding.scales")
+    save_file(tensors, path, {"source": fingerprint(model_folder)})
+    assert read(model_folder) is None
+    assert "not whole" in caplog.text and "--pack" in caplog.text
+
+
+def test_weights_are_read_one_at_a_time_and_not_to_see_whether_they_are_there(
+    model_folder, monkeypatch
+):
+    pack(model_folder)
+    weights = read(model_folder)
+    asked = []
+    monkeypatch.setattr(
+        TensorFile,
+        "read",
+        lambda self, name, own=TensorFile.read: asked.append(name) or own(self, name),
+    )
+    assert "embedding" in weights and "nothing" not in weights and not asked
+    assert weights["embedding"].levels.dtype == torch.int8
+    assert asked == ["embedding.levels", "embedding.scales"]
+    load(model_folder, dtype="int8")
+    assert len(asked) - 2 == len(set(asked)) == 2 * len(weights)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_told(model_folder):
+    path = pack(model_folder)
+    weights = read(model_folder)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(ModelError, match="--pack") as caught:
+        list(weights.values())
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_failed_write_leaves_nothing(model_folder, monkeypatch):
