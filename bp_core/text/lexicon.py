@@ -58,6 +58,7 @@ class Lexicon:
                 or word in also
                 or _FIGURE.fullmatch(word)
                 or word.removesuffix("'s") in self.known
+                or stem(word) in self.known
                 or stem(word) in self._stems
             )
         ]
