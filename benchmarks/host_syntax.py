@@ -20,6 +20,7 @@ import random
 import re
 import signal
 import sys
+import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -168,11 +169,15 @@ def _out_of_time(*_) -> None:
     raise TimeoutError
 
 
-def compare(read: Reader, syntax: str, prompts: list[str], write, show: int) -> int:
+def compare(read: Reader, syntax: str, prompts: list[str], write, show: int, minutes: float) -> int:
     """Print what became of the prompts in both modes; the number of differences."""
     tally: dict[str, Counter] = {"expand": Counter(), "rewrite": Counter()}
     examples: dict[tuple[str, str], list[str]] = {}
-    for prompt in prompts:
+    end = time.monotonic() + 60 * minutes
+    for number, prompt in enumerate(prompts):
+        if time.monotonic() > end:
+            print(f"  out of time behind {number} of them")
+            break
         try:
             before = _read(read, prompt)
         except Exception:  # the host refuses the artist's own prompt
@@ -221,6 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the generated prompts")
     parser.add_argument("--limit", type=int, default=5000, help="real prompts")
     parser.add_argument("--show", type=int, default=5, help="differences to print, a kind")
+    parser.add_argument("--minutes", type=float, default=1e6, help="at most, for each set")
     parser.add_argument("--bundled", action="store_true", help="the bundled model writes")
     makers = {
         "webui": ("webui", lambda: readers.webui(args.webui)),
@@ -243,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, prompts in (("generated", made), ("real", islice(real, args.limit))):
             prompts = [prompt for prompt in prompts if "quicksilver" not in prompt.lower()]
             print(f"{host}, {len(prompts)} {name} prompts", flush=True)
-            failed += compare(read, syntax, prompts, write, args.show)
+            failed += compare(read, syntax, prompts, write, args.show, args.minutes)
     return 1 if failed else 0
 
 

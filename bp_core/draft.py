@@ -12,7 +12,7 @@ from .rules.blocklist import Blocklist
 from .rules.policy import adds_somebody, contradicts, permitted, stammers
 from .settings import Settings
 from .text.dialect import BOORU, PROSE, dialect_of
-from .text.fidelity import fidelity, mend
+from .text.fidelity import WHOLE, fidelity, mend
 from .text.inert import whole
 from .text.prompt import inert, parse
 from .text.words import clauses, content_stems, sentences, words
@@ -171,7 +171,8 @@ class Shaper:
             return None
         text, added = made
         prose = parse(text, self.settings.syntax).prose
-        loss = fidelity(self.parsed.prose, prose)
+        # What is written behind the artist's text takes nothing from it.
+        loss = WHOLE if expand else fidelity(self.parsed.prose, prose)
         if text == self.prompt or loss.kept < self.settings.min_kept:
             return None
         mended = not expand and fidelity(self.raw, written).kept < loss.kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..errors import ModelError
 from . import bloom, gpt2, llama
 from .config import Config, Unsupported
 
@@ -19,6 +20,8 @@ def from_hf(fields: Mapping) -> Config:
         ModelError: a field is missing or makes no sense.
     """
     kind = fields.get("model_type")
+    if not isinstance(kind, str | None):
+        raise ModelError(f"its model_type {str(kind)[:40]} is no name: download config.json again")
     if kind not in _READERS:
         raise Unsupported(f"its model_type is '{kind}'")
     return _READERS[kind](fields)

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, ModelError
 from .recall import Recall, Words
 from .sampling import Draw, Sampler, SamplingParams, uniforms, window
 
@@ -125,6 +125,7 @@ def generate(
 
     Raises:
         InputError: no prompt, an empty one, or n under 1.
+        ModelError: the network computes what is no number.
     """
     params = params or SamplingParams()
     draws = _draws(prompts, n, seed) if draws is None else draws
@@ -136,6 +137,10 @@ def generate(
     device, steps = network.device, params.max_new_tokens
     owner = [index for index, wanted in enumerate(draws) for _ in wanted]
     logits, cache = network.prefill(prompts, steps)
+    if not bool(logits.isfinite().any(1).all()) or bool(logits.isnan().any()):
+        raise ModelError(
+            "the model computes no numbers: its weights are damaged, download it again"
+        )
     parents = torch.tensor(owner, device=device)
     logits, cache = logits[parents], cache.select(parents)
 

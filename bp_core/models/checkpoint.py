@@ -28,6 +28,7 @@ WEIGHT_FILES = tuple(name for whole in _WHOLE for name in (whole, f"{whole}.inde
 
 _AGAIN = "download it again"
 _BLOCKS, _BLOCK = 64, 4096  # parts of a weight file that are compared, and their bytes
+LONGEST_TEXT = 100_000_000  # bytes of a JSON file or another text; the largest vocabularies: 35 MB
 _LONGEST_HEADER = 100_000_000  # bytes, as the safetensors library has it
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
@@ -36,6 +37,8 @@ def read_json(path: Path) -> dict:
     """A JSON object from a file of a model folder; raises ModelError."""
     if not path.is_file():
         raise ModelError(f"{path} is missing: {_AGAIN}, or choose a Hugging Face model folder")
+    if path.stat().st_size > LONGEST_TEXT:
+        raise ModelError(f"{path} is larger than any such file: {_AGAIN}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from .checkpoint import read_json
+from .checkpoint import LONGEST_TEXT, read_json
 from .template import Template
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     import tokenizers
 
     path = folder / "tokenizer.json"
+    if path.is_file() and path.stat().st_size > LONGEST_TEXT:
+        read_json(path)  # which says that it is too large
     if path.is_file() and _HUGE.search(path.read_bytes()):
         raise ModelError(f"{path} has a token or a padding beyond all bounds: download it again")
     try:

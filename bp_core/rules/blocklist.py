@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 try:
     from re import _parser
@@ -35,6 +35,7 @@ _NAME_END = re.compile(r"[,;.|]|$")
 
 _DEFAULT = frozenset(tuple(words(term)) for name in _LISTS for term in read_lines(f"rules/{name}"))
 _LONGEST = max(map(len, _DEFAULT))  # words
+_FIRST = frozenset(term[0] for term in _DEFAULT)
 
 
 class Blocklist:
@@ -63,7 +64,7 @@ class Blocklist:
                 custom.add(tuple(words(_bare(term))))
         allowed = words(_bare(allow))
         self._allowed = frozenset(allowed)
-        self._terms = (_DEFAULT - set(_runs(allowed, _LONGEST))) | custom
+        self._terms = (_DEFAULT - set(_runs(allowed, _LONGEST, _FIRST))) | custom
         self._longest = max(map(len, self._terms))
 
     def find(self, text: str) -> list[str]:
@@ -85,9 +86,13 @@ class Blocklist:
         return [phrase for phrase in phrases if not self.find(phrase)]
 
 
-def _runs(spoken: list[str], longest: int) -> Iterator[tuple[str, ...]]:
-    """All runs of up to `longest` neighbouring words."""
-    for start in range(len(spoken)):
+def _runs(
+    spoken: list[str], longest: int, first: Container[str] | None = None
+) -> Iterator[tuple[str, ...]]:
+    """All runs of up to `longest` neighbouring words; only those that begin with one of `first`."""
+    for start, word in enumerate(spoken):
+        if first is not None and word not in first:
+            continue
         for end in range(start + 1, min(start + longest, len(spoken)) + 1):
             yield tuple(spoken[start:end])
 

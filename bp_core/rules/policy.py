@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from ..text.word_lists import read_lines, read_words
@@ -48,7 +49,7 @@ _SINGLE = frozenset("a an one another single lone each".split())
 def adds_somebody(clause: str, raw: str) -> bool:
     """Whether `clause` names a person whom `raw` does not name, or makes a portrait of nobody."""
     clause, raw = clause.lower(), raw.lower()
-    present = set(map(stem, words(raw)))
+    present = set(_stems(raw))
     if any(not _is_there(tag[0], raw, present) for tag in _COUNTED.finditer(clause)):
         return True
     present.update(kind for tag in _COUNTED.findall(raw) for kind in re.findall("girl|boy", tag))
@@ -111,19 +112,28 @@ def _is_subject(before: Sequence[str], following: str) -> bool:
 def contradicts(clause: str, raw: str, before: Iterable[str] = ()) -> bool:
     """Whether `clause` says the opposite of `raw` or of what was taken before it: "outdoors" behind
     "indoors", "red hair" behind "long hair, black hair". Who asks for both gets both."""
-    said, known = _spaced(clause), _spaced(" , ".join([raw, *before]))
+    said, known = _spaced(clause), _known(raw) + _spaced(" , ".join(before))
     for line in _OPPOSITES:
         here = {side for side in line if side in said}
         there = {side for side in line if side in known}
         if len(here) == len(there) == 1 and here != there:
             about_one = line[0].endswith((" hair ", " eyes "))
-            if not (about_one and _has_several(raw.lower(), set(map(stem, words(raw))))):
+            if not (about_one and _has_several(raw.lower(), set(_stems(raw.lower())))):
                 return True
     return False
 
 
 def _spaced(text: str) -> str:
     return f" {' '.join(words(text))} "
+
+
+# A prompt is asked about for each phrase: it is read once.
+_known = lru_cache(maxsize=4)(_spaced)
+
+
+@lru_cache(maxsize=4)
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(map(stem, words(text)))
 
 
 def permitted(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import ModelError
 from .notes import Concept, Note, notes_of
+from .word_lists import read_beside
 from .words import NEGATIONS, STOPWORDS, stem, words
 
 FILE = "concepts.txt"
@@ -55,12 +56,7 @@ class Concepts:
         path = folder / FILE
         if not path.is_file():
             return None
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{path}: {error}; copy the model's folder again") from error
-        lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        return cls(lines, path)
+        return cls(read_beside(path), path)
 
     def __len__(self) -> int:
         return len(self._lines)

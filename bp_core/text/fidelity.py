@@ -39,6 +39,9 @@ class Fidelity:
     lost: tuple[str, ...]
 
 
+WHOLE = Fidelity(1.0, ())
+
+
 class _Word(NamedTuple):
     start: int
     end: int

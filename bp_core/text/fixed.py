@@ -63,7 +63,8 @@ def parted(section: Sequence[Piece], readings: Sequence[str]) -> tuple[list[Piec
             prose += text[start:end]
     trimmed = iter([_trimmed(section, ends, text, *stretch) for stretch in stretches])
     stays = [Piece("fixed", next(trimmed)) if p.kind == "fixed" else p for p in pieces]
-    return stays, words, prose
+    full = [i for i, piece in enumerate(stays) if piece.text]  # one may have been commas alone
+    return [stays[i] for i in full], [words[i] for i in full], prose
 
 
 def _held(mark: re.Match, text: str) -> tuple[int, int]:

@@ -21,6 +21,7 @@ _WORD = re.compile(r"(?<![\w'’])[^\W\d_]+(?:['’][^\W\d_]+)*(?!\d)")
 _NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 _UNSPACED = frozenset(("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"))
 # Share of a prompt's words in another script, above which it is no English prompt with names.
+_READ = 10_000  # characters that tell
 _SHARE = 1 / 3
 _WEAK = 0.4  # what a word counts that stands in names, too: Rio de Janeiro, Das Boot
 
@@ -28,7 +29,7 @@ _WEAK = 0.4  # what a word counts that stands in names, too: Rio de Janeiro, Das
 def language_of(prose: str) -> str:
     """ENGLISH, or what the prose seems to be written in, as it reads behind "in"."""
     # Letters of other forms are the same letters: "ｆｏｘ", "𝕗𝕠𝕩".
-    words = _WORD.findall(unicodedata.normalize("NFKC", prose))
+    words = _WORD.findall(unicodedata.normalize("NFKC", prose[:_READ]))
     scripts: Counter[str] = Counter()
     for word in words:
         for script, letters in Counter(map(_script, word)).items():

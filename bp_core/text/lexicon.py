@@ -11,7 +11,7 @@ from collections.abc import Container
 from functools import cached_property
 from pathlib import Path
 
-from ..errors import ModelError
+from .word_lists import read_beside
 from .words import stem, words
 
 FILE = "words.txt"
@@ -43,11 +43,7 @@ class Lexicon:
         Raises:
             ModelError: the file cannot be read.
         """
-        try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{self.path}: {error}; copy the model's folder again") from error
-        return frozenset(" ".join(line for line in lines if not line.startswith("#")).split())
+        return frozenset(" ".join(read_beside(self.path)).split())
 
     def unknown(self, text: str, also: Container[str] = ()) -> list[str]:
         """The words of `text` that are neither in the file nor in `also`, in order.
@@ -62,6 +58,7 @@ class Lexicon:
                 or word in also
                 or _FIGURE.fullmatch(word)
                 or word.removesuffix("'s") in self.known
+                or stem(word) in self.known
                 or stem(word) in self._stems
             )
         ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from ..errors import ModelError
+
+_LONGEST = 100_000_000  # bytes of a text beside a model's weights
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -19,6 +22,21 @@ def read_lines(name: str) -> tuple[str, ...]:
     text = (_PACKAGE / package / "lists" / f"{file}.txt").read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines())
     return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def read_beside(path: Path) -> list[str]:
+    """The lines of a text beside a model's weights, without comments and empty lines.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    try:
+        if path.stat().st_size > _LONGEST:
+            raise ModelError(f"{path} is larger than any such file: copy the model's folder again")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}; copy the model's folder again") from error
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def read_words(name: str) -> frozenset[str]:

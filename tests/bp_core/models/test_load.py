@@ -402,3 +402,27 @@ def test_what_we_do_not_build_runs_through_transformers_and_says_so(folders, cap
     change_json(folder / "config.json", sliding_window=4)
     assert type(load(folder).network).__name__ == "HFNetwork"
     assert "sliding windows" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["config.json", "beautifulprompt.json", "tokenizer.json"])
+def test_a_text_of_gigabytes_is_not_read(model_folder, name):
+    """It is sparse: reading it would take memory, not disk."""
+    with (model_folder / name).open("r+b") as file:
+        file.truncate(2**33)
+    with pytest.raises(ModelError, match="larger than any such file"):
+        load(model_folder)
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 3])
+def test_a_network_whose_kind_is_no_name_is_refused(model_folder, kind):
+    change_json(model_folder / "config.json", model_type=kind)
+    with pytest.raises(ModelError):
+        load(model_folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_end_in_one_line(model_folder, value):
+    change_weights(model_folder, lambda s: s.update({n: t * value for n, t in s.items()}))
+    model = load(model_folder)
+    with pytest.raises(ModelError, match="computes no numbers"):
+        generate(model.network, [[5, 6]], eos=model.eos_id, n=1)

@@ -49,7 +49,9 @@ def test_a_rewrite_keeps_every_item_once_in_order(prompt, text):
     assert parse(parsed.rewrite(text, whole=True)).items == parsed.items
 
 
-@pytest.mark.parametrize("prompt", ["--arC++", "--g--", "C+Steps:5", "ADDCOL<3", "<x:><3", ";C+"])
+@pytest.mark.parametrize(
+    "prompt", ["--arC++", "--g--", "C+Steps:5", "ADDCOL<3", "<x:><3", ";C+", "//,/ ,a//b, , "]
+)
 def test_glued_signs_that_would_be_read_otherwise_leave_the_prompt_as_it_is(prompt):
     parsed = parse(prompt)
     rewrites = [parsed.rewrite(t, w) for t in ("", "red hat", parsed.free) for w in (False, True)]

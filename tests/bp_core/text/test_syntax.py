@@ -54,6 +54,11 @@ def test_the_command_line_adds_behind_an_item(item):
         ("comfyui", "a fox // note", "a fox, TAIL // note"),
         ("comfyui", "1girl, :3", "1girl, :3, TAIL"),
         ("sdnext", "a fox TE2: a style", "a fox, TAIL TE2: a style"),
+        # A backslash alone is an empty text there, and an escape belongs to the text before it.
+        ("sdnext", "(red:1.2) \\ ) ", "(red:1.2) TAIL \\ ) "),
+        ("sdnext", "[\\(a fox", "[\\(a fox"),
+        ("sdnext", "a cat :0.5] }((dog", "a cat :0.5] }, TAIL, ((dog"),
+        ("sdnext", "(red:1.2) :1.2)((dog", "(red:1.2), TAIL, :1.2)((dog"),
         ("invoke", "a fox AND a hen", "a fox AND a hen, TAIL"),
         ("invoke", "(a fox)1.3, snow++", "(a fox)1.3, snow++, TAIL"),
         ("swarm", "a cat <segment:face> a dog", "a cat, TAIL <segment:face> a dog"),
@@ -108,6 +113,9 @@ def test_where_a_tail_goes_by_host(syntax, prompt, expanded):
         ("A cat naps. A sign says \"NO\", in red. It rains.", "A cat sleeps. Rain falls.",
          "A cat sleeps. A sign says \"NO\", in red. Rain falls."),
         ("a cat, <lora:x:1>, a hat", "one cat, one hat", "one cat, <lora:x:1> one hat"),
+        ("a cat, (red hat, snow", "one cat", "one cat, (red hat, snow"),
+        ("a cat, a//b, snow", "one cat", "one cat, a//b, snow"),
+        ("f/1.8, a bride", "one bride", "f/1.8, one bride"),
     ],
 )  # fmt: skip
 def test_a_rewrite_leaves_what_it_cannot_reword(prompt, text, rewritten):
