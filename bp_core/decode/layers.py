@@ -193,17 +193,22 @@ class Block(nn.Module):
         view: View,
         kv: Tensor | None = None,
         place: Tensor | None = None,
+        chosen: Tensor | None = None,
     ) -> Tensor:
-        """(n, T, hidden) to the same.
+        """(n, T, hidden) to the same, or to (tokens, hidden).
 
         Args:
             view: from `Transformer.view` or `Transformer.next_view`.
             kv: this layer's part of a cache up to and with the T new tokens, which are put there.
             place: (T,) where the new tokens go in `kv`, if not to its end.
+            chosen: (n, T), true at the tokens that are wanted of a last layer, row after row; the
+                others are only attended to.
         """
         normed = self.attention_norm(x)
         residual = normed if self.post_norm_residual else x
         x = residual + self.attention(normed, view, kv, place)
+        if chosen is not None:
+            x = x[chosen]
         normed = self.feed_forward_norm(x)
         residual = normed if self.post_norm_residual else x
         return residual + self.feed_forward(normed)

@@ -177,9 +177,10 @@ class Policy(nn.Module):
     def _upper(self, x: Tensor, predicts: Tensor, layers: nn.ModuleList, norm: nn.Module) -> Tensor:
         """(tokens, hidden) before each token of the responses."""
         view = self.network.view(x.shape[1])
-        for block in layers:
+        *before, last = layers
+        for block in before:
             x = block(x, view)
-        return norm(x[predicts])
+        return norm(last(x, view, chosen=predicts))
 
     def _logprobs(self, hidden: Tensor, targets: Tensor) -> Tensor:
         head = self.network.embedding if self.network.head is None else self.network.head
