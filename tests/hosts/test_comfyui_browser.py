@@ -111,13 +111,17 @@ def test_the_node_shows_what_was_added(graph, tmp_path):
 
 
 def test_all_nodes_are_drawn(graph, tmp_path):
-    places = {"Load": [100, 140], "Score": [100, 400], "ScoreImage": [580, 140]}
-    places["PickBest"] = [580, 400]
+    places = {"Load": [90, 140], "EncoderWriter": [90, 420], "ServerWriter": [90, 580]}
+    places |= {"Score": [560, 140], "ScoreImage": [1030, 140], "PickBest": [1030, 440]}
+    graph.evaluate("() => { app.canvas.ds.scale = 0.8; }")
     for name, place in places.items():
         graph.evaluate(ADD, [f"BeautifulPrompt{name}", {}, place])
     shoot(graph, "nodes", tmp_path)
     titles = graph.evaluate("() => app.graph._nodes.map((node) => node.title)")
-    assert titles == ["Load Beautiful Prompt", "Score Prompt", "Score Image", "Pick Best"]
+    assert titles == [
+        "Load Beautiful Prompt", "Text Encoder as Writer", "Language Model Server as Writer",
+        "Score Prompt", "Score Image", "Pick Best",
+    ]  # fmt: skip
     assert graph.failures == []
 
 
@@ -333,6 +337,35 @@ def test_there_is_room_for_the_prompt_and_no_panel_takes_it(graph, tmp_path):
     graph.evaluate(panel, False)
     graph.wait_for_timeout(500)
     assert graph.evaluate(wide) == before > 300
+    assert graph.failures == []
+
+
+CONTRAST = """(box) => {
+  const parts = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((n) => {
+    const c = n / 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; });
+  const light = (text) => { const [r, g, b] = parts(text); return 0.2126*r + 0.7152*g + 0.0722*b; };
+  const style = getComputedStyle(document.querySelector(box));
+  const both = [light(style.color), light(style.backgroundColor)].sort((a, b) => a - b);
+  return (both[1] + 0.05) / (both[0] + 0.05);
+}"""
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+def test_it_can_be_read_in_a_light_page_and_a_narrow_one(graph, tmp_path, palette):
+    setting = "(name) => app.ui.settings.setSettingValueAsync('Comfy.ColorPalette', name)"
+    written(graph)
+    graph.evaluate(setting, palette)
+    graph.set_viewport_size({"width": 700, "height": 860})
+    try:
+        graph.evaluate("() => { app.canvas.ds.offset[0] = -320; app.canvas.setDirty(true, true); }")
+        shoot(graph, f"narrow-{palette}", tmp_path)
+        assert graph.evaluate(CONTRAST, BOX) >= 4.5  # WCAG's bar for text
+        inside = f"() => document.querySelector('{BOX}').scrollWidth"
+        outside = f"() => document.querySelector('{BOX}').clientWidth"
+        assert graph.evaluate(inside) <= graph.evaluate(outside)
+    finally:
+        graph.evaluate(setting, "dark")
+        graph.set_viewport_size({"width": 1280, "height": 860})
     assert graph.failures == []
 
 
