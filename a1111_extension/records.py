@@ -99,6 +99,8 @@ def told(
 def pasted(parameters: Mapping[str, Any]) -> Record | None:
     """The record in an infotext that was read back; None in one without ours."""
     original = parameters.get(ORIGINAL)
+    if isinstance(original, (int, float)):  # SD.Next reads "1984" as a number
+        original = str(original)
     if not isinstance(original, str) or not original:
         return None
     try:

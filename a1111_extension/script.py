@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from dataclasses import replace
@@ -120,7 +121,7 @@ def register(entry: str) -> None:
 def _on(event: str, callback: Any, entry: str) -> None:
     add = script_callbacks.add_callback
     named = {"name": f"beautifulprompt-{event}", "category": event, "filename": entry}
-    known = add.__code__.co_varnames  # SD.Next's takes the function alone
+    known = inspect.signature(add).parameters  # SD.Next's takes the function alone
     add(
         script_callbacks.callback_map[f"callbacks_{event}"],
         callback,

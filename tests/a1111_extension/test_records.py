@@ -34,6 +34,7 @@ def test_pasted_reads_back_what_was_told():
     assert pasted({**told, "Beautify model": "starter"}) == RECORD
     spoken = pasted({**told, "Beautify model": "starter", "Beautify dialect": "prose"})
     assert spoken == Record("a cat", "starter", "expand", 7, "prose")
+    assert pasted({**told, "Beautify original": 1984}).original == "1984", "a number in SD.Next"
     assert pasted({"Prompt": "a cat"}) is None
     assert pasted({**told, "Beautify seed": "x"}).seed == -1
 

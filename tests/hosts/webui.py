@@ -177,6 +177,7 @@ class WebUI:
             "sd_model_checkpoint": next(path.name for path in sorted(models.glob("Diffusers/*"))),
             "offline_mode": True,
             "samples_save": False,
+            "samples_format": "png",
             "diffusers_offload_mode": "none",
             "styles_dir": str(styles),
         }
