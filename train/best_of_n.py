@@ -9,7 +9,9 @@ own that the guard had to mend; and it goes no further from the model before tha
 lies, at most log n - (n - 1) / n nats.
 
 A reward of few labels hardly knows what goes with what. What its taste finds unsuitable is not
-learned; with `--taste_weight` phrases count for more, the better they suit the prompt.
+learned; with `--taste_weight` phrases count for more, the better they suit the prompt. A writer
+that learned from judged phrases needs no taste; with `--suits_reward starter` its judgement
+chooses, as in `train/configs/starter_ppo.yaml`.
 
 The best phrases of n rewrites seldom stand in one of them. With `--compose` as many more additions
 to a prompt are put together from all of them, and chosen from likewise. Additions that use a word
@@ -42,10 +44,12 @@ from bp_core.errors import InputError
 from bp_core.models import STARTER
 from bp_core.models.load import Model
 from bp_core.rewriter import Rewriter
+from bp_core.score.text_reward import load_reward
 from bp_core.settings import Settings
 from bp_core.text.dialect import TAGS
 from bp_core.text.words import words
 from train.data.progress import watched
+from train.rewards.suits import SuitsReward
 from train.rl.options import Option, echoes, options
 from train.rl.rewards import StockWords
 from train.rl.rollouts import read_prompts, short
@@ -87,7 +91,7 @@ def rewrite(
     args: argparse.Namespace, prompts: Sequence[str], mode: str, first: int
 ) -> list[list[Option]]:
     """Options of each prompt of a part that begins at place `first`, which makes its seeds."""
-    rewriter = _load(args.model, args.reward)
+    rewriter = _load(args.model, args.reward, args.suits_reward, args.alpha)
     seeds = [(args.seed << 32) + first + i for i in range(len(prompts))]
     # Options are lists of phrases.
     results = rewriter.many(prompts, mode=mode, dialect=TAGS, n=args.n, seeds=seeds)
@@ -98,9 +102,16 @@ def rewrite(
 
 
 @cache
-def _load(model: str | None, reward: str) -> Rewriter:
-    """The rewriter, once a process."""
-    return Rewriter.load(model or STARTER, reward=reward)
+def _load(model: str | None, reward: str, suits: str | None, alpha: float) -> Rewriter:
+    """The rewriter, ranked by the reward, once a process.
+
+    Many a writer ranks by itself; what it thinks of its drafts is no gain over the prompt.
+    """
+    rewriter = Rewriter.load(model or STARTER, reward=reward)
+    judge = rewriter.reward or load_reward()
+    if suits is not None:
+        judge = SuitsReward(suits, judge.aesthetic if alpha < 1 else None, alpha)
+    return Rewriter(rewriter.model, judge, rewriter.taste)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -108,6 +119,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--prompts", required=True, help="text, one a line, or Parquet")
     parser.add_argument("--model", help="folder that writes; the bundled starter if left out")
     parser.add_argument("--reward", default="starter", help="folder that chooses")
+    parser.add_argument(
+        "--suits_reward", help="a writer that judges phrases (a folder, or starter) chooses, too"
+    )
+    parser.add_argument("--alpha", type=float, default=0.9, help="its weight beside --reward, 0-1")
     parser.add_argument("--count", type=int, default=16_000, help="prompts, a seeded draw")
     parser.add_argument("--longest", type=int, default=40, help="tokens of a prompt")
     parser.add_argument("--n", type=int, default=8, help="rewrites of each")
@@ -128,7 +143,8 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError("--workers and --count must be 1 or more, --compose not below 0")
     train.make_folder(args.out)
     torch.set_num_threads(1)
-    typed = short(_load(args.model, args.reward).model, read_prompts(args.prompts), args.longest)
+    model = _load(args.model, args.reward, args.suits_reward, args.alpha).model
+    typed = short(model, read_prompts(args.prompts), args.longest)
     prompts = [prompt.raw for prompt in typed]
     rng = random.Random(args.seed)
     rng.shuffle(prompts)
@@ -148,7 +164,6 @@ def main(argv: list[str] | None = None) -> None:
         for place, options in enumerate(rewrite_all(args, prompts, modes))
     ]
     weights = Weights(args.stock_weight, args.stock_limit, args.taste_weight)
-    model = _load(args.model, args.reward).model
     write(pairs(prompts, modes, choices, weights, model, args.seed), args.out)
 
 

@@ -79,6 +79,23 @@ def test_pairs_are_those_of_any_number_of_workers(made, monkeypatch):
     assert set(one["mode"]) <= {"expand", "rewrite"} and (one.source == "best").all()
 
 
+def test_a_writer_that_ranks_by_itself_is_ranked_by_the_reward():
+    rewriter = best_of_n._load(None, "starter", None, 1.0)
+    result = rewriter("a red fox", n=2, seed=1)
+    texts = ["a red fox", *(c.text for c in result.candidates)]
+    base, *scores = rewriter.reward.score(texts, raw=texts[:1] * 3)
+    gains = [c.score for c in result.candidates]
+    assert gains == pytest.approx([s.total - base.total for s in scores], abs=1e-3)
+
+
+def test_what_suits_chooses_beside_beauty():
+    reward = best_of_n._load(None, "starter", "starter", 0.9).reward
+    raw, text = "a red fox", "a red fox, bushy tail"
+    (score,) = reward.score([text], [raw])
+    assert score.total == pytest.approx(0.9 * score.relevance + 0.1 * score.aesthetic)
+    assert best_of_n._load(None, "starter", "starter", 1.0).reward.aesthetic is None
+
+
 def test_a_rewriter_that_gains_nothing_is_an_error(made):
     with pytest.raises(InputError, match="higher --n"):
         made("none", "--words_min", "1000", "--rewrite_words_min", "1000")
