@@ -57,7 +57,6 @@
   function mark(side, changes) {
     if (!voting()) return;
     const now = markOf(side);
-    if (changes.mark === now.mark) changes.mark = 0;
     state.marks[nameOf(side)] = { ...now, ...changes };
     save();
     tell("");
@@ -168,13 +167,19 @@
   function counted() {
     const { names, writers } = uncovered();
     const preferred = {};
-    const of = (one, other) => (preferred[`${one}>${other}`] ??= { one, other, wins: 0, losses: 0, equal: 0 });
+    // Each two writers once.
+    const count = (one, other, what) => {
+      const [a, b] = one < other ? [one, other] : [other, one];
+      const row = (preferred[`${a} ${b}`] ??= { one: a, other: b, wins: 0, losses: 0, equal: 0 });
+      row[what] += 1;
+    };
     state.votes.forEach(({ choice }, i) => {
       const [item, left, right] = data.pairs[i];
       for (const a of writers[item][left]) {
         for (const b of writers[item][right]) {
-          of(a, b)[choice === "equal" ? "equal" : choice === "left" ? "wins" : "losses"] += 1;
-          of(b, a)[choice === "equal" ? "equal" : choice === "left" ? "losses" : "wins"] += 1;
+          if (a === b) continue;
+          const won = (choice === "left") === a < b;
+          count(a, b, choice === "equal" ? "equal" : won ? "wins" : "losses");
         }
       }
     });
@@ -200,6 +205,12 @@
     const { names, preferred, judged } = counted();
     const rows = Object.values(preferred)
       .sort((a, b) => a.one - b.one || a.other - b.other)
+      .map((found) =>
+        // The one that was preferred first.
+        found.wins < found.losses
+          ? { ...found, one: found.other, other: found.one, wins: found.losses, losses: found.wins }
+          : found,
+      )
       .map(({ one, other, wins, losses, equal }) => {
         const [low, high] = wilson(wins, wins + losses);
         const share = wins + losses ? percent(wins / (wins + losses)) : "";
@@ -288,5 +299,6 @@
   at("export").addEventListener("click", download);
   at("again").addEventListener("click", again);
   load();
+  document.querySelector("details").open = !state.votes.length;
   draw();
 })();
