@@ -26,8 +26,8 @@ import pandas as pd
 import train
 from bp_core.models.vision import define_operators
 from train.data.pairs import distinct_pairs
-from train.data.progress import bar
 from train.data.plan import keep_plan
+from train.data.progress import bar
 from train.rewards import labelling_ray
 from train.rewards.labelling import LabelArguments, Labeller, shard_path, write_whole
 
