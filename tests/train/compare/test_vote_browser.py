@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from bp_core.score.preference import FILE
+from bp_core.score.text_reward import TextReward
 from tests.browser import CHROMIUM, FLAGS, PATIENCE
-from train import evaluate, preference
+from train import evaluate, preference, reward
 from train.compare.votes import count, read_votes
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -157,6 +158,13 @@ def test_thirty_votes_by_clicks_and_keys_exported_and_learned_from(
     preference.main(["--model", str(dialect_writer), "--rankings", str(rankings), "--depths", "1"])
     about = json.loads((dialect_writer / "preference.json").read_text())
     assert about["judgements"] == 29 and (dialect_writer / FILE).is_file()
+    reward.main(
+        f"--train_file {out}/scores.parquet --base {dialect_writer} --held_out 0.3 --max_steps 2 "
+        f"--output_dir {tmp_path}/reward --use_cpu true --bf16 false --report_to none "
+        "--save_strategy no".split()
+    )
+    learned = TextReward.load(tmp_path / "reward/model")
+    assert learned.score(["a cat, fog", "a cat"]).isfinite().all()
 
 
 def test_marks_may_be_asked_for_before_a_vote(browser, tmp_path):
