@@ -25,6 +25,7 @@ from train.rewards.render import Renderer, RenderSettings
 RAW = "raw prompt"
 SCORES = ("pick_score", "aesthetic", "hps")
 _REPORT_SECONDS = 60
+_DTYPES = ("float16", "bfloat16", "float32")
 
 
 @dataclass
@@ -54,6 +55,8 @@ class DrawingArguments:
         for name in ("seeds", "batch_images"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give a whole number above 0")
+        if self.dtype not in ("", *_DTYPES):
+            raise InputError(f"dtype is '{self.dtype}': choose {', '.join(_DTYPES)}")
 
     def settings(self, pipeline: str) -> RenderSettings:
         return RenderSettings(

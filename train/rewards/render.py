@@ -62,8 +62,8 @@ class Renderer:
         """From a hub id, a folder or a single checkpoint file; half precision on a GPU."""
         import diffusers
 
-        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.float16
-        dtype = getattr(torch, settings.dtype or "none", dtype)
+        half = torch.device(device).type != "cpu"
+        dtype = getattr(torch, settings.dtype or ("float16" if half else "float32"))
         source = settings.checkpoint
         try:
             if source.endswith((".safetensors", ".ckpt")):
