@@ -341,5 +341,5 @@ def test_a_run_stops_when_told_to(work, monkeypatch):
     rows = run(work, steps=6, stop_when_over_optimised="true", **evaluated)
     assert rows[-1]["step"] == 2 and rows[-1]["flag"]
     page = (work / "run/report.html").read_text()
-    assert "1 warning" in page and "over-optimised: x" in page
+    assert "2 warnings" in page and "over-optimised: x" in page
     json.loads((work / "run/config.json").read_text())
