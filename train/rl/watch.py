@@ -46,8 +46,8 @@ class Watch:
     """Tells over-optimisation: the training reward rises while the judge or the words fall.
 
     A fall counts when it is more than the noise of these prompts: when the whole interval of the
-    change since the best evaluation lies below these. In a run of twenty evaluations whose judge
-    only wavers, one in ten gives a warning; a fixed limit of 0.1 warned in most of them.
+    change since the best evaluation lies below these. Of runs of twenty evaluations whose
+    judge only wavers, one in ten gives a warning (`benchmarks/alarm.py`).
 
     Attributes:
         judge_drop: fall of the judge's gain, in standard deviations, that does not matter.
