@@ -8,6 +8,7 @@ the folders, which import no command:
     rewards   what learns people's scores: reward networks, phrase fit, pictures and their labels
     rl        PPO, GRPO and best of n: rollouts, their rewards, what is learned from them
     report    figures, plots and pages
+    compare   versions of the same prompts side by side: pictures, and votes without names
     starter   what only rebuilds the bundled models: `python -m train.starter.x`
 """
 

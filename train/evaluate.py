@@ -1,14 +1,23 @@
-"""Measure rewriters on prompt sets: report.json, and report.html with plots and samples to read.
+"""Measure rewriters: on prompt sets, by the pictures that they make, and by people's votes.
 
     python train/evaluate.py --data data --judge train/starter/judge --out runs/evaluate
     python train/evaluate.py --perplexity runs/pairs
     python train/evaluate.py --model runs/starter_writer/model runs/starter_ppo/model \\
         --judge train/starter/judge --sets --prompts my/prompts.txt --n 8
+    python train/evaluate.py --sets --prompts my.txt --render stable-diffusion-v1-5/… --blind
+    python train/evaluate.py --blind ours=ours.jsonl theirs=theirs.jsonl --out runs/blind
+    python train/evaluate.py --votes votes-ann.json votes-bob.json --out runs/votes
 
 Prompts: PartiPrompts and GenEval (`--data`), and files of your own (`--prompts`). `--judge FOLDER`
-scores with a second reward model, one that neither trained nor ranked what it judges. Both files
-are written anew after each run (a rewriter on a set in a mode), so that a killed evaluation keeps
-what was finished.
+scores with a second reward model, one that neither trained nor ranked what it judges. `report.json`
+and `report.html` are written anew after each run (a rewriter on a set in a mode), so that a killed
+evaluation keeps what was finished.
+
+`--render PIPELINE` draws the raw prompts and the rewrites from the same seeds and scores the
+pictures: `pictures.html`, `pictures.json`. `--blind` writes `vote.html`, a page on which a person
+votes between what was written or drawn without knowing by whom; with NAME=FILE it is about texts or
+pictures from elsewhere. `--votes` counts what the page exports, and writes it as preferences for
+`train/preference.py` and `train/reward.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +28,7 @@ import math
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -34,6 +43,16 @@ from bp_core.models.folder import find
 from bp_core.rewriter import Result, Rewriter
 from bp_core.settings import Settings
 from bp_core.text.words import words
+from train.compare.gallery import figures, write_gallery
+from train.compare.gallery import table as pictures_table
+from train.compare.packet import read_packet_votes, write_packet
+from train.compare.page import write_voting_page
+from train.compare.pictures import SCORES, DrawingArguments, draw, with_pictures, with_raw
+from train.compare.preferences import write_preferences
+from train.compare.rewrites import about_rewrites, of_runs, read_rewrites, write_rewrites
+from train.compare.versions import Version, read_versions, to_items
+from train.compare.votes import count, read_votes
+from train.compare.votes import table as votes_table
 from train.data.pairs import read_pairs
 from train.data.pools import read_evaluation_sets
 from train.report.evaluation import Run, table, write_report
@@ -216,23 +235,77 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="prompts of each set, a seeded draw")
     parser.add_argument("--perplexity", type=Path, help="folder of pairs: measure that, no more")
     parser.add_argument("--out", type=Path, default=Path("runs/evaluate"))
+    blind = parser.add_argument_group("votes of people who do not know who wrote what")
+    blind.add_argument(
+        "--blind",
+        nargs="*",
+        metavar="NAME=FILE",
+        help="write vote.html: about this evaluation's rewrites or pictures, or about .jsonl with "
+        "prompt and text, or picture",
+    )
+    blind.add_argument("--marks", action="store_true", help="no vote without marks, 1 to 5")
+    blind.add_argument(
+        "--votes", nargs="+", type=Path, help="count these: of vote.html, or .tsv of packet.txt"
+    )
+    blind.add_argument("--key", type=Path, help="key.json of the .tsv files of --votes")
+    drawn = parser.add_argument_group("pictures")
+    drawn.add_argument("--render", metavar="PIPELINE", help="of diffusers: hub id, folder, file")
+    drawn.add_argument("--scores", nargs="*", choices=SCORES, default=list(SCORES))
+    for field in fields(DrawingArguments):
+        kind = {"int": int, "float | None": float}.get(field.type, str)
+        name = f"--{field.name}"
+        drawn.add_argument(name, type=kind, default=field.default, help=field.metadata["help"])
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = arguments(argv)
-    folders = [find(model) for model in args.model or [STARTER]]
-    models = dict(zip(short_names(folders), folders, strict=True))
-    if args.perplexity:
-        figures = {
-            name: perplexity(Rewriter.load(folder, dtype="float32", reward=None), args.perplexity)
-            for name, folder in models.items()
-        }
-        print(json.dumps(figures if len(figures) > 1 else next(iter(figures.values())), indent=2))
+    if args.votes:
+        count_votes(args)
         return
+    # What can be wrong is found out before a model runs.
+    drawing = DrawingArguments(**{f.name: getattr(args, f.name) for f in fields(DrawingArguments)})
+    if args.perplexity:
+        print_perplexity(args)
+        return
+    if args.votes is None and args.key is not None:
+        raise InputError("--key is of --votes: give those, too")
+    versions = read_versions(args.blind) if args.blind else rewrites(args)
+    train.make_folder(args.out)
+    if args.render:
+        versions = rendered(versions, args, drawing)
+    if args.blind is not None:
+        write_ballot(versions, args)
+
+
+def models_of(args: argparse.Namespace) -> dict[str, Path]:
+    """Folders of the rewriters by short name."""
+    folders = [find(model) for model in args.model or [STARTER]]
+    return dict(zip(short_names(folders), folders, strict=True))
+
+
+def print_perplexity(args: argparse.Namespace) -> None:
+    figures = {
+        name: perplexity(Rewriter.load(folder, dtype="float32", reward=None), args.perplexity)
+        for name, folder in models_of(args).items()
+    }
+    print(json.dumps(figures if len(figures) > 1 else next(iter(figures.values())), indent=2))
+
+
+def rewrites(args: argparse.Namespace) -> dict[str, list[Version]]:
+    """Measure the rewriters asked for, and report; what each wrote, for who draws or votes."""
+    models = models_of(args)
     modes = [Settings(mode=mode, n=args.n, seed=args.seed) for mode in args.modes]
     sets = prompt_sets(args)
     train.make_folder(args.out)
+    compared = args.render is not None or args.blind is not None
+    if args.blind is not None and not args.render and len(models) * len(modes) < 2:
+        raise InputError("one rewriter in one mode: give two to vote between, or --render")
+    words = {name: getattr(args, name) for name in ("n", "seed", "modes", "reward", "judge")}
+    decides = about_rewrites(models, sets, **words) if compared else {}
+    if compared and (known := read_rewrites(args.out, decides)):
+        print(f"{args.out}: these rewrites were measured before", file=sys.stderr)
+        return known
     judge = None
     if args.judge:
         from bp_core.score.text_reward import TextReward
@@ -257,6 +330,57 @@ def main(argv: list[str] | None = None) -> None:
             write_whole(args.out / "report.json", text + "\n")
             write_report(args.out / "report.html", runs, about, total)
     print(table(runs))
+    versions = of_runs(runs)
+    if compared:
+        write_rewrites(args.out, versions, decides)
+    return versions
+
+
+def rendered(
+    versions: dict[str, list[Version]], args: argparse.Namespace, drawing: DrawingArguments
+) -> dict[str, list[Version]]:
+    """Draw and score the versions and the raw prompts, and report; all with a picture each."""
+    everyone = with_raw(versions)
+    seeds = f"{drawing.first_seed} to {drawing.first_seed + drawing.seeds - 1}"
+    count = len(next(iter(versions.values())))
+    about = [f"{count} prompts, drawn by {args.render} from the seeds {seeds}."]
+
+    def report(rows: list[dict]) -> None:
+        write_gallery(args.out, everyone, rows, about)
+
+    rows = draw(everyone, args.out, args.render, drawing, args.scores, report=report)
+    print(pictures_table(figures(everyone, rows)))
+    return with_pictures(everyone, args.out, rows, random.Random(args.seed).choice)
+
+
+def write_ballot(versions: dict[str, list[Version]], args: argparse.Namespace) -> None:
+    """vote.html; of texts also the packet for readers without a browser."""
+    items = to_items(versions, args.seed)
+    count = write_voting_page(args.out / "vote.html", items, args.seed, args.marks)
+    if not items[0].pictures:
+        write_packet(args.out, items)
+    print(f"wrote {args.out / 'vote.html'}: {count} votes on {len(items)} prompts", file=sys.stderr)
+
+
+def count_votes(args: argparse.Namespace) -> None:
+    """Print what readers voted; votes.json has it by dialect, beside what can be learned from."""
+    train.make_folder(args.out)
+    readings = []
+    for path in args.votes:
+        if path.suffix == ".tsv" and args.key is None:
+            raise InputError(f"{path} has letters only: give the packet's key.json as --key")
+        readings.append(
+            read_packet_votes(path, args.key) if path.suffix == ".tsv" else read_votes(path)
+        )
+    counted = count(readings)
+    write_whole(args.out / "votes.json", json.dumps(counted, indent=1, ensure_ascii=False) + "\n")
+    print(votes_table(counted))
+    rankings, texts = write_preferences(args.out, readings)
+    print(
+        f"wrote {args.out}: votes.json, preferences.jsonl ({rankings} rankings of two additions), "
+        f"scores.parquet ({texts} texts)",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from bp_core.models.tokenizer import prompt_parts
 from bp_core.models.vision import define_operators
 from bp_core.score.taste import Taste, load_taste
 from bp_core.score.text_reward import Constants, Reward
-from train.models.card import write_card
+from train.models.card import without_card, write_card
 from train.models.causal import load_base, write_folder
 from train.models.precision import machine_defaults
 from train.report.dry_run import DryRun, Findings, throw_away, try_trainer
@@ -151,7 +151,7 @@ def main(argv: list[str] | None = None) -> None:
     longest = config.max_completion_length
     meant = throw_away(config) if dry.dry_run else config.output_dir
     rows = fill(model, prompts, args.mode, config.seed)
-    trainer = GRPOTrainer(
+    trainer = without_card(GRPOTrainer)(
         model=network,
         reward_funcs=RewardFunction(model, reward, taste, prompts, args.mode, longest),
         args=config,

@@ -24,9 +24,9 @@ from pathlib import Path
 import pandas as pd
 
 import train
-from bp_core.errors import InputError
 from bp_core.models.vision import define_operators
 from train.data.pairs import distinct_pairs
+from train.data.plan import keep_plan
 from train.data.progress import bar
 from train.rewards import labelling_ray
 from train.rewards.labelling import LabelArguments, Labeller, shard_path, write_whole
@@ -46,20 +46,9 @@ def prepare(out: Path, pairs: pd.DataFrame, args: LabelArguments) -> None:
     about = {k: v for k, v in asdict(args).items() if k not in elsewhere}
     rows = json.dumps(pairs.to_numpy().tolist()).encode()
     about["pairs_sha256"] = hashlib.sha256(rows).hexdigest()
-    path = out / "plan.json"
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = sorted(k for k in about.keys() | before.keys() if about.get(k) != before.get(k))
-        if changed:
-            raise InputError(
-                f"{out} holds labels made with another {', '.join(changed)}: give another --out"
-            )
+    if keep_plan(out / "plan.json", about, "labels"):
         for draft in (out / "shards").glob(".*"):
             draft.unlink(missing_ok=True)
-        return
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def run(args: LabelArguments, load: Callable | None = None) -> Path:

@@ -28,7 +28,7 @@ if [[ ${QUICK:-} ]]; then
     label=(--steps 2 --size 16 --seeds 2 --device cpu)
     ppo=(--bf16 false --weights float32 --steps 2 --rollouts_per_step 4 --minibatch_size 4
         --max_new_tokens 12 --trained_layers 1 --eval_count 2 --eval_steps 1 --save_steps 1)
-    measured=(--limit 3 --n 2)
+    measured=(--limit 3 --n 2 --steps 2 --size 16 --device cpu --scores pick_score aesthetic)
     # Random models' captions speak of something else.
     cleaned=(--min_aesthetic -100 --consistency -1)
 fi
@@ -101,9 +101,12 @@ if missing "PPO" "$out/ppo/model/model.safetensors"; then
         --relevance_reward "$out/reward_ps/model" --aesthetic_reward "$out/reward_aes/model" \
         --output_dir "$out/ppo" $(again "$out/ppo") "${ppo[@]}"
 fi
-if missing "evaluate" "$out/report/report.json"; then
+# Rewrites, the pictures that they make, and a page on which people vote between these.
+if missing "evaluate" "$out/report/vote.html"; then
     python train/evaluate.py --model "$out/sft/model" "$out/ppo/model" --modes rewrite --sets \
         --prompts "$pairs/test.parquet" --reward "$out/reward_aes/model" \
-        --judge train/starter/judge --out "$out/report" "${measured[@]}"
+        --judge train/starter/judge --out "$out/report" --blind --render "$checkpoint" --seeds 1 \
+        --scheduler EulerAncestralDiscreteScheduler --steps 20 --guidance 7.5 --size 512 \
+        --pick_model "$pick" --aesthetic_head "$aesthetic" --aesthetic_clip "$clip" "${measured[@]}"
 fi
-echo "wrote $out/report/report.html"
+echo "wrote $out/report: report.html, pictures.html, vote.html"

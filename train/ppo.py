@@ -319,7 +319,7 @@ class Run:
         with self.spread.whole():
             if self.journal is not None:
                 self.writer.refresh()
-                row = self.journal.evaluated(row, *self.evaluate())
+                row = self.journal.evaluated(row, self.evaluate())
         self.accelerator.wait_for_everyone()
         return row
 

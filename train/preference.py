@@ -4,8 +4,9 @@
 
 For each depth (how many of the trunk's layers read) five folds, split by clusters of like prompts,
 tell how often the head and the readers agree: over all judgements, and over those between drafts of
-the writer alone. The best depth's head, learned from all, is written into the model's folder as
-`preference.safetensors`, with its figures beside it in `preference.json`.
+the writer alone (source `writer`), which decide which depth is best, where there are any. Its head,
+learned from all, is written into the model's folder as `preference.safetensors`, with its figures
+beside it in `preference.json`. `--rankings` takes those of `train/evaluate.py --votes`, too.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ def main(argv: list[str] | None = None) -> None:
     fold = torch.as_tensor(clusters([r.prompt for r in rankings]) % _FOLDS)
     judged, ours = pairs(rankings), pairs(rankings, ["writer"])
     report, best = {}, None
+    decides = "writer" if len(ours.kept) else "all"
     for depth in args.depths:
         x = read(model, rankings, depth)
         figures = cross_validate(x, judged, ours, fold, args.epochs)
         report[str(depth)] = figures
         print(f"{depth} layers: {json.dumps(figures)}", file=sys.stderr)
-        if best is None or figures["writer"] > report[str(best[0])]["writer"]:
+        if best is None or figures[decides] > report[str(best[0])][decides]:
             best = depth, x
     depth, x = best
     write(args.model, learn(x, judged, epochs=args.epochs), x, depth)

@@ -33,7 +33,7 @@ from train.data.judged import read_judged
 from train.data.pairs import read_pairs
 from train.data.vocabulary import CONTROLS, END, PAD, learn
 from train.data.written import Written
-from train.models.card import write_card
+from train.models.card import without_card, write_card
 from train.models.causal import load_base, write_folder
 from train.models.judging import (
     NOTHING_JUDGED,
@@ -292,7 +292,7 @@ def main(argv: list[str] | None = None) -> None:
         sets[name] = Dataset.from_list(examples + judged[name])
     meant = throw_away(config) if dry.dry_run else config.output_dir
     config.include_num_input_tokens_seen = "non_padding"
-    trainer = SFTTrainer(
+    trainer = without_card(SFTTrainer)(
         model=model,
         args=config,
         processing_class=tokenizer,

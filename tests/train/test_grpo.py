@@ -36,6 +36,8 @@ def options(work, **more):  # noqa: F811
 def test_a_run_ends_with_a_model_for_the_rewriter(work):  # noqa: F811
     grpo.main(options(work))
     Rewriter(load(work / "grpo/model"))("a cat", n=1, max_new_tokens=4)
+    cards = list((work / "grpo").glob("**/README.md"))
+    assert cards == [work / "grpo/model/README.md"] and "None" not in cards[0].read_text()
 
 
 def test_a_completion_is_scored_as_a_rollout_of_its_prompt(work):  # noqa: F811

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -21,8 +20,8 @@ from tests.bp_core.score.test_text_reward import reward_folder
 from tests.train.bases import write_family
 from train import ppo
 from train.rl import checkpoint
-from train.rl.evaluation import Watch
 from train.rl.experience import minibatches
+from train.rl.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ["a cat in the garden", "a lighthouse", "sharp focus", "the sea at dusk", "two cats"]
@@ -90,7 +89,15 @@ def test_a_run_ends_with_a_model_a_log_and_a_report(work):
     assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
     assert {"eval/expand/judge", "eval/rewrite/kept", "eval/expand/reward"} <= set(rows[0])
     assert {"score/kept", "kl", "beta", "loss/policy", "loss/value"} <= set(rows[1])
+    by_prompt = checkpoint.read_log(work / "run", "evaluations.jsonl")
+    assert [row["step"] for row in by_prompt] == [0, 2, 4]
+    for row, each in zip([rows[0], rows[2], rows[4]], by_prompt):
+        for name in ("expand/reward", "expand/judge", "rewrite/kept"):
+            assert len(each[name]) == len(PROMPTS)
+            assert sum(each[name]) / len(PROMPTS) == pytest.approx(row[f"eval/{name}"], abs=1e-4)
     page = (work / "run/report.html").read_text()
+    assert page.index("what it means") < page.index("<svg")
+    assert all(f">{x}<" in page for x in ("reward, expand", "judge, rewrite", "KL"))
     assert "<svg" in page and "a lighthouse" in page and "http" not in page.partition("<svg")[0]
     assert list((work / "run").glob("events.out.tfevents.*"))
     assert len(list((work / "run").glob("checkpoint-*"))) == 2
@@ -150,6 +157,17 @@ def test_a_resumed_run_is_an_unbroken_one(work, bf16):
     weights = [load(work / d / "model", dtype="float32").network for d in ("whole", "parts")]
     for a, b in zip(*(n.parameters() for n in weights)):
         assert torch.equal(a, b)
+
+
+def test_what_was_logged_before_the_first_checkpoint_is_logged_once(work):
+    evaluated = {"eval_prompts": work / "prompts.txt", "eval_steps": 2}
+    whole = run(work, "whole", steps=2, **evaluated)
+    (work / "killed").mkdir()
+    for name in ("log.jsonl", "evaluations.jsonl"):
+        (work / "killed" / name).write_text((work / "whole" / name).read_text())
+    assert run(work, "killed", steps=2, resume="true", **evaluated) == whole
+    again = checkpoint.read_log(work / "killed", "evaluations.jsonl")
+    assert again == checkpoint.read_log(work / "whole", "evaluations.jsonl")
 
 
 def test_a_killed_run_resumes_with_the_numbers_of_an_unbroken_one(work, base):
@@ -317,24 +335,11 @@ def test_minibatches_are_the_same_for_any_number_of_processes():
         assert sorted(i // 3 for i in rows) == [0, 1, 2, 3]
 
 
-def test_over_optimisation_is_told():
-    history = [
-        {"expand/reward": 0.1, "expand/judge": 0.2, "expand/kept": 1.0},
-        {"expand/reward": 0.3, "expand/judge": 0.4, "expand/kept": 1.0},
-    ]
-    assert Watch()(history) == ""
-    worse = history + [{"expand/reward": 0.5, "expand/judge": 0.25, "expand/kept": 1.0}]
-    assert re.search("judge fell from 0.400 to 0.250", Watch()(worse))
-    lost = history + [{"expand/reward": 0.5, "expand/judge": 0.5, "expand/kept": 0.9}]
-    assert "kept fell" in Watch()(lost)
-    gave_way = history + [{"expand/reward": 0.2, "expand/judge": 0.25, "expand/kept": 1.0}]
-    assert Watch()(gave_way) == ""
-
-
 def test_a_run_stops_when_told_to(work, monkeypatch):
     monkeypatch.setattr(Watch, "__call__", lambda self, history: "over-optimised: x")
     evaluated = {"eval_prompts": work / "prompts.txt", "judge": work / "b", "eval_steps": 2}
     rows = run(work, steps=6, stop_when_over_optimised="true", **evaluated)
     assert rows[-1]["step"] == 2 and rows[-1]["flag"]
-    assert "over-optimised: x" in (work / "run/report.html").read_text()
+    page = (work / "run/report.html").read_text()
+    assert "2 warnings" in page and "over-optimised: x" in page
     json.loads((work / "run/config.json").read_text())

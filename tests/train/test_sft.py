@@ -66,6 +66,17 @@ def test_a_starter_from_nothing_runs_in_the_rewriter(starter):
     assert not list(starter.glob("*.bin"))
 
 
+def test_it_ends_with_a_sample_and_a_card_of_ours_alone(pairs, capsys):
+    sizes = "--template starter --vocabulary_size 320 --hidden_size 16 --n_layer 1 --n_head 2"
+    model = run(pairs, *sizes.split(), "--max_steps", "1")
+    told = capsys.readouterr().err
+    assert "  a fox\n    → " in told and "  a ship\n    → " in told
+    cards = {p.relative_to(pairs / "run"): p.read_text() for p in pairs.glob("run/**/README.md")}
+    assert list((pairs / "run").glob("checkpoint-*")) and [*map(str, cards)] == ["model/README.md"]
+    assert "random weights" in (model / "README.md").read_text()
+    assert not any("version of" in card or "None" in card for card in cards.values())
+
+
 def test_merges_are_strings_that_old_tokenizers_read(starter):
     merges = json.loads((starter / "tokenizer.json").read_text())["model"]["merges"]
     assert merges and all(isinstance(merge, str) for merge in merges)

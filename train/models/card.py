@@ -38,3 +38,16 @@ def write_card(
         "Its licence is that of its base and of the prompts that it has learned: name it here.",
     ]
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def without_card(trainer: type) -> type:
+    """A trainer class of TRL's that leaves no card beside its checkpoints.
+
+    TRL's calls every model that was given as a network "a fine-tuned version of None".
+    """
+
+    class WithoutCard(trainer):
+        def create_model_card(self, *args, **kwargs) -> None:
+            pass
+
+    return WithoutCard

@@ -19,16 +19,17 @@ _BOX = "median, middle half, and 5 to 95 %"
 _STYLE = """
 .wide{overflow-x:auto} .figures td{min-width:7.5rem}
 .figures th:first-child{min-width:16rem;font-weight:400;vertical-align:top}
-.figures small{display:block;line-height:1.3} .figures tr+tr>*{border-top:1px solid #ddd}
+.figures small{display:block;line-height:1.3} .figures tr+tr>*{border-top:1px solid var(--line)}
 .figures tr>:first-child{position:sticky;left:0}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem}
 figure{margin:0} figcaption{margin-bottom:.3rem} .plots svg{width:100%;max-width:32rem}
 .samples{table-layout:fixed;overflow-wrap:anywhere} .samples thead th{position:sticky;top:0}
 @media (max-width:45rem){
 .figures th:first-child{min-width:11rem}
-.samples thead{display:none} .samples tr{display:block;border-top:1px solid #ddd;padding:.4rem 0}
+.samples thead{display:none}
+.samples tr{display:block;border-top:1px solid var(--line);padding:.4rem 0}
 .samples td{display:block;border:0;padding:.15rem 0}
-.samples td::before{content:attr(data-of);display:block;font-size:12px;color:#666}}
+.samples td::before{content:attr(data-of);display:block;font-size:12px;color:var(--dim)}}
 """
 _KEPT = {
     "kept_unguarded": "words of the prompt that the model itself writes, before the guard, share",

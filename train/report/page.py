@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222;
-background:#fff}
-h2{margin-top:2.5rem} a{color:#0b57a4}
-svg{max-width:100%;height:auto} table{border-collapse:collapse;width:100%}
-th{text-align:left;vertical-align:bottom;padding:.4rem;background:#fff}
-td{border-top:1px solid #ddd;padding:.4rem;vertical-align:top} .flag{color:#b00020;font-weight:600}
-mark{background:#dcf1dc;color:inherit} small{color:#666}
+:root{color-scheme:light dark;--page:#fff;--ink:#222;--dim:#666;--line:#ddd;--raised:#fafafa;
+--link:#0b57a4;--flag:#b00020;--new:#dcf1dc}
+@media (prefers-color-scheme:dark){:root{--page:#17181a;--ink:#e3e3e3;--dim:#a0a0a0;--line:#3b3e42;
+--raised:#202225;--link:#7fb5ee;--flag:#ff8a80;--new:#1f4427}}
+body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;
+color:var(--ink);background:var(--page)}
+h2{margin-top:2.5rem} a{color:var(--link)}
+svg{max-width:100%;height:auto;background:#fff;border-radius:.3rem}
+table{border-collapse:collapse;width:100%}
+th{text-align:left;vertical-align:bottom;padding:.4rem;background:var(--page)}
+td{border-top:1px solid var(--line);padding:.4rem;vertical-align:top}
+.flag{color:var(--flag);font-weight:600} [hidden]{display:none!important}
+mark{background:var(--new);color:inherit} small{color:var(--dim)}
 """
 # No date, so that equal figures make equal files, and no links to vocabularies.
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))

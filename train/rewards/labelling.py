@@ -209,15 +209,20 @@ class Thumbnails:
             image.save(self.folder / f"{name}-{seed}.jpg", quality=85)
 
 
-def load_models(args: LabelArguments) -> tuple[Draws, Scores, Scores]:
+def chosen_device(device: str) -> str:
+    """The device asked for; "auto" is CUDA where there is one."""
     import torch
 
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def load_models(args: LabelArguments) -> tuple[Draws, Scores, Scores]:
     define_operators()
     from bp_core.score.image import AestheticScore, PickScore
 
-    device = args.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device(args.device)
     return (
         Renderer.load(args.settings(), device),
         PickScore.load(args.pick_model, device),

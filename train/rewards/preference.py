@@ -2,8 +2,9 @@
 
 A file of rankings, `train/starter/preferences/*.jsonl`, has a prompt a row: `prompt`, `dialect`,
 `reader`, `batch`, and `ranked`, its additions from the one that the reader would keep to the one
-that they would delete first, each with `text`, `source` (writer, starter, written) and `flaw`
-("", or what is wrong with it). A ranking of five is ten judgements of two.
+that they would delete first, each with `text`, `source` (who wrote it: writer, starter, written, or
+a name of your own) and `flaw` ("", or what is wrong with it). A ranking of five is ten judgements
+of two.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from bp_core.score.preference import HIDDEN
 from bp_core.settings import DIALECTS
 from bp_core.text.words import words
 from train.data.json_lines import read_json_lines
-
-SOURCES = ("writer", "starter", "written")
 
 
 class Addition(NamedTuple):
@@ -64,23 +63,27 @@ def read_rankings(path: Path) -> list[Ranking]:
 def _ranking(fields: dict) -> Ranking:
     ranked = tuple(Addition(**addition) for addition in fields.pop("ranked"))
     ranking = Ranking(ranked=ranked, **fields)
-    sources = {addition.source for addition in ranked}
-    if ranking.dialect not in DIALECTS or len(ranked) < 2 or not sources <= set(SOURCES):
-        raise ValueError("give a dialect and two or more additions")
+    named = all(addition.source for addition in ranked)
+    if ranking.dialect not in DIALECTS or len(ranked) < 2 or not named:
+        raise ValueError("give a dialect and two or more additions, each with its source")
     if not words(ranking.prompt):
         raise ValueError("the prompt has no words")
     return ranking
 
 
-def pairs(rankings: Sequence[Ranking], sources: Sequence[str] = SOURCES) -> Pairs:
-    """All judgements of two that rankings hold, between additions of the given sources.
+def pairs(rankings: Sequence[Ranking], sources: Sequence[str] | None = None) -> Pairs:
+    """All judgements of two that rankings hold, or those between additions of some sources alone.
 
     Rows count the additions of all rankings, one after another.
     """
     judged, first = [], 0
     for number, ranking in enumerate(rankings):
         rows = range(first, first + len(ranking.ranked))
-        allowed = [r for r, a in zip(rows, ranking.ranked, strict=True) if a.source in sources]
+        allowed = [
+            row
+            for row, addition in zip(rows, ranking.ranked, strict=True)
+            if sources is None or addition.source in sources
+        ]
         judged += [(kept, left, number) for kept, left in combinations(allowed, 2)]
         first += len(ranking.ranked)
     return Pairs(*torch.tensor(judged, dtype=torch.long).view(-1, 3).T)

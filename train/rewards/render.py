@@ -6,6 +6,7 @@ text encoder's window are encoded whole: cut into windows whose embeddings are j
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,16 +22,19 @@ class RenderSettings:
 
     Attributes:
         scheduler: a class of diffusers', or "" for the checkpoint's own.
+        steps, guidance: 0 and None for the pipeline's own.
         size: width and height in pixels; 0 for the pipeline's own.
         negative_prompt: what the guidance leads away from.
+        dtype: of the weights; "" for half precision on a GPU, float32 on a CPU.
     """
 
     checkpoint: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     scheduler: str = "EulerAncestralDiscreteScheduler"
     steps: int = 20
-    guidance: float = 7.5
+    guidance: float | None = 7.5
     size: int = 512
     negative_prompt: str = ""
+    dtype: str = ""
 
 
 class Renderer:
@@ -46,15 +50,20 @@ class Renderer:
         # The checker blackens pictures, which would be scored as such.
         if getattr(pipeline, "safety_checker", None) is not None:
             pipeline.safety_checker = None
-        # SDXL and later read a prompt with several encoders, each in its own way.
-        self._whole = hasattr(pipeline, "tokenizer") and not hasattr(pipeline, "text_encoder_2")
+        # SDXL and later read a prompt with several encoders, or with none of CLIP's: each in its
+        # own way.
+        encoder = getattr(pipeline, "text_encoder", None)
+        clip = "clip" in getattr(getattr(encoder, "config", None), "model_type", "")
+        self._whole = clip and not hasattr(pipeline, "text_encoder_2")
+        self._takes = set(inspect.signature(pipeline.__call__).parameters)
 
     @classmethod
     def load(cls, settings: RenderSettings, device: str = "cpu") -> Renderer:
         """From a hub id, a folder or a single checkpoint file; half precision on a GPU."""
         import diffusers
 
-        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.float16
+        half = torch.device(device).type != "cpu"
+        dtype = getattr(torch, settings.dtype or ("float16" if half else "float32"))
         source = settings.checkpoint
         try:
             if source.endswith((".safetensors", ".ckpt")):
@@ -62,9 +71,7 @@ class Renderer:
                     source, torch_dtype=dtype
                 )
             else:
-                pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
-                    source, torch_dtype=dtype
-                )
+                pipeline = _from_pretrained(source, dtype)
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"no pipeline from {source} ({str(error).splitlines()[0]}): give a diffusers "
@@ -80,7 +87,9 @@ class Renderer:
     def render(self, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
         """One picture a (prompt, seed): (n, h, w, 3), float32 on the CPU, values 0-1."""
         s = self.settings
-        size = {"height": s.size, "width": s.size} if s.size else {}
+        own = {"height": s.size, "width": s.size} if s.size else {}
+        own |= {"num_inference_steps": s.steps} if s.steps else {}
+        own |= {"guidance_scale": s.guidance} if s.guidance is not None else {}
         groups: dict[int, list[int]] = {}
         for i, prompt in enumerate(prompts):
             groups.setdefault(self._windows(prompt), []).append(i)
@@ -89,11 +98,9 @@ class Renderer:
             texts = [prompts[i] for i in rows]
             pictures = self.pipeline(
                 **self._condition(texts, count),
-                num_inference_steps=s.steps,
-                guidance_scale=s.guidance,
                 generator=[torch.Generator("cpu").manual_seed(seeds[i]) for i in rows],
                 output_type="pt",
-                **size,
+                **own,
             ).images
             for i, picture in zip(rows, pictures, strict=True):
                 out[i] = picture.permute(1, 2, 0).float().cpu()
@@ -114,6 +121,8 @@ class Renderer:
         """The pipeline's text arguments; embeddings of `count` windows where it takes them."""
         negative = self.settings.negative_prompt
         if not self._whole:
+            if not negative and "negative_prompt" not in self._takes:
+                return {"prompt": prompts}
             return {"prompt": prompts, "negative_prompt": [negative] * len(prompts)}
         embeds = torch.cat([self._encode(prompt, count) for prompt in prompts])
         against = self._encode(negative, count).expand(len(prompts), -1, -1)
@@ -131,3 +140,15 @@ class Renderer:
             windows.append(part + [pad] * (room + 2 - len(part)))
         states = encoder(torch.tensor(windows, device=encoder.device))[0]
         return states.reshape(1, -1, states.shape[-1])
+
+
+def _from_pretrained(source: str, dtype: torch.dtype):
+    """The text-to-image pipeline of a folder or hub id, or whatever pipeline it names itself."""
+    import diffusers
+
+    try:
+        return diffusers.AutoPipelineForText2Image.from_pretrained(source, torch_dtype=dtype)
+    except ValueError as error:
+        if "AutoPipeline" not in str(error):
+            raise
+        return diffusers.DiffusionPipeline.from_pretrained(source, torch_dtype=dtype)

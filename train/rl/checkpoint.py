@@ -122,16 +122,17 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 class Log:
-    """One JSON object a step in `log.jsonl`; what a killed run logged after its checkpoint goes.
+    """One JSON object a step; what a killed run logged after its checkpoint goes.
 
     Args:
         step: the last step that counts; 0 begins anew.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        self.path = folder / "log.jsonl"
-        self.rows = [row for row in read_log(folder) if row["step"] <= step]
-        draft = self.path.with_name(".log.jsonl")
+    def __init__(self, folder: Path, step: int, name: str = "log.jsonl") -> None:
+        self.path = folder / name
+        rows = read_log(folder, name) if step else []
+        self.rows = [row for row in rows if row["step"] <= step]
+        draft = self.path.with_name(f".{name}")
         draft.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
         draft.replace(self.path)
 
@@ -141,9 +142,9 @@ class Log:
             file.write(json.dumps(row) + "\n")
 
 
-def read_log(folder: Path) -> list[dict]:
+def read_log(folder: Path, name: str = "log.jsonl") -> list[dict]:
     """Rows of a run's log; a last line that was cut by a kill is left out."""
-    path = folder / "log.jsonl"
+    path = folder / name
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:

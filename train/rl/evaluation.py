@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
+import torch
+from torch import Tensor
+
 from bp_core.decode.sampling import Draw
 from bp_core.drafter import sampling_params
 from bp_core.models.load import Model
@@ -20,6 +23,21 @@ from train.rl.rollouts import Prompt, Rollout, write
 
 CANDIDATES = 8
 _SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation gave.
+
+    Attributes:
+        figures: means by mode and name, such as "expand/judge".
+        by_prompt: reward, kept share and judge's gain of each prompt, by the same names.
+        samples: rewrites to read: mode, prompt and text.
+    """
+
+    figures: dict[str, float]
+    by_prompt: dict[str, list[float]]
+    samples: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -40,9 +58,10 @@ class Evaluator:
     judge: TextReward | None
     chunk: int
 
-    def __call__(self) -> tuple[dict[str, float], list[dict[str, str]]]:
-        """Figures by name, and rewrites to read."""
+    def __call__(self) -> Evaluation:
+        """Rewrite and measure."""
         figures: dict[str, float] = {}
+        by_prompt: dict[str, list[float]] = {}
         samples: list[dict[str, str]] = []
         for mode in self.modes:
             draws = [[Draw(0, i) for i in range(CANDIDATES)] for _ in self.prompts]
@@ -52,19 +71,26 @@ class Evaluator:
             rollouts = write(
                 self.model, self.prompts, modes, draws, params, self.chunk, True, self.taste
             )
-            of_mode = self._figures(rollouts)
+            of_mode, each = self._figures(rollouts)
             figures |= {f"{mode}/{name}": value for name, value in of_mode.items()}
+            by_prompt |= {f"{mode}/{name}": values for name, values in each.items()}
             samples += [
                 {"mode": mode, "prompt": r.prompt.raw, "text": r.text}
                 for r in rollouts[::CANDIDATES][: _SAMPLES // len(self.modes)]
             ]
-        return figures, samples
+        return Evaluation(figures, by_prompt, samples)
 
-    def _figures(self, rollouts: Sequence[Rollout]) -> dict[str, float]:
+    def _figures(
+        self, rollouts: Sequence[Rollout]
+    ) -> tuple[dict[str, float], dict[str, list[float]]]:
+        """Means, and what `Evaluation.by_prompt` has of them."""
         groups = [rollouts[i : i + CANDIDATES] for i in range(0, len(rollouts), CANDIDATES)]
         common = Counter(p.lower() for r in rollouts for p in set(r.added))
+        gains = self.reward.gain(rollouts)
+        kept = torch.tensor([r.kept for r in rollouts])
+        by_prompt = {"reward": _by_prompt(gains), "kept": _by_prompt(kept)}
         figures = {
-            "reward": float(self.reward.gain(rollouts).mean()),
+            "reward": float(gains.mean()),
             "kept": mean(r.kept for r in rollouts),
             "distinct_bigrams": mean(distinct_bigrams([r.added for r in g]) for g in groups),
             "added_words": float(median(r.added_words for r in rollouts)),
@@ -80,33 +106,10 @@ class Evaluator:
             texts = [parse(r.text).prose for r in rollouts]
             scores = self.judge.score(texts, [r.prompt.raw for r in rollouts])
             figures["judge"] = float((scores - base).mean())
-        return figures
+            by_prompt["judge"] = _by_prompt(scores - base)
+        return figures, by_prompt
 
 
-@dataclass
-class Watch:
-    """Tells over-optimisation: the training reward rises while the judge or the words fall.
-
-    Attributes:
-        judge_drop: fall of the judge's gain below its best, in standard deviations.
-        kept_drop: fall of the kept share (0-1) below its best.
-    """
-
-    judge_drop: float = 0.1
-    kept_drop: float = 0.02
-
-    def __call__(self, history: Sequence[dict[str, float]]) -> str:
-        """What went wrong by the last of these evaluations, in one line; "" if nothing did."""
-        last = history[-1]
-        for name, drop in (("judge", self.judge_drop), ("kept", self.kept_drop)):
-            for key in [k for k in last if k.endswith(f"/{name}")]:
-                mode = key.partition("/")[0]
-                best = max(history, key=lambda row, k=key: row[k])
-                risen = last[f"{mode}/reward"] > best[f"{mode}/reward"]
-                if risen and last[key] < best[key] - drop:
-                    return (
-                        f"over-optimised: {mode} reward rose from {best[f'{mode}/reward']:.3f} to "
-                        f"{last[f'{mode}/reward']:.3f} while {name} fell from {best[key]:.3f} to "
-                        f"{last[key]:.3f}"
-                    )
-        return ""
+def _by_prompt(values: Tensor) -> list[float]:
+    """Means (n,) over each prompt's candidates, (n · CANDIDATES,)."""
+    return [round(v, 5) for v in values.double().view(-1, CANDIDATES).mean(1).tolist()]

@@ -1,4 +1,4 @@
-"""What a run tells those who watch it: config.json, log.jsonl, TensorBoard events, report.html."""
+"""What a run tells those who watch it: config.json, logs, TensorBoard events, report.html."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from train.data.progress import memory, pace
 from train.rl.checkpoint import Log
-from train.rl.evaluation import Watch
+from train.rl.evaluation import Evaluation
 from train.rl.report import write_report
+from train.rl.watch import Watch
 
 
 def speeds(tokens: float, drawn: float, seconds: float) -> dict[str, float]:
@@ -44,22 +45,18 @@ class Journal:
     def __init__(self, folder: Path, step: int, config: dict) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._folder, self._log = folder, Log(folder, step)
+        self._folder, self._config, self._log = folder, config, Log(folder, step)
+        self._evaluations = Log(folder, step, "evaluations.jsonl")
         self._board = SummaryWriter(str(folder), purge_step=step + 1)
         self._samples: list[dict[str, str]] = []
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
-    def evaluated(
-        self, row: dict, figures: dict[str, float], samples: list[dict[str, str]]
-    ) -> dict:
+    def evaluated(self, row: dict, evaluation: Evaluation) -> dict:
         """A step's row with the figures of held-out prompts, and a flag when they show trouble."""
-        self._samples = samples
-        row = row | {f"eval/{name}": value for name, value in figures.items()}
-        history = [
-            {n.removeprefix("eval/"): v for n, v in old.items() if n.startswith("eval/")}
-            for old in (*self._log.rows, row)
-        ]
-        warning = Watch()([figures for figures in history if figures])
+        self._samples = evaluation.samples
+        row = row | {f"eval/{name}": value for name, value in evaluation.figures.items()}
+        self._evaluations.add({"step": row["step"], **evaluation.by_prompt})
+        warning = Watch()([by_prompt(old) for old in self._evaluations.rows])
         return row | {"flag": warning} if warning else row
 
     def add(self, row: dict, page: bool) -> None:
@@ -71,4 +68,11 @@ class Journal:
         if "flag" in row:
             print(f"step {row['step']}: {row['flag']}", file=sys.stderr)
         if page:
-            write_report(self._folder, self._log.rows, self._samples, self._folder.name)
+            write_report(
+                self._folder, self._log.rows, self._evaluations.rows, self._samples, self._config
+            )
+
+
+def by_prompt(row: dict) -> dict[str, list[float]]:
+    """The figures of a row of evaluations.jsonl, without its step."""
+    return {name: values for name, values in row.items() if name != "step"}

@@ -1,0 +1,1 @@
+"""Versions of the same prompts side by side: drawn, scored, and voted on without names."""
