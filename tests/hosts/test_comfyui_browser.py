@@ -111,8 +111,8 @@ def test_the_node_shows_what_was_added(graph, tmp_path):
 
 
 def test_all_nodes_are_drawn(graph, tmp_path):
-    places = {"Load": [90, 140], "EncoderWriter": [90, 420], "ServerWriter": [90, 580]}
-    places |= {"Score": [560, 140], "ScoreImage": [1030, 140], "PickBest": [1030, 440]}
+    places = {"Load": [90, 170], "EncoderWriter": [90, 450], "ServerWriter": [90, 610]}
+    places |= {"Score": [560, 170], "ScoreImage": [1030, 170], "PickBest": [1030, 470]}
     graph.evaluate("() => { app.canvas.ds.scale = 0.8; }")
     for name, place in places.items():
         graph.evaluate(ADD, [f"BeautifulPrompt{name}", {}, place])
