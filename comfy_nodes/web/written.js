@@ -62,7 +62,6 @@ function setDice(node) {
   const dice = seed?.linkedWidgets?.[0];
   if (!dice) return;
   node.properties ??= {};
-  const before = dice.value;
   if (isFrozen(node)) {
     const [result] = results(node);
     if (dice.value !== "fixed") node.properties[DICE] = dice.value;
@@ -72,19 +71,6 @@ function setDice(node) {
     dice.value = node.properties[DICE];
     delete node.properties[DICE];
   }
-  if (dice.value !== before) drawAnew(node, seed);
-}
-
-// Nodes 2.0 reads "control after generate" when it draws a seed, and never again: its button would
-// show the old choice, and choosing that once more would do nothing.
-function drawAnew(node, widget) {
-  if (!window.LiteGraph?.vueNodesMode) return;
-  const hide = (hidden) => {
-    widget.options.hidden = hidden;
-    node.widgets = [...node.widgets];
-  };
-  hide(true);
-  requestAnimationFrame(() => hide(false));
 }
 
 function take(node, text) {
