@@ -223,9 +223,15 @@ class Prompt:
             end = max(self._opened, start)
         before, section, after = self.pieces[:start], self.pieces[start:end], self.pieces[end:]
         pieces, readings, _ = (section, self._readings, "") if whole else self._parted
-        body = weave(pieces, readings, inert(text))
+        last = len(pieces)
+        if self._ends_in_ratio and not whole:  # what stands behind it would be no end any more
+            fixed = [i for i, piece in enumerate(pieces) if piece.kind == "fixed"]
+            last = fixed[-1] if fixed else last
+        body = weave(pieces[:last], readings[:last], inert(text))
         if self._ends_in_ratio:
             body = body.removesuffix(",")
+        if last < len(pieces):
+            body = ", ".join(filter(None, [body, _join(pieces[last:])]))
         lead, trail = _margins(section)
         if end < self._target[1]:  # an open bracket follows
             trail = ", " if str(Prompt(section)).rstrip().endswith(",") and body else trail

@@ -186,7 +186,7 @@ def _glued(text: str, syntax: Syntax) -> list[_Span]:
             if kind == "tag" and start == text.find(":", start):
                 continue  # nothing of its own stands before the colon
             end = _GLUE_RUN.match(text, end, ceiling).end()
-        elif text[start:end] == ")" and (
+        elif text[start:end] in (")", "]") and (
             weight := _LOOSE_WEIGHT.search(text, max(floor, start - 12), start)
         ):
             start = weight.start()

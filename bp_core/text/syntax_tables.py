@@ -47,10 +47,10 @@ TOKENS = {
     # Parameters that were pasted with the prompt, to its end.
     "end": r"(?<!\w)(?:Negative[ ]prompt:|Steps:[ ]*\d+,[ ]*[A-Z])(?s:.*)",
     # Midjourney's parameters: the flags that it knows, to the end.
-    "end flag": r"(?<![\w'’\-+])(?:--|—)(?:ar|aspect|no|v|version|s|stylize|c|chaos|seed|q|quality"
+    "end flag": r"(?<![^\s,;.!?])(?:--|—)(?:ar|aspect|no|v|version|s|stylize|c|chaos|seed|q|quality"
     r"|sameseed|niji|iw|sref|cref|oref|sw|sv|cw|ow|style|tile|weird|w|stop|repeat|r|raw|p|profile|hd|uplight"
     r"|draft|fast|relax|turbo|stealth|public|video|motion|loop|end|bs|test|exp)(?!\w|-(?!-))(?s:.*)",
-    "flag": r"(?<![\w'’\-+])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#]|-(?!-))",
+    "flag": r"(?<![^\s,;.!?])--[A-Za-z]\w*(?:[ =]\d+(?:[.:]\d+)*)?(?![\w\#]|-(?!-))",
     "number": r"(?<![\w.:])\d+(?:\.\d+)?(?::\d+)+(?![\d\#]|:(?!\d*\.\d)|\.\d)",
     "multi closed": rf"(?<![\w.:]){_DECIMAL}::(?:(?!::)[^\n])*::",
     "bracket multi": rf"(?<![\w.:]){_DECIMAL}::",
@@ -119,9 +119,10 @@ _TABLES = (
     Syntax(
         "webui",
         "AUTOMATIC1111 1.10.1: prompt_parser.py, extra_networks.py, comments.py; "
-        "sd-dynamic-prompts and regional-prompter from memory",
-        ("comment", *_ANYWHERE, "network", "embedding", "wildcard", "newline", "emoticon", "number")
-        + ("tag", "multi", "escape", "bracket"),
+        "dynamicprompts 0.31.0: parse.py; regional-prompter from memory",
+        # Apart from words, // and /* */ are comments of sd-dynamic-prompts; the host reads them.
+        ("comment", "comment slash", "block", *_ANYWHERE, "network", "embedding", "wildcard")
+        + ("newline", "emoticon", "number", "tag", "multi", "escape", "bracket"),
         separators=rf"\b(?:BREAK|AND(?:_[A-Z]+)?|{_REGIONS})\b",
         final_weight="host",
     ),

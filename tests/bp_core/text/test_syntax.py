@@ -45,7 +45,9 @@ def test_the_command_line_adds_behind_an_item(item):
         ("webui", "a diner, 2.39:1", "a diner, TAIL, 2.39:1"),
         ("webui", "a cat:1.2 AND a dog", "a cat, TAIL :1.2 AND a dog"),
         ("webui", "portrait of #1 dad, sunset", "portrait of, TAIL #1 dad, sunset"),
-        ("webui", "a fox // not a comment", "a fox // not a comment, TAIL"),
+        # A comment of sd-dynamic-prompts, and read by the host: in front of it is right in both.
+        ("webui", "a fox // a comment?", "a fox, TAIL // a comment?"),
+        ("invoke", "((hat))--ar", "((hat))--ar, TAIL"),
         ("webui", "a fox (red", "a fox, TAIL, (red"),
         ("comfyui", "knights AND dragons", "knights AND dragons, TAIL"),
         ("comfyui", "a fox BREAK a hen", "a fox BREAK a hen, TAIL"),
@@ -116,10 +118,15 @@ def test_where_a_tail_goes_by_host(syntax, prompt, expanded):
         ("a cat, (red hat, snow", "one cat", "one cat, (red hat, snow"),
         ("a cat, a//b, snow", "one cat", "one cat, a//b, snow"),
         ("f/1.8, a bride", "one bride", "f/1.8, one bride"),
+        ("a cat :1.2, snow", "deep snow", "a cat :1.2, deep snow"),
     ],
 )  # fmt: skip
 def test_a_rewrite_leaves_what_it_cannot_reword(prompt, text, rewritten):
     assert parse(prompt).rewrite(text) == rewritten
+
+
+def test_nothing_stands_behind_what_the_webui_takes_for_a_weight():
+    assert parse("a cat, a diner 2.39:1", "webui").rewrite("one cat") == "one cat, a diner 2.39:1"
 
 
 def test_plain_prose_is_free_and_nothing_else():
