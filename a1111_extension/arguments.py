@@ -45,7 +45,7 @@ HELP = {
     "chunks": "in chunks of 75 tokens; 0: no limit",
     "dialect": "phrases, sentences or Danbooru tags; auto: what suits the checkpoint",
     "preset": "put before Style",
-    "auto": "those that no rewrite clearly beats",
+    "auto": "a prompt that no rewrite clearly beats stays as it is",
 }
 
 _CHOICES = {"when": WHEN, "mode": MODES, "order": ORDER, "dialect": DIALECTS}
