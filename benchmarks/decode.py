@@ -48,6 +48,7 @@ SHAPES = {
 }
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 LOADED, WITH_TEXT = "loaded", "loaded, with tokenizer and template"
+WRITE = "write "
 NO_END = -1  # an end token that nobody writes: all runs are of one length
 
 Decode = Callable[[list[int], int, int], None]
@@ -80,6 +81,8 @@ def main() -> None:
         parser.add_argument(of_memory, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.one and args.one.startswith(WRITE):
+        return WRITTEN[args.one.removeprefix(WRITE)](args.folder, *read(args))
     if args.one:
         return measure(args)
     if args.memory:
@@ -252,14 +255,13 @@ def memory(args: argparse.Namespace) -> None:
     names += [] if args.only == "none" else ["transformers float32", *WRITTEN]
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                if name in WRITTEN:  # here, for what it takes to convert weights is not asked
-                    WRITTEN[name](folder, *read(args))
-                command = [sys.executable, *sys.argv, "--one", name, "--folder", folder]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                found = done.stdout.strip()
-            except ImportError:
-                found = ""
+            command = [sys.executable, *sys.argv, "--folder", folder, "--one"]
+            if name in WRITTEN:
+                # By another process: what it takes to convert weights is not asked, and a process
+                # begins with the peak of the one that started it.
+                subprocess.run([*command, WRITE + name], capture_output=True, check=False)
+            done = subprocess.run([*command, name], capture_output=True, text=True, check=False)
+            found = done.stdout.strip()
         print(f"| {name} | {found or 'not installed | | | '} |", flush=True)
 
 
