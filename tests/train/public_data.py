@@ -56,6 +56,7 @@ def write_data(folder: Path, seed: int = 0) -> Path:
     captions = [[i, "coco", f"A {t} {p}.", 1] for i, t in enumerate(THINGS) for p in PLACES]
     table("coco30k/captions.csv", captions, ["id", "source", "caption", "seed"])
     pairs = [f"a {t}</s>a {t} {PLACES[0]}, {phrase()}, {phrase()}" for t in THINGS]
+    pairs.append(f"a tiny purple {THINGS[0]}</s>a {THINGS[0]} {PLACES[1]}, {phrase()}, {phrase()}")
     table("podvodka/pairs.csv", [[pair + "<|endoftext|>"] for pair in pairs], ["text"])
     columns, row = "Prompt\tCategory\tChallenge\tNote", "a secret owl\tAnimals\tBasic\t"
     text("partiprompts/PartiPrompts.tsv", [columns, row, ""])
