@@ -31,8 +31,6 @@ ROLES = MAIN, SECOND, FURTHER, QUALITY = ("main", "second", "further", "quality"
 _WHERE = frozenset(("place", "nature", "building"))
 _SETTINGS = frozenset(("place", "nature", "style"))
 _NO_THINGS = frozenset(("style", "mood", "action"))
-# Phrases of one field of one concept, commonly.
-_FEW = 12
 # Each of these fields gets this share of a prompt's notes. What it looks like matters most.
 _OTHERS, _SHARE = ("place", "light", "colour", "view"), 0.125
 # Words of one group shut each other out: a prompt that has a word of one gets no note with
@@ -183,15 +181,8 @@ def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:
 
 
 def _deal(hands: list[list[str]], n: int, rng: random.Random) -> list[str]:
-    """`n` phrases, one after another from each hand; those in front of a hand are likelier.
-
-    A hand of many, such as what people look like, is shuffled more: each draw finds others.
-    """
-
-    def place(hand: list[str], phrase: str) -> float:
-        return hand.index(phrase) / (4 if len(hand) <= _FEW else len(hand) * 0.75) + rng.random()
-
-    order = [sorted(hand, key=lambda phrase, h=hand: place(h, phrase)) for hand in hands]
+    """`n` phrases, one after another from each hand; those in front of a hand are likelier."""
+    order = [sorted(hand, key=lambda p, h=hand: h.index(p) / 4 + rng.random()) for hand in hands]
     order = [hand for hand in order if hand]
     rng.shuffle(order)
     dealt: list[str] = []

@@ -6,7 +6,6 @@ import pytest
 
 from bp_core.errors import ModelError
 from bp_core.text.concepts import FILE, Concepts
-from bp_core.text.notes import Concept, notes_of
 
 LINES = """\
 fox | creature | look: rust-red fur; amber eyes | place: frosty birch wood \
@@ -128,18 +127,3 @@ def test_notes_say_what_their_concept_is_to_the_picture(concepts):
     roles = {note.text: note.role for note in told}
     assert roles["rust-red fur"] == "main" and roles["tall oak shelves"] == "second"
     assert roles["both feet off the ground"] == "quality"
-
-
-def test_what_people_look_like_is_drawn_from_all_of_a_long_list():
-    """Of a list as long as "1girl" has, the end comes up too, not only the first dozen."""
-    tags = [f"tag {i}" for i in range(48)]
-    girl = Concept.read(f"1girl | person | tags: {', '.join(tags)}")
-    drawn = {
-        note.text
-        for seed in range(40)
-        for note in notes_of("1girl", [girl], "booru", 12, random.Random(seed))
-    }
-    assert len(drawn) > 25
-    assert {note.text for note in notes_of("1girl", [girl], "booru", 48, random.Random(0))} == set(
-        tags
-    )
