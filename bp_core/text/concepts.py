@@ -17,6 +17,7 @@ from .word_lists import read_beside
 from .words import NEGATIONS, STOPWORDS, stem, words
 
 FILE = "concepts.txt"
+ANYTHING = "*"
 
 _LONGEST = 4  # words of a concept's name
 # Things whose names are colours before another thing: an orange cat has no rind.
@@ -30,7 +31,8 @@ class Concepts:
     """The concepts of a file, found by the words of a prompt.
 
     Args:
-        lines: as of `Concept.read`; they are read when a prompt names them.
+        lines: as of `Concept.read`; they are read when a prompt names them. That of the name
+            `ANYTHING` is read for a prompt that names nothing else.
     """
 
     def __init__(self, lines: list[str], path: Path | None = None) -> None:
@@ -40,6 +42,8 @@ class Concepts:
         self._stemmed: dict[tuple[str, ...], tuple[str, ...]] = {}
         for line in lines:
             name = _name(line)
+            if line.startswith(f"{ANYTHING} "):
+                name = (ANYTHING,)  # no words of a prompt are this
             if not name or self._lines.setdefault(name, line) is not line:
                 continue
             stems = tuple(map(stem, name))
@@ -64,10 +68,16 @@ class Concepts:
     def named(self, prompt: str) -> list[Concept]:
         """The concepts that a prompt names, in its order, each once; longer names first.
 
+        Of a prompt with words that names none, what is true of anything: a small model that is told
+        nothing makes things up.
+
         Raises:
             ModelError: a line of the file is damaged.
         """
-        return list({key: self._read(key) for key in self._keys(prompt)}.values())
+        keys = dict.fromkeys(self._keys(prompt))
+        if not keys and (ANYTHING,) in self._lines and words(prompt):
+            keys = {(ANYTHING,): None}
+        return [self._read(key) for key in keys]
 
     def _keys(self, prompt: str) -> Iterator[tuple[str, ...]]:
         spoken = words(prompt)

@@ -29,6 +29,7 @@ def test_what_is_missing_is_said():
     assert done.returncode == 1 and "give PICTURES LLM_URL LLM_MODEL" in done.stderr
 
 
+@pytest.mark.skipif("PAPER" not in os.environ, reason="ten processes, minutes: set PAPER=1")
 def test_the_stages_are_chained_and_finished_ones_left_out(tmp_path, server):
     pytest.importorskip("diffusers")
     pytest.importorskip("open_clip")

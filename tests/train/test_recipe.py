@@ -48,7 +48,9 @@ def known_arguments(module: str) -> frozenset[str]:
     with contextlib.redirect_stdout(text), pytest.raises(SystemExit):
         importlib.import_module(module).main(["--help"])
     # TRL's parser takes a config, and does not list it.
-    return frozenset({"--config", *re.findall(r"--[A-Za-z_0-9]+", text.getvalue())})
+    listed = re.findall(r"--([A-Za-z_0-9-]+)", text.getvalue())
+    # Either mark between words is read.
+    return frozenset({"--config", *(f"--{name.replace('-', '_')}" for name in listed)})
 
 
 def test_every_command_of_the_recipe_is_found():

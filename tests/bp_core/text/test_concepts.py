@@ -127,3 +127,13 @@ def test_notes_say_what_their_concept_is_to_the_picture(concepts):
     roles = {note.text: note.role for note in told}
     assert roles["rust-red fur"] == "main" and roles["tall oak shelves"] == "second"
     assert roles["both feet off the ground"] == "quality"
+
+
+def test_of_what_is_not_known_it_is_told_what_is_true_of_anything():
+    anything = "* | thing | look: clean silhouette | view: eye level | tags: simple background"
+    concepts = Concepts([*LINES, anything])
+    assert [concept.name for concept in concepts.named("a glimmerwock")] == ["*"]
+    assert [concept.name for concept in concepts.named("a glimmerwock and a fox")] == ["fox"]
+    assert concepts.named("* | ,") == []
+    notes = concepts.notes("a glimmerwock", "tags", 9, random.Random(0))
+    assert {note.text for note in notes} == {"clean silhouette", "eye level"}

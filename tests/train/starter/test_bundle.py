@@ -19,7 +19,8 @@ def test_a_bundle_holds_packed_weights_alone(dialect_writer, tmp_path):
     bundle.main(["--writer", str(dialect_writer), *told])
     assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} == {
         PACKED, "config.json", "tokenizer.json", "beautifulprompt.json", "concepts.txt",
-        "MODEL_CARD.md", f"reward/{PACKED}", "reward/config.json", "reward/tokenizer.json",
+        "words.txt", "MODEL_CARD.md", f"reward/{PACKED}", "reward/config.json",
+        "reward/tokenizer.json",
         "reward/beautifulprompt.json", "reward/taste.safetensors",
     }  # fmt: skip
     model = load(out)
