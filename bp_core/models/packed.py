@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..decode.config import Names
 from ..decode.cpu.rounding import Nibbles, Rounded, unpacked
-from ..decode.cpu.tensor_file import TensorFile
+from ..decode.cpu.tensor_file import Lazy, TensorFile
 from ..decode.transformer import Transformer
 from ..errors import ModelError
 
@@ -164,31 +164,6 @@ def _read(path: Path, file: TensorFile, name: str) -> Tensor:
         raise ModelError(f"{path} cannot be read ({error}): download it again") from error
 
 
-class _Matrices(Mapping):
-    """Matrices by the names of their modules, each read when it is asked for, and not kept."""
-
-    def __init__(
-        self, path: Path, file: TensorFile, names: dict[str, tuple[str, list[str]]]
-    ) -> None:
-        self._path, self._file, self._names = path, file, names
-
-    def __getitem__(self, module: str) -> Rounded | Nibbles:
-        name, endings = self._names[module]
-        parts = {each: _read(self._path, self._file, name + each) for each in endings}
-        if _LEVELS in parts:
-            return Rounded(parts[_LEVELS], parts[_SCALES].float())
-        return Nibbles.of(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
-
-    def __contains__(self, module: object) -> bool:
-        return module in self._names  # without reading it
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-
 def rounded(
     path: Path, names: Names
 ) -> tuple[list[tuple[str, Tensor]], Mapping[str, Rounded | Nibbles]]:
@@ -209,4 +184,12 @@ def rounded(
             shape = [outputs, 2 * half]
         value = torch.empty(shape, device="meta")
         plain.append((name, value.t() if names.is_transposed(mine) else value))
-    return plain, _Matrices(path, file, matrices)
+
+    def matrix(module: str) -> Rounded | Nibbles:
+        name, endings = matrices[module]
+        parts = {each: _read(path, file, name + each) for each in endings}
+        if _LEVELS in parts:
+            return Rounded(parts[_LEVELS], parts[_SCALES].float())
+        return Nibbles.of(*(parts[each] for each in (_NIBBLES, _STEPS, _LEAST)))
+
+    return plain, Lazy(matrices, matrix)

@@ -9,7 +9,7 @@ import pytest
 from a1111_extension.panel import candidates_panel, message_panel, original_panel
 from a1111_extension.records import Record
 from bp_core.rewriter import Candidate, Result
-from tests.browser import CHROMIUM, FLAGS, PATIENCE
+from tests.browser import CHROMIUM, PATIENCE, launched
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
@@ -30,10 +30,8 @@ _ANSWER = """([html, text]) => {
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from bp_core.errors import Cancelled
 from bp_core.rewriter import Rewriter
-from tests.browser import CHROMIUM, FLAGS, PATIENCE
+from tests.browser import CHROMIUM, PATIENCE, launched
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("gradio", minversion="6")
@@ -58,10 +58,8 @@ def site():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     blocks = serve(gate, "127.0.0.1", port, wait=False)
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         yield SimpleNamespace(gate=gate, browser=browser, url=f"http://127.0.0.1:{port}")
-        browser.close()
     blocks.close()
 
 

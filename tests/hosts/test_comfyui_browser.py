@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, FLAGS, PATIENCE
+from tests.browser import CHROMIUM, PATIENCE, launched
 
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
 PROMPT = "a lighthouse at dusk <lora:moody:0.8>"
 BOX = ".beautifulprompt-box"
@@ -48,11 +48,9 @@ QUEUED = "async (id) => (await app.graphToPrompt()).output[id]?.inputs"
 
 @pytest.fixture(scope="module")
 def browser(host):
-    with playwright.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as chromium:
         chromium.url = host.url
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(params=["classic", "nodes2"], scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, FLAGS, PATIENCE
+from tests.browser import CHROMIUM, PATIENCE, launched
 from tests.hosts.webui import ROOT, USER, started
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -25,10 +25,8 @@ PROMPT = "a lighthouse at dusk, (storm clouds:1.2)"
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

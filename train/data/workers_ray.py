@@ -38,6 +38,20 @@ def stream(
     make: Callable[[], Callable[[list], list]], parts: list[list], actors: int
 ) -> Iterator[tuple[int, list]]:
     """(index, results) of each part, as they come; raises what a worker raised."""
+    rows = [{"index": i, "items": pickle.dumps(part)} for i, part in enumerate(parts)]
+    for row in mapped(rows, Actor, (make,), min(actors, len(rows))):
+        said = pickle.loads(row["said"])
+        if isinstance(said, BeautifulPromptError):
+            raise said
+        yield int(row["index"]), said
+
+
+def mapped(rows: list[dict], actor: type, arguments: tuple, actors: int) -> Iterator[dict]:
+    """What a pool of actors, one GPU each if there are, makes of each row, as it comes.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
     try:
         import ray
     except ImportError as error:
@@ -46,18 +60,12 @@ def stream(
         # Actors find this package where the driver does.
         root = str(Path(__file__).resolve().parents[2])
         ray.init(log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
-    rows = [{"index": i, "items": pickle.dumps(part)} for i, part in enumerate(parts)]
-    gpus = 1 if ray.cluster_resources().get("GPU") else 0
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-        Actor,
-        fn_constructor_args=(make,),
-        concurrency=min(actors, len(rows)),
-        num_gpus=gpus,
+        actor,
+        fn_constructor_args=arguments,
+        concurrency=actors,
+        num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
         max_restarts=-1,
         max_task_retries=-1,
     )
-    for row in done.iter_rows():
-        said = pickle.loads(row["said"])
-        if isinstance(said, BeautifulPromptError):
-            raise said
-        yield int(row["index"]), said
+    yield from done.iter_rows()

@@ -8,11 +8,10 @@ again, after an actor or a machine died, costs its own time and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
-from bp_core.errors import InputError
+from train.data.workers_ray import mapped
 from train.rewards.labelling import LabelArguments, Labeller
 
 
@@ -32,27 +31,9 @@ def label(
     args: LabelArguments, todo: list[tuple[int, pd.DataFrame]], load: Callable | None
 ) -> None:
     """Label the batches (index, rows) with `args.ray_actors` actors, one GPU each if there are."""
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError("workers ray needs Ray: pip install 'ray[data]', or local") from error
-    if not ray.is_initialized():
-        # Actors find this package where the driver does.
-        root = str(Path(__file__).resolve().parents[2])
-        ray.init(log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
     rows = [
         {"index": i, "raw_prompt": b.raw_prompt.tolist(), "prompt": b.prompt.tolist()}
         for i, b in todo
     ]
-    gpus = 1 if ray.cluster_resources().get("GPU") else 0
-    batches = ray.data.from_items(rows, override_num_blocks=len(rows))
-    done = batches.map(
-        Actor,
-        fn_constructor_args=(args, load),
-        concurrency=args.ray_actors,
-        num_gpus=gpus,
-        max_restarts=-1,
-        max_task_retries=-1,
-    )
-    for _ in done.iter_rows():
+    for _ in mapped(rows, Actor, (args, load), args.ray_actors):
         pass

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...errors import ModelError
 from ..transformer import Transformer
 from .rounding import Rounded, round_all
-from .tensor_file import TensorFile
+from .tensor_file import Lazy, TensorFile
 
 FILE = "beautifulprompt.int8.safetensors"
 _PARTS = "levels", "scales"
@@ -52,7 +52,7 @@ def read(path: Path, source: Callable[[], str]) -> Mapping[str, Rounded] | None:
         file = TensorFile(path)
         if file.metadata.get("source") != source():
             raise ValueError("it is of other weights")
-        return _Matrices(path, file)
+        return _matrices(path, file)
     except (ValueError, OSError) as error:
         logging.getLogger(__name__).warning(
             "%s is passed over (%s): run `bp models --pack` again", path, error
@@ -60,31 +60,18 @@ def read(path: Path, source: Callable[[], str]) -> Mapping[str, Rounded] | None:
         return None
 
 
-class _Matrices(Mapping):
-    """Weights by the names of their layers, each read when it is asked for, and not kept."""
+def _matrices(path: Path, file: TensorFile) -> Lazy[Rounded]:
+    """Weights by the names of their layers; raises ValueError where a part of one is missing."""
+    names = {key.rpartition(".")[0] for key in file.names()}
+    if {f"{name}.{part}" for name in names for part in _PARTS} != set(file.names()):
+        raise ValueError("it is not whole")
 
-    def __init__(self, path: Path, file: TensorFile) -> None:
-        """Raises ValueError: a part of one is missing."""
-        self._path, self._file = path, file
-        self._names = {key.rpartition(".")[0] for key in file.names()}
-        if {f"{n}.{part}" for n in self._names for part in _PARTS} != set(file.names()):
-            raise ValueError("it is not whole")
-
-    def __getitem__(self, name: str) -> Rounded:
-        if name not in self._names:
-            raise KeyError(name)
+    def matrix(name: str) -> Rounded:
         try:
-            return Rounded(*(self._file.read(f"{name}.{part}") for part in _PARTS))
+            return Rounded(*(file.read(f"{name}.{part}") for part in _PARTS))
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"{self._path} cannot be read ({error}): run `bp models --pack` again"
+                f"{path} cannot be read ({error}): run `bp models --pack` again"
             ) from error
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._names  # without reading it
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+    return Lazy(names, matrix)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,30 @@ from torch import Tensor
 _TYPES = {
     "F32": torch.float32, "F16": torch.float16, "I8": torch.int8, "U8": torch.uint8
 }  # fmt: skip
+
+
+_T = TypeVar("_T")
+
+
+class Lazy(Mapping[str, _T]):
+    """Values by name, each read when it is asked for, and not kept."""
+
+    def __init__(self, names: Collection[str], read: Callable[[str], _T]) -> None:
+        self._names, self._read = names, read
+
+    def __getitem__(self, name: str) -> _T:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # without reading it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class TensorFile:

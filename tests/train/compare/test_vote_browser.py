@@ -14,11 +14,11 @@ import pytest
 
 from bp_core.score.preference import FILE
 from bp_core.score.text_reward import TextReward
-from tests.browser import CHROMIUM, FLAGS, PATIENCE
+from tests.browser import CHROMIUM, PATIENCE, launched
 from train import evaluate, preference, reward
 from train.compare.votes import count, read_votes
 
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
 PROMPTS = [
     "a cat in the garden", "a lighthouse at dusk", "two cats <on> a sofa & a lamp", "oil painting",
@@ -35,10 +35,8 @@ KEYS = {"left": "ArrowLeft", "right": "ArrowRight", "equal": "ArrowUp"}
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
+    with launched() as browser:
+        yield browser
 
 
 def ballot(folder, *more, tails=TAILS):
