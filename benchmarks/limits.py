@@ -1,12 +1,12 @@
 """Bounds of time and memory on input of any size: long prompts, a long style, a long file.
 
-    python benchmarks/limits.py prompts                # prompts of 1 MB, in both modes
+    python benchmarks/limits.py prompts                # the longest that is read, and 1 MB
     python benchmarks/limits.py style                  # needs gradio 6
     python benchmarks/limits.py file --lines 100000 --minutes 5
 
-`prompts` gives CPU seconds beyond those of a short prompt, which the model takes to write. `style`
-serves the web page and has one caller send a style of 8,000 characters while another one waits for
-a rewrite. `file` runs `bp beautify --file` for so many minutes at most.
+`prompts` gives CPU seconds of both modes beyond those that the model takes for a short prompt.
+`style` serves the web page and has one caller send a style of 8,000 characters while another one
+waits for a rewrite. `file` runs `bp beautify --file` for so many minutes at most.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import benchmarks  # noqa: F401  # the root on sys.path
 from bp_core import Rewriter
+from bp_core.text.prompt import LONGEST
 
 SIZE = 10**6
 UNITS = {
@@ -71,12 +72,13 @@ def prompts() -> None:
         rewriter("a red cat by the window", **settings)
         usual = min(_seconds(rewriter, "a red cat by the window, rain", settings) for _ in range(3))
         for name, unit in UNITS.items():
-            for prompt in ((unit * SIZE)[:SIZE], "a cat, " + (unit * SIZE)[:SIZE]):
+            long = ["a cat, " * start + unit * SIZE for start in (False, True)]
+            for prompt in (text[:size] for text in long for size in (LONGEST, SIZE)):
                 seconds = _seconds(rewriter, prompt, settings) - usual
                 worst = max(worst, (seconds, f"{mode}, {name}"))
                 if seconds > 1:
                     print(f"{mode}, {name}: {seconds:.2f} s", flush=True)
-    print(f"slowest of {4 * len(UNITS)} prompts of 1 MB: {worst[0]:.2f} s of CPU time ({worst[1]})")
+    print(f"slowest of {8 * len(UNITS)} prompts: {worst[0]:.2f} s of CPU time ({worst[1]})")
 
 
 def _seconds(rewriter: Rewriter, prompt: str, settings: dict) -> float:

@@ -22,13 +22,10 @@ if TYPE_CHECKING:
 
 # Longer prose is extended even in rewrite mode: no small model copies so much without losing some.
 _REWRITABLE = 60  # words
+_WORD = 12  # characters of a long word, with its space
+_WORDS_AND_MARKS = re.compile(r"\w+|[^\w\s]")
 # A draft of which fewer words stay is drawn again, if the model wrote as many.
 _THIN = 5
-
-CLOSED = (
-    "the prompt is one expression, beside which its host takes no text: it stays as it is; "
-    "beautify the words inside it"
-)
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Shaper:
             settings = replace(settings, dialect=dialect_of(self.parsed.everything))
         if settings.mode == "rewrite":
             free = "" if settings.dialect == BOORU else self.parsed.free
-            if content_stems(free) and len(words(free)) <= rewritable:
+            if content_stems(free) and _short(free, rewritable):
                 self.raw = free
             else:
                 settings = replace(settings, mode="expand")
@@ -136,7 +133,7 @@ class Shaper:
 
     def _length(self, text: str) -> int:
         """Length in the tokens of whoever writes; here, of nobody, in words and marks."""
-        return len(re.findall(r"\w+|[^\w\s]", text))
+        return len(_WORDS_AND_MARKS.findall(text))
 
     def shape(
         self,
@@ -288,6 +285,12 @@ class Shaper:
     def _too_long(self, text: str) -> bool:
         budget = self.settings.token_budget
         return budget is not None and self.count(text) > budget
+
+
+def _short(text: str, most: int) -> bool:
+    """Whether a text has no more than so many words, none of them endless, and as many marks."""
+    marked = len(_WORDS_AND_MARKS.findall(text))
+    return len(words(text)) <= most and marked <= 2 * most and len(text) <= _WORD * most
 
 
 def _as_sentences(raw: str, text: str) -> str:

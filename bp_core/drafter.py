@@ -1,6 +1,8 @@
 """Prompts on their way through a model of ours: what it reads, and the drafts of what it writes.
 
-Inference and the rollouts of training both come through here.
+Inference and the rollouts of training both come through here. A model whose folder says that it
+composes is asked which of the notes suit, and they are the addition; others read the notes and
+write on.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from .decode.generate import Generation, OnToken, generate
 from .decode.sampling import Draw, SamplingParams
 from .draft import Draft, Shaper
 from .settings import Settings
+from .text.composition import compose, form_of
 from .text.dialect import PROSE, TAGS
 from .text.prompt import inert
 from .text.words import clauses, words
@@ -34,6 +37,8 @@ _READ = 1000
 # Phrases that a model is told of what its prompt names, and of how many they are chosen by one
 # that can tell what suits.
 _NOTES, _CHOSEN, _POOL = 14, 9, 24
+# Notes that one may choose an addition from.
+_COMPOSED = 40
 # However little suits, so many phrases of an addition stay.
 _SUREST = 3
 # Nats by which a free rewrite is leaned towards the artist's next word.
@@ -59,14 +64,9 @@ class Drafter(Shaper):
     """Reads one prompt for a model of ours and turns the model's tokens into drafts.
 
     Attributes:
-        readings: what the model reads, as ids; candidates take turns where there are several.
-            Empty when there is nothing to rewrite.
-        ids: the first of them, [] where there is none.
-        wanted: the artist's words as ids, of which a free rewrite is reminded.
+        read: what the model reads of the prose; "" where there is nothing to rewrite.
         longest: tokens that a continuation may take.
         lead: what the continuation is made to begin with.
-        notes: what the first reading tells of the things that the prompt names.
-        read: what the model reads of the prose; "" where there is nothing to rewrite.
     """
 
     def __init__(
@@ -78,12 +78,9 @@ class Drafter(Shaper):
         )
         self.model = model
         self._reason = "the prompt has no words to write on from"
-        self.readings: list[list[int]] = []
-        self.wanted: list[list[int]] = []
         self.longest = self.settings.max_new_tokens
-        self.lead, self.notes, self.read = "", [], ""
+        self.lead = self.read = ""
         self._verdicts: dict[str, Verdict] = {}
-        self._choices: list[list[str]] = []
         if words(self.raw):
             read = self.raw if len(self.raw) <= _READ else self.raw[:_READ].rsplit(" ", 1)[0]
             mode = self.settings.mode
@@ -92,18 +89,42 @@ class Drafter(Shaper):
                 read = read.rstrip(" .!?") or read
             self.read = read
             self.lead = self._lead(read) if mode == "expand" else ""
-            self._choices = choices = self._notes()
-            self.notes = choices[0]
-            dialect = self._written
-            self.readings = [model.encode(read, mode, self.lead, dialect, n) for n in choices]
             if mode == "rewrite":
-                # A comma behind the last word, or it would be lengthened.
-                self.wanted = model.encode_words(read.rstrip(" .,;") + ",")
                 self.longest += sum(map(len, self.wanted))
 
     @property
+    def composes(self) -> bool:
+        """Whether the addition is chosen from the notes."""
+        return self.model.composes and self.settings.mode == "expand"
+
+    @cached_property
+    def wanted(self) -> list[list[int]]:
+        """The artist's words as ids, of which a free rewrite is reminded."""
+        if self.settings.mode != "rewrite" or not self.read:
+            return []
+        # A comma behind the last word, or it would be lengthened.
+        return self.model.encode_words(self.read.rstrip(" .,;") + ",")
+
+    @cached_property
+    def readings(self) -> list[list[int]]:
+        """What the model reads, as ids; candidates take turns where there are several. Empty when
+        there is nothing to rewrite."""
+        if not self.read:
+            return []
+        mode, dialect = self.settings.mode, self._written
+        return [
+            self.model.encode(self.read, mode, self.lead, dialect, notes) for notes in self._choices
+        ]
+
+    @property
     def ids(self) -> list[int]:
+        """The first of the readings, [] where there is none."""
         return self.readings[0] if self.readings else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What the first reading tells of the things that the prompt names."""
+        return self._choices[0] if self.read else []
 
     @property
     def _written(self) -> str:
@@ -113,13 +134,13 @@ class Drafter(Shaper):
     def _judge(self, phrases: Sequence[Note | str]) -> dict[str, Verdict]:
         return self.model.suitability.of(self.model, self.read, self._written, phrases)
 
-    def _notes(self) -> list[list[str]]:
+    @cached_property
+    def _choices(self) -> list[list[str]]:
         """Notes for each reading; other ones each seed."""
         concepts, suitability = self.model.concepts, self.model.suitability
         if concepts is None:
             return [[]]
-        # Of a string the generator makes the same numbers on every Python and machine.
-        rng = random.Random(f"notes {self.settings.seed}")
+        rng = self._rng()
         if suitability is None:
             notes = concepts.notes(self.read, self._written, _NOTES, rng)
             return [[note.text for note in notes]]
@@ -133,6 +154,40 @@ class Drafter(Shaper):
         for chosen in choices:
             rng.shuffle(chosen)
         return choices
+
+    @cached_property
+    def _pool(self) -> list[Note]:
+        """The notes that an addition is chosen from: those that suit, or the surest few."""
+        pool = self.model.concepts.notes(self.read, self._written, _COMPOSED, self._rng())
+        self._verdicts = verdicts = self._judge(pool)
+        limit, least = self.model.suitability.limit, form_of(self._written).least
+        pool.sort(key=lambda note: -verdicts[note.text].worth)
+        right = [note for note in pool if verdicts[note.text].doubt <= limit]
+        gains = [note for note in right if verdicts[note.text].gain > least]
+        return gains if len(gains) >= _SUREST else right[:_SUREST] or pool[:_SUREST]
+
+    def _rng(self, *more: int) -> random.Random:
+        # Of a string the generator makes the same numbers on every Python and machine.
+        return random.Random(" ".join(["notes", *map(str, (self.settings.seed, *more))]))
+
+    def compose(self, draw: Draw, temperature: float, last: bool = True) -> Draft | None:
+        """A draft of notes that suit; None as of `shape`.
+
+        Args:
+            temperature: how freely they are drawn.
+        """
+        notes = self._pool
+        worth = {note.text: self._verdicts[note.text].worth for note in notes}
+        rng = self._rng(draw.candidate, draw.attempt)
+        first = draw.candidate == 0
+        chosen = compose(notes, worth, form_of(self._written), rng, temperature, first)
+        texts = [note.text for note in chosen]
+        while len(texts) > 1 and self._length(", ".join(texts)) > self.longest:
+            texts.pop()
+        draft = self.shape(", ".join(texts), True, last)
+        if draft is None:
+            return None
+        return replace(draft, appeal=sum(self._verdicts[text].gain for text in texts))
 
     def _lead(self, read: str) -> str:
         """What an addition is made to begin with."""
@@ -155,17 +210,17 @@ class Drafter(Shaper):
     def _brought(self) -> frozenset[str]:
         """The words that the prompt, its notes and the settings bring."""
         texts = [self.prompt, self.settings.style, *self.settings.keep]
-        texts += [note for notes in self._choices for note in notes]
+        texts += self._verdicts
         return frozenset(word for text in texts for word in words(text))
 
     def leave_alone(self, reason: str) -> None:
         """Have nothing written; `reason` is one line."""
-        self.readings, self._reason = [], reason
+        self.read, self._reason = "", reason
 
     @property
     def obstacle(self) -> str:
         """Why there is no draft, in one line."""
-        if not self.ids:
+        if not self.read:
             return self._reason
         return "the model found nothing new that suits, within the limits; raise n or relax block"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .decode.sampling import Draw
 from .decode.threads import few_threads
-from .draft import CLOSED, Draft, Shaper
+from .draft import Draft, Shaper
 from .drafter import Drafter, sampling_params, write
 from .errors import InputError
 from .models import STARTER
@@ -230,7 +230,7 @@ class Rewriter:
     def _drafter(self, prompt: str, settings: Settings) -> Drafter:
         drafter = Drafter(self.model, prompt, settings, self.taste)
         if drafter.parsed.closed:
-            drafter.leave_alone(CLOSED)
+            drafter.leave_alone(drafter.parsed.closed)
         if self.model.english_only and (language := language_of(drafter.raw)):
             drafter.leave_alone(
                 f"the prompt seems to be in {language}, and this model reads English only: the "
@@ -278,25 +278,45 @@ class Rewriter:
             pending = [i for i, draws in enumerate(wanted) if draws]
             if not pending:
                 break
-            generations = self._generate(
-                [drafters[i] for i in pending], [wanted[i] for i in pending], attempt, on_progress
+            last = attempt == attempts - 1
+            write = self._compose if drafters[0].composes else self._decode
+            made = write(
+                [drafters[i] for i in pending], [wanted[i] for i in pending], last, on_progress
             )
-            for i, candidates in zip(pending, generations, strict=True):
-                for draw, generation in zip(wanted[i], candidates, strict=True):
-                    draft = drafters[i].draft(generation, last=attempt == attempts - 1)
+            for i, candidates in zip(pending, made, strict=True):
+                for draw, draft in zip(wanted[i], candidates, strict=True):
                     if draft is not None:
                         drafts[i][draw.candidate] = draft
             for i in pending:
                 _drop_repeats(drafts[i])
 
-    def _generate(
+    def _compose(
         self,
         drafters: list[Drafter],
         draws: list[list[Draw]],
-        attempt: int,
+        last: bool,
         on_progress: OnProgress | None,
-    ) -> list[list]:
-        """One decoding: the continuations of each drafter's prompt, as `generate` returns them."""
+    ) -> list[list[Draft | None]]:
+        """Drafts of each drafter's prompt, of notes that suit it."""
+        made: list[list[Draft | None]] = []
+
+        def texts() -> list[str]:
+            return [", ".join(draft.added) for drafts in made for draft in drafts if draft]
+
+        for drafter, wanted in zip(drafters, draws, strict=True):
+            made.append([drafter.compose(d, _temperature(drafter, d), last) for d in wanted])
+            if on_progress is not None:
+                on_progress(Progress(len(made), len(drafters), texts, "prompt"))
+        return made
+
+    def _decode(
+        self,
+        drafters: list[Drafter],
+        draws: list[list[Draw]],
+        last: bool,
+        on_progress: OnProgress | None,
+    ) -> list[list[Draft | None]]:
+        """Drafts of each drafter's prompt, of what the model writes in one decoding."""
         total = max(d.longest for d in drafters)
         on_token = None
         if on_progress is not None:
@@ -312,8 +332,12 @@ class Rewriter:
                 on_progress(Progress(step + 1, total, texts))
 
         params = sampling_params(drafters[0].settings, total)
-        params = replace(params, temperature=params.temperature * (1 + _BOLDER * attempt))
-        return write(self.model, drafters, draws, params, on_token)
+        params = replace(params, temperature=_temperature(drafters[0], draws[0][0]))
+        generations = write(self.model, drafters, draws, params, on_token)
+        return [
+            [drafter.draft(generation, last) for generation in candidates]
+            for drafter, candidates in zip(drafters, generations, strict=True)
+        ]
 
     def _finish(self, drafter: Shaper, drafts: dict[int, Draft]) -> Result:
         """Rank the drafts of one prompt and choose the text to use."""
@@ -363,6 +387,11 @@ class Rewriter:
         return [(score.total - base.total, score.aesthetic) for score in scores]
 
 
+def _temperature(drafter: Drafter, draw: Draw) -> float:
+    """Higher each time that a candidate is drawn again."""
+    return drafter.settings.temperature * (1 + _BOLDER * draw.attempt)
+
+
 def _batches(drafters: Sequence[Drafter], size: int) -> Iterator[list[int]]:
     """Indices of the drafters to decode together: of one mode, and of like length, so that little
     of a batch is padding."""
@@ -370,8 +399,8 @@ def _batches(drafters: Sequence[Drafter], size: int) -> Iterator[list[int]]:
     def mode(i: int) -> str:
         return drafters[i].settings.mode
 
-    readable = [i for i, drafter in enumerate(drafters) if drafter.ids]
-    order = sorted(readable, key=lambda i: (mode(i), len(drafters[i].ids)))
+    readable = [i for i, drafter in enumerate(drafters) if drafter.read]
+    order = sorted(readable, key=lambda i: (mode(i), len(drafters[i].read)))
     for _, group in groupby(order, mode):
         alike = list(group)
         for start in range(0, len(alike), size):

@@ -131,6 +131,19 @@ def dialects(folder: Path) -> tuple[str, ...]:
     return tuple(stated)
 
 
+def composes(folder: Path) -> bool:
+    """Whether a folder says that its model's additions are chosen from its notes.
+
+    Raises:
+        ModelError: it says neither true nor false.
+    """
+    path, about_it = _stated(folder)
+    stated = (about_it or {}).get("composes", False)
+    if not isinstance(stated, bool):
+        raise ModelError(f"{path}: 'composes' must be true or false")
+    return stated
+
+
 def about(folder: Path) -> tuple[str, Template | None]:
     """A folder's kind, and its template if it is a rewriter."""
     path, stated = _stated(folder)

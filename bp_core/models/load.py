@@ -21,12 +21,13 @@ from ..decode.transformer import Transformer
 from ..errors import ModelError
 from ..settings import DIALECTS
 from ..text.concepts import FILE as CONCEPTS
+from ..text.concepts import PACKED as CONCEPTS_PACKED
 from ..text.concepts import Concepts
 from ..text.lexicon import FILE as LEXICON
 from ..text.lexicon import Lexicon
 from . import STARTER, packed
 from .checkpoint import PACKED, fingerprint, read_json, weight_files
-from .folder import BUNDLED, about, dialects, find, name_of, read_about
+from .folder import BUNDLED, about, composes, dialects, find, name_of, read_about
 from .network import chosen_dtype, load_network, open_tokenizer, opened, packed_weights
 from .suitability import FILE as SUITABILITY
 from .suitability import Suitability
@@ -58,6 +59,7 @@ class Model:
         suitability: which phrases suit a prompt, where it was taught to tell.
         lexicon: the words that it may add; None for any.
         dialects: those that it writes itself, where its template has dialects.
+        composes: its additions are notes that it finds to suit, and not written word by word.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Model:
     suitability: Suitability | None = None
     lexicon: Lexicon | None = None
     dialects: tuple[str, ...] = DIALECTS[1:]
+    composes: bool = False
 
     def __post_init__(self) -> None:
         words = [self.tokenizer.id_to_token(i) for i in sorted(self.special_ids)]
@@ -190,6 +193,9 @@ def load(
             f"{folder / 'tokenizer.json'} has ids up to {largest}, the model only "
             f"{network.vocab_size}: they are of different models; download both again"
         )
+    concepts = Concepts.load(folder) if template.notes else None
+    suitability = _suitability(folder, template, network)
+    able = concepts is not None and suitability is not None
     return Model(
         name=name_of(folder) if isinstance(model, Path) else model,
         path=folder,
@@ -199,10 +205,11 @@ def load(
         eos_id=_eos(folder, fields, tokenizer),
         special_ids=special_ids(tokenizer),
         fields=fields,
-        concepts=Concepts.load(folder) if template.notes else None,
-        suitability=_suitability(folder, template, network),
+        concepts=concepts,
+        suitability=suitability,
         lexicon=Lexicon.load(folder),
         dialects=dialects(folder),
+        composes=composes(folder) and able,
     )
 
 
@@ -306,11 +313,13 @@ def pack_folder(
     stated = {"kind": kind, "template": template.to_dict()} if template else read_about(source)
     if dialects(source) != DIALECTS[1:]:
         stated["dialects"] = list(dialects(source))
+    if composes(source):
+        stated["composes"] = True
     for name, content in (("config.json", fields), ("beautifulprompt.json", stated)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     # Copied as it is: what today's tokenizers write, those of old hosts cannot read.
     beside_it = source if source.is_dir() else source.parent
-    for name in ("tokenizer.json", CONCEPTS, LEXICON, SUITABILITY):
+    for name in ("tokenizer.json", CONCEPTS, CONCEPTS_PACKED, LEXICON, SUITABILITY):
         if (beside_it / name).is_file() and beside_it.resolve() != folder.resolve():
             shutil.copyfile(beside_it / name, folder / name)
     if not (folder / "tokenizer.json").is_file():

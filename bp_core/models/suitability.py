@@ -66,6 +66,11 @@ class Verdict(NamedTuple):
         """Log-probability that the phrase is right and among the best; at most 0."""
         return _log_sigmoid(-self.wrong) + _log_sigmoid(self.best)
 
+    @property
+    def gain(self) -> float:
+        """From -1 to 1: how much likelier the phrase is among the best than wrong."""
+        return math.exp(_log_sigmoid(self.best)) - self.doubt
+
 
 @dataclass
 class Suitability:

@@ -16,14 +16,16 @@ from .notes import Concept, Note, notes_of
 from .word_lists import read_beside
 from .words import NEGATIONS, STOPWORDS, stem, words
 
-FILE = "concepts.txt"
+FILE, PACKED = "concepts.txt", "concepts.txt.gz"
 ANYTHING = "*"
+_ALIAS = " = "
 
 _LONGEST = 4  # words of a concept's name
 # Things whose names are colours before another thing: an orange cat has no rind.
 _LENT = frozenset(
     "orange olive chestnut lavender lilac cream peach plum mint salmon rose rust tan coral lemon "
-    "lime cherry pumpkin raspberry apricot navy".split()
+    "lime cherry pumpkin raspberry apricot navy turquoise emerald ruby sapphire amber mustard "
+    "burgundy slate ivory jade".split()
 )
 
 
@@ -32,7 +34,8 @@ class Concepts:
 
     Args:
         lines: as of `Concept.read`; they are read when a prompt names them. That of the name
-            `ANYTHING` is read for a prompt that names nothing else.
+            `ANYTHING` is read for a prompt that names nothing else. A line as "tv = television"
+            says that the one is called the other, too.
     """
 
     def __init__(self, lines: list[str], path: Path | None = None) -> None:
@@ -40,15 +43,27 @@ class Concepts:
         # By the very words, and by their stems: "bowling" is no bowl, but "bowls" are.
         self._lines: dict[tuple[str, ...], str] = {}
         self._stemmed: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._called: dict[tuple[str, ...], tuple[str, ...]] = {}
+        others: list[tuple[str, ...]] = []
         for line in lines:
+            if _ALIAS in line and "|" not in line:
+                others.append(tuple(map(_name, line.split(_ALIAS, 1))))
+                continue
             name = _name(line)
             if line.startswith(f"{ANYTHING} "):
                 name = (ANYTHING,)  # no words of a prompt are this
             if not name or self._lines.setdefault(name, line) is not line:
                 continue
-            stems = tuple(map(stem, name))
-            if stems == name or stems not in self._stemmed:
-                self._stemmed[stems] = name
+            self._add_stems(name, name)
+        for name, meant in others:
+            if name and name not in self._lines and meant in self._lines:
+                self._called[name] = meant
+                self._add_stems(name, meant)
+
+    def _add_stems(self, name: tuple[str, ...], meant: tuple[str, ...]) -> None:
+        stems = tuple(map(stem, name))
+        if stems == name or stems not in self._stemmed:
+            self._stemmed[stems] = meant
 
     @classmethod
     def load(cls, folder: Path) -> Concepts | None:
@@ -57,10 +72,8 @@ class Concepts:
         Raises:
             ModelError: the file cannot be read.
         """
-        path = folder / FILE
-        if not path.is_file():
-            return None
-        return cls(read_beside(path), path)
+        path = file_of(folder)
+        return None if path is None else cls(read_beside(path), path)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -85,6 +98,7 @@ class Concepts:
         while at < len(spoken):
             for length in range(min(_LONGEST, len(spoken) - at), 0, -1):
                 name = tuple(spoken[at : at + length])
+                name = self._called.get(name, name)
                 if name not in self._lines:
                     name = self._stemmed.get(tuple(map(stem, name)), ())
                 if name and not (length == 1 and _says_little(spoken[at : at + 2])):
@@ -110,6 +124,11 @@ class Concepts:
             ModelError: a line of the file is damaged.
         """
         return notes_of(prompt, self.named(prompt), dialect, n, rng)
+
+
+def file_of(folder: Path) -> Path | None:
+    """The file of a model folder: FILE, which may be edited, else PACKED."""
+    return next((folder / name for name in (FILE, PACKED) if (folder / name).is_file()), None)
 
 
 def _says_little(pair: list[str]) -> bool:

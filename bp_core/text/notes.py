@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from .dialect import BOORU
@@ -129,13 +130,20 @@ def notes_of(
     asked = {stem(word) for word in words(prompt)}
     shut = _shut_out(asked)
     coloured = _COLOURS.intersection(asked)
+    spoken = [stem(word) for word in words(prompt)]
+    # What has its colour: to white gloves no black ones are added.
+    stated = {thing for colour, thing in pairwise(spoken) if colour in _COLOURS}
     kept = []
     for phrase in picked:
         if dialect == BOORU and _WHO.fullmatch(phrase):
             continue  # who is there is the artist's to say
+        if " or " in phrase or "(" in phrase:
+            continue  # a picture is one or the other; brackets are a host's syntax
         stems = {stem(word) for word in words(phrase)}
         repeats = all(s in asked or s in STOPWORDS for s in stems)
-        other_colour = coloured and dialect != BOORU and stems & _COLOURS - coloured
+        other_colour = coloured and stems & _COLOURS - coloured
+        if dialect == BOORU:
+            other_colour = other_colour and stems & stated
         if not repeats and not other_colour and not stems & shut:
             kept.append(phrase)
     rng.shuffle(kept)

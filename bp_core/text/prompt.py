@@ -21,8 +21,18 @@ from .weave import weave
 from .word_lists import read_lines
 from .words import clauses
 
-__all__ = ["Piece", "Prompt", "inert", "parse"]
+__all__ = ["LONGEST", "Piece", "Prompt", "inert", "parse"]
 
+# Characters of a prompt that is read. No image model reads a tenth of it, and a million brackets
+# would take half a minute.
+LONGEST = 30_000
+_TOO_LONG = (
+    f"the prompt has {{:,}} characters and stays as it is: shorten it to {LONGEST:,} or less"
+)
+_CLOSED = (
+    "the prompt is one expression, beside which its host takes no text: it stays as it is; "
+    "beautify the words inside it"
+)
 _PUNCTUATION = ",;.!?…，、。；！？"
 _OPENING = re.compile(r"\s*([,;.!?]?)")
 # Pieces without a share in the picture's description: a tail goes before those at the end.
@@ -40,8 +50,11 @@ def parse(prompt: str, syntax: str = "auto") -> Prompt:
     """Part `prompt` into prose and syntax, in linear time; every string is a prompt.
 
     Args:
+        prompt: of more than LONGEST characters all is one piece.
         syntax: of which host, as `Settings.syntax` has it.
     """
+    if len(prompt) > LONGEST:
+        return Prompt((Piece("expression", prompt),), syntax)
     return Prompt(tuple(split(prompt, syntax)), syntax)
 
 
@@ -76,9 +89,12 @@ class Prompt:
         return tidy(self._parted[2])
 
     @property
-    def closed(self) -> bool:
-        """Whether the prompt is one expression, beside which a host takes no text."""
-        return any(piece.kind == "expression" for piece in self.pieces)
+    def closed(self) -> str:
+        """Why nothing may be put beside the prompt, in one line; "" where it may."""
+        if not any(piece.kind == "expression" for piece in self.pieces):
+            return ""
+        length = sum(len(piece.text) for piece in self.pieces)
+        return _TOO_LONG.format(length) if length > LONGEST else _CLOSED
 
     @cached_property
     def _readings(self) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ GLUED = frozenset(
     "group schedule alternation choice wildcard escape hash number tag multi plus".split()
 )
 OPENING = {"(": ")", "[": "]", "{": "}", "${": "}", "%{": "}", "\\(": "\\)", "\\[": "\\]"}
-_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*$")
+_WEIGHT = re.compile(r":\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*$")
 _EXPRESSION = re.compile(
     r"\s*(?:\(.*\)\s*\.(?:blend|and|add)\([^()]*\)|\{\s*\".*\}|\[\s*\{.*\}\s*\])\s*", re.DOTALL
 )
@@ -254,9 +254,7 @@ def _weighted(piece: Piece, rule: str, composed: bool) -> list[Piece]:
         return [Piece("ending", piece.text)] if rule == "host" else [piece]
     if rule != "host" and not sure:
         return [piece]
-    text = match.group()
-    start = match.start() + len(text) - len(text.lstrip())
-    end = match.start() + len(text.rstrip())
+    start, end = match.start(), match.start() + len(match.group().rstrip())
     parts = (
         (piece.kind if piece.kind != "emoticon" else "prose", piece.text[:start]),
         ("weight", piece.text[start:end]),

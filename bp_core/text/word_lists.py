@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -27,14 +29,20 @@ def read_lines(name: str) -> tuple[str, ...]:
 def read_beside(path: Path) -> list[str]:
     """The lines of a text beside a model's weights, without comments and empty lines.
 
+    Args:
+        path: packed by gzip where the name says so.
+
     Raises:
         ModelError: the file cannot be read.
     """
     try:
-        if path.stat().st_size > _LONGEST:
+        # Of the unpacked text no more is read than a file may have.
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
             raise ModelError(f"{path} is larger than any such file: copy the model's folder again")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = content.decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {error}; copy the model's folder again") from error
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..draft import CLOSED, Draft, Shaper
+from ..draft import Draft, Shaper
 from ..rules.blocklist import Blocklist
 from ..settings import MOST_CANDIDATES, Settings
 from ..text.language import ENGLISH, foreign_words, language_of
@@ -57,7 +57,7 @@ class WriterShaper(Shaper):
     def obstacle(self) -> str:
         """Why there is no draft, in one line."""
         if self.parsed.closed:
-            return CLOSED
+            return self.parsed.closed
         if not words(self.raw):
             return "the prompt has no words to write on from"
         if self.fault:

@@ -3,6 +3,8 @@
 import pytest
 
 from bp_core.models.folder import BUNDLED
+from bp_core.text.concepts import file_of
+from bp_core.text.word_lists import read_beside
 from bp_core.text.words import words
 
 PROMPTS = {
@@ -39,6 +41,11 @@ def test_it_is_told_of_what_a_prompt_names(bundled_rewriter):
     concepts = bundled_rewriter.model.concepts
     assert bundled_rewriter.model.template.notes and len(concepts) > 1000
     assert [c.name for c in concepts.named("a fox in a library")] == ["fox", "library"]
+
+
+def test_its_notes_are_those_of_the_repository():
+    source = BUNDLED.parents[1] / "train/starter/concepts/concepts.txt"
+    assert read_beside(file_of(BUNDLED)) == read_beside(source)
 
 
 def test_the_bundle_is_light_and_has_no_weights_twice():

@@ -10,6 +10,7 @@ from bp_core.drafter import Drafter, sampling_params, write
 from bp_core.errors import ModelError
 from bp_core.models.load import load
 from bp_core.models.suitability import Suitability, Verdict
+from bp_core.rewriter import Rewriter
 from bp_core.settings import Settings
 from bp_core.text.concepts import Concepts
 
@@ -121,3 +122,63 @@ def test_words_that_are_none_are_cut_however_sure_the_model_is(writer):
     assert draft.added == ("a lit zorb", "oak")
     rewriting = Drafter(load(writer), "a zorb fox", Settings(dialect="tags", mode="rewrite"))
     assert "theways" not in rewriting.shape("a zorb fox, theways lamp, lit oak").text
+
+
+FOX = [
+    "fox | creature | look: red fur; bushy tail; torn ear | view: low viewpoint | tags: fox, tail",
+    "library | place | look: oak shelves | light: lamplight | tags: bookshelf, indoors",
+]
+
+
+@pytest.fixture
+def composer(dialect_writer):
+    """Chooses its additions from the notes; "torn ear" does not suit."""
+    model = load(dialect_writer)
+    model.concepts, model.composes = Concepts(FOX), True
+    model.suitability = Told("torn ear")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("prompt", "dialect", "added"),
+    [
+        (
+            "a fox in a library",
+            "tags",
+            ("bushy tail", "low viewpoint", "lamplight", "oak shelves", "red fur"),
+        ),
+        ("1girl, fox, library", "booru", ("bookshelf", "indoors", "tail")),
+        ("A fox sleeps.", "prose", ("bushy tail", "low viewpoint", "red fur")),
+    ],
+)
+def test_an_addition_is_composed_of_the_notes_that_suit(composer, prompt, dialect, added):
+    result = Rewriter(composer)(prompt, n=1, dialect=dialect, max_new_tokens=99)
+    assert tuple(sorted(result.candidates[0].added)) == tuple(sorted(added))
+    assert result.text.startswith(prompt)
+
+
+def test_what_is_composed_is_the_same_for_every_n_and_stays_within_the_limits(composer):
+    rewriter = Rewriter(composer)
+    one, four = (rewriter("a fox in a library", n=n, seed=4).candidates for n in (1, 4))
+    assert one[0].text == {c.index: c for c in four}[0].text
+    short = rewriter("a fox in a library", n=1, max_new_tokens=6).candidates[0]
+    assert len(short.added) < len(one[0].added)
+    blocked = rewriter("a fox in a library", n=1, block=["shelves", "fur"]).candidates[0]
+    assert not {"oak shelves", "red fur"} & set(blocked.added)
+    seen = []
+    rewriter("a fox in a library", n=2, on_progress=seen.append)
+    assert [(told.step, told.total) for told in seen] == [(1, 1)] and len(seen[0].texts()) == 2
+
+
+def test_a_composer_rewrites_word_by_word(composer):
+    assert not Drafter(composer, "a fox in a library", Settings(mode="rewrite")).composes
+
+
+def test_whether_a_model_composes_is_true_or_false(writer):
+    about = writer / "beautifulprompt.json"
+    stated = json.loads(about.read_text())
+    about.write_text(json.dumps(stated | {"composes": "yes"}))
+    with pytest.raises(ModelError, match="'composes' must be true or false"):
+        load(writer)
+    about.write_text(json.dumps(stated | {"composes": True}))
+    assert not load(writer).composes  # it judges nothing

@@ -159,7 +159,7 @@ def test_nothing_to_write_on_from_gives_the_prompt_back(rewriter, prompt):
 @pytest.mark.parametrize(
     "prompt",
     [
-        "word " * 10_000,
+        "word " * 5_000,
         "Input: a cat\nOutput: a dog</s><|expand|>",
         "ein Fuchs im Schnee, 夕暮れの灯台, \U0001f98a\U0001f98a",
         "a fox\x00in the snow",

@@ -18,7 +18,7 @@ from bp_core.models import STARTER
 from bp_core.models.folder import BUNDLED
 from bp_core.models.load import Model, load
 from bp_core.models.template import Template
-from bp_core.text.concepts import FILE
+from bp_core.text.concepts import file_of
 from train.data.vocabulary import save
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def write_about(template: Template, folder: Path, base: Path | None = None) -> N
     text = json.dumps(about, indent=2) + "\n"
     (folder / "beautifulprompt.json").write_text(text, encoding="utf-8")
     if template.notes:
-        homes = [home for home in (base, BUNDLED) if home is not None and (home / FILE).is_file()]
-        if homes and homes[0].resolve() != folder.resolve():
-            shutil.copyfile(homes[0] / FILE, folder / FILE)
+        files = [file_of(home) for home in (base, BUNDLED) if home is not None]
+        file = next((file for file in files if file is not None), None)
+        if file is not None and file.parent.resolve() != folder.resolve():
+            shutil.copyfile(file, folder / file.name)

@@ -31,7 +31,7 @@ writer() {
     python train/sft.py --config train/configs/starter_writer.yaml "${steps[@]}"
     python -m train.starter.suitability --model runs/starter_writer/model
     python -m train.starter.bundle --writer runs/starter_writer/model --group 192 --tables 4 \
-        --dialects tags booru --out runs/bundle
+        --dialects tags booru --composes --out runs/bundle
     echo "wrote runs/bundle: it is the bundled writer when copied to bp_core/starter"
 }
 

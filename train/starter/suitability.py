@@ -33,6 +33,7 @@ from train.data.json_lines import read_json_lines
 from train.data.judged import Judged, read_judged
 
 JUDGEMENTS = Path(__file__).parent / "judgements"
+CONCEPTS = Path(__file__).parent / "concepts/concepts.txt"
 RANKED = Path(__file__).parent / "phrases" / "marked.jsonl"
 _FOLDS = 5
 # Judgements that the means above a phrase count as: of its concept's field, and of everything.
@@ -87,7 +88,8 @@ def main(argv: list[str] | None = None) -> None:
     model.suitability.ranking = rank(model, args.ranked)
     model.suitability.save(args.model)
     grades = Grades(mark for row in rows for mark in marks(row, named))
-    write_grades(args.model / FILE, grades)
+    own = args.model / FILE
+    write_grades(own if own.is_file() else CONCEPTS, grades)
 
 
 def marks(row: Judged, named: dict[str, list[Concept]]) -> Iterable[tuple[Place, int]]:
@@ -179,7 +181,7 @@ def write_grades(path: Path, grades: Grades) -> None:
     """Write a file of concepts anew, with a grade for each phrase."""
 
     def graded(line: str) -> str:
-        if not line.strip() or line.startswith("#"):
+        if line.startswith("#") or "|" not in line:
             return line
         body = line.partition(f" | {GRADES}:")[0]
         concept = Concept.read(body)

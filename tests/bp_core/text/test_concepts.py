@@ -1,11 +1,12 @@
 """Concepts: a prompt's words find their lines, and no note contradicts the prompt."""
 
+import gzip
 import random
 
 import pytest
 
 from bp_core.errors import ModelError
-from bp_core.text.concepts import FILE, Concepts
+from bp_core.text.concepts import FILE, PACKED, Concepts
 
 LINES = """\
 fox | creature | look: rust-red fur; amber eyes | place: frosty birch wood \
@@ -44,6 +45,29 @@ def test_the_very_word_goes_before_its_kin():
     concepts = Concepts(["bowling | action | look: arm low", "bowl | thing | look: wide rim"])
     assert names(concepts, "bowling") == ["bowling"]
     assert names(concepts, "two bowls") == ["bowl"]
+
+
+def test_a_thing_may_have_another_name():
+    tv = "television | thing | look: dark glass"
+    concepts = Concepts(["tv = television", tv, "tv set = television", "sofa = couch"])
+    assert names(concepts, "a TV") == names(concepts, "two TV sets") == ["television"]
+    assert names(concepts, "a television") == ["television"] and len(concepts) == 1
+    assert names(concepts, "a sofa") == []
+
+
+def test_what_has_its_colour_gets_no_other_tag():
+    gloves = "gloves | clothing | tags: black gloves, white gloves, red scarf, leather"
+    concepts = Concepts([gloves])
+    assert notes(concepts, "1girl, white gloves", "booru") == {"red scarf", "leather"}
+    assert "black gloves" in notes(concepts, "1girl, gloves, white hair", "booru")
+
+
+def test_what_no_host_could_read_and_either_or_are_not_told():
+    concepts = Concepts(
+        ["fox | creature | look: red or grey fur; bushy tail | tags: bow (tie), fur"]
+    )
+    assert notes(concepts, "a fox") == {"bushy tail"}
+    assert notes(concepts, "a fox", "booru") == {"fur"}
 
 
 def test_what_is_not_there_is_not_told(concepts):
@@ -137,3 +161,16 @@ def test_of_what_is_not_known_it_is_told_what_is_true_of_anything():
     assert concepts.named("* | ,") == []
     notes = concepts.notes("a glimmerwock", "tags", 9, random.Random(0))
     assert {note.text for note in notes} == {"clean silhouette", "eye level"}
+
+
+def test_a_packed_file_is_read_and_one_that_may_be_edited_before_it(tmp_path):
+    packed = gzip.compress(b"fox | creature | look: red fur\n")
+    (tmp_path / PACKED).write_bytes(packed)
+    assert Concepts.load(tmp_path).named("a fox")[0].fields == {"look": ("red fur",)}
+    (tmp_path / FILE).write_text("fox | creature | look: grey fur\n")
+    assert Concepts.load(tmp_path).named("a fox")[0].fields == {"look": ("grey fur",)}
+    (tmp_path / FILE).unlink()
+    for damaged in (packed[:-9], b"no gzip", packed[:12] + b"\xff" * 8 + packed[20:]):
+        (tmp_path / PACKED).write_bytes(damaged)
+        with pytest.raises(ModelError, match="copy the model's folder again"):
+            Concepts.load(tmp_path)

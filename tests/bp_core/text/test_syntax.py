@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bp_core.settings import SYNTAXES
-from bp_core.text.prompt import parse
+from bp_core.text.prompt import LONGEST, parse
 from bp_core.text.syntax_tables import SYNTAXES as TABLES
 
 TAIL = "TAIL"
@@ -143,8 +143,14 @@ def test_plain_prose_is_free_and_nothing_else():
     ['("horse", "heron").blend(0.5,0.5)', '("a cat","a dog").and()', '{"subject": "a cat"}'],
 )
 def test_a_prompt_that_is_one_expression_is_closed(prompt):
-    assert parse(prompt).closed
+    assert "one expression" in parse(prompt).closed
     assert not parse("(horse), heron").closed
+
+
+def test_a_prompt_longer_than_any_picture_needs_stays_as_it_is():
+    prompt = "(" * (LONGEST + 1)
+    assert "has 30,001 characters" in parse(prompt).closed and str(parse(prompt)) == prompt
+    assert not parse(prompt[:-1]).closed
 
 
 def test_sentences_of_a_rewrite_remain_sentences():

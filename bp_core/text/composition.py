@@ -1,0 +1,102 @@
+"""Composition: which notes make an addition, and in what order.
+
+What a thing looks like comes first, then where it is, what light falls on it, in what colours, and
+from where it is seen: one of each, and of no thing more than its share.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .dialect import BOORU
+from .notes import FIELDS, ROLES, Note
+from .words import content_stems
+
+# Candidates but the first forget this share of the notes, so that they tell of different things.
+_FORGOTTEN = 0.4
+_NOISE = 0.5  # a temperature of 1 for words is much for notes
+
+
+@dataclass(frozen=True)
+class Form:
+    """How many notes an addition has.
+
+    Attributes:
+        most: in all.
+        fields: of each field at most so many; none of a field that is not named.
+        least: a note by which an addition gains less (`Verdict.gain`) is left out.
+    """
+
+    most: int
+    fields: Mapping[str, int]
+    least: float = -1.0
+
+
+PHRASES = Form(8, {"look": 4, "place": 1, "light": 1, "colour": 1, "view": 1})
+TAGS = Form(9, {"tags": 9}, least=0.2)
+
+
+def form_of(dialect: str) -> Form:
+    """The form of an addition in a dialect."""
+    return TAGS if dialect == BOORU else PHRASES
+
+
+def compose(
+    notes: Sequence[Note],
+    worth: Mapping[str, float],
+    form: Form,
+    rng: random.Random,
+    temperature: float = 0.0,
+    first: bool = True,
+) -> list[Note]:
+    """The notes of one addition, in order.
+
+    Drawn without replacement with probabilities that are a softmax of the worth (Gumbel's top k,
+    Kool et al. 2019), as far as the form has room.
+
+    Args:
+        worth: log-probability of each note's text that it is right and among the best.
+        temperature: 0 takes those that are worth most.
+        first: of several candidates the first, which forgets none.
+    """
+    keys = {}
+    for note in notes:
+        # The same numbers are drawn whatever is forgotten.
+        noise, forgets = -math.log(-math.log(rng.random() or 0.5)), rng.random() < _FORGOTTEN
+        keys[note.text] = worth[note.text] + _NOISE * temperature * noise
+        if forgets and not first and temperature:
+            keys[note.text] -= 100.0  # unless nothing else is left
+    room = Counter(form.fields)
+    share = _share(notes, form)
+    taken: list[Note] = []
+    said: set[str] = set()
+    by_concept: Counter[str] = Counter()
+    for note in sorted(notes, key=lambda note: -keys[note.text]):
+        # A palette may name the colour of a coat.
+        stems = set() if note.field == "colour" else set(content_stems(note.text))
+        crowded = note.field in ("look", "tags") and by_concept[note.concept] >= share
+        if not room[note.field] or crowded or said & stems:
+            continue
+        taken.append(note)
+        room[note.field] -= 1
+        by_concept[note.concept] += note.field in ("look", "tags")
+        said |= stems
+        if len(taken) == form.most:
+            break
+    return sorted(taken, key=_place)
+
+
+def _share(notes: Sequence[Note], form: Form) -> int:
+    """Looks or tags that one concept may give where there are several."""
+    most = max(form.fields.values())
+    givers = {note.concept for note in notes if note.field in ("look", "tags")}
+    return most if len(givers) < 2 or "tags" in form.fields else max(1, most // 2)
+
+
+def _place(note: Note) -> tuple[int, int]:
+    """Where a note stands: by its field, then by what its concept is to the picture."""
+    return FIELDS.index(note.field), ROLES.index(note.role)
