@@ -273,7 +273,8 @@ def test_a_bypassed_node_hands_its_text_on(graph):
 
 
 def test_cancel_leaves_no_half_text(graph):
-    values = {"text": PROMPT, "candidates": 16, "length": 512}
+    # Word by word, as a rewrite is written; an addition is there before one could cancel.
+    values = {"text": PROMPT, "candidates": 16, "length": 512, "mode": "rewrite"}
     graph.evaluate(ADD, ["BeautifulPromptBeautify", values, [420, 140]])
     graph.wait_for_selector(BOX)
     graph.evaluate("() => app.queuePrompt(0)")
