@@ -38,7 +38,8 @@ class Draft:
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         logprob: mean log-probability of the drawn tokens, in nats.
         mended: words that the writer had lost were put back.
-        appeal: log-odds that a reader keeps it before an average draft, where the model can tell.
+        appeal: where the model can tell, the sum of what its notes gain (`Verdict.gain`); of what
+            was written word by word, log-odds that a reader keeps it before an average draft.
     """
 
     text: str

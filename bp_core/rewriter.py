@@ -48,9 +48,8 @@ class Candidate:
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         tokens: length of `text` as `Settings.count_tokens` counts it.
         logprob: mean log-probability of the drawn tokens, in nats.
-        score: log-odds that a reader keeps it before an average draft, where a preference or the
-            model's own judgement ranks; where a reward does, what it gains over the artist's own
-            prompt, in standard deviations; None without any.
+        score: what it gains over the artist's own prompt: as the model judges what it put together
+            (see `Draft.appeal`); where a reward ranks, in standard deviations; None without any.
         aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.
         mended: words that the writer had lost were put back.
     """

@@ -153,9 +153,8 @@ class BeautifyPrompt(io.ComfyNode):
                 ),
                 io.Float.Output(
                     "scores", is_output_list=True,
-                    tooltip="How much likelier a reader keeps each than an average draft, as "
-                    "log-odds: 0 is average. With another writer or a reward of your own: its "
-                    "gain over your prompt, in standard deviations.",
+                    tooltip="What each gains over your prompt, as the model judges. With another "
+                    "writer or a reward of your own: in standard deviations.",
                 ),
                 io.String.Output("report", tooltip="Every version with its scores, as text."),
             ],

@@ -17,8 +17,8 @@ const CHINESE = {
   "Copy": "复制",
   "Copied": "已复制",
   "Take this one, and freeze it": "采用此版本并冻结",
-  "Score: how much likelier you keep it than an average draft (0); with another writer or a reward of your own, its gain over your prompt":
-    "得分：选用该版本而非一般草稿（0）的可能性；使用其他写作模型或自己的奖励模型时，为相对您的提示词的提升",
+  "Score: what it gains over your prompt, as the model judges; with another writer or a reward of your own, in standard deviations":
+    "得分：模型判断的相对您的提示词的提升；使用其他写作模型或自己的奖励模型时，以标准差计",
   "more": "更多",
   "Nothing to add": "没有可添加的内容",
   "The text is as it was.": "文本保持不变。",

@@ -4,8 +4,8 @@ import { additions, marked } from "./changes.js";
 import { chain, copy, linked, say, setValue, undoable, widgetOf } from "./page.js";
 
 const HINT = "Run the graph to see here what was added.";
-const SCORE = "Score: how much likelier you keep it than an average draft (0); with another writer "
-  + "or a reward of your own, its gain over your prompt";
+const SCORE = "Score: what it gains over your prompt, as the model judges; with another writer or a "
+  + "reward of your own, in standard deviations";
 // What the seed's "control after generate" was before the text was frozen.
 const DICE = "beautifulprompt_dice";
 
