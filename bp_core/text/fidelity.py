@@ -95,7 +95,9 @@ def _lost(wanted: list[_Word], rewrite: str) -> list[int]:
     """Indices of the content words of `wanted` that `rewrite` lacks."""
     present = _scan(rewrite)
     turned = {word.stem for word in present if word.turned}
-    plain = {word.stem for word in present if not word.turned} | set(_compounds(present))
+    # "humanoid dog" keeps no "humanoiddog" of an artist who has both.
+    plain = {word.stem for word in present if not word.turned}
+    plain |= set(_compounds(present)) - set(_compounds(wanted))
     anywhere = plain.union(turned, map(stem, words(rewrite)))
     lost = []
     for i, word in enumerate(wanted):

@@ -119,3 +119,10 @@ def test_long_text_takes_linear_time():
     mend(raw, raw.replace("red", "blue"))
     fidelity(raw, "x" * 1_000_000)
     assert time.process_time() - start < 10
+
+
+def test_a_compound_is_kept_by_its_parts_unless_the_artist_has_both():
+    assert fidelity("a lighthouse", "a light house").kept == 1
+    raw = "humanoid dog, humanoiddog casting fireball"
+    assert fidelity(raw, "humanoid dog, casting fireball").lost == ("humanoiddog",)
+    assert fidelity(raw, raw).kept == 1
