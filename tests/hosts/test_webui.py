@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from bp_core.text.prompt import parse
 from tests.conftest import SMALL_WRITER
-from tests.hosts.webui import ROOT, started
+from tests.hosts.webui import ROOT, SMALL, started
 
 pytestmark = pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI")
 STARTER = ROOT / "bp_core" / "starter"
@@ -70,7 +71,9 @@ def test_each_image_of_a_batch_gets_its_own_rewrite(always, plain):
     ):
         assert text.startswith(prompt)
         assert ORIGINAL + PROMPT in text
-        assert f"Beautify seed: {seed}" in text
+        # SD.Next writes what differs from picture to picture into each, with strokes between.
+        seeds = re.search(r"Beautify seed: ([\d |]+)", text)[1].split("|")
+        assert str(seed) in map(str.strip, seeds)
     assert always.images[0] != plain.images[0], "the picture was made with the new prompt"
 
 
@@ -119,6 +122,8 @@ def test_hires_follows(webui):
         "hr_additional_modules": ["Use same choices"],  # Forge and Neo end without it
         "denoising_strength": 0.7,
     }
+    if "Hires upscale" not in webui.txt2img(PROMPT, **options).info["infotexts"][0]:
+        pytest.skip("this host makes no second pass of this, with us or without")
     answer = webui.txt2img(PROMPT, ["Always"], **options)
     text = answer.info["infotexts"][0]
     assert ORIGINAL in text and "Hires upscale" in text
@@ -157,6 +162,9 @@ def test_xyz(webui, axis, values):
 def test_each_prompt_of_a_prompt_matrix_gets_its_own_rewrite(webui):
     arguments = [argument["value"] for argument in webui.script("prompt matrix")]
     extra = {"script_name": "prompt matrix", "script_args": arguments}
+    alone = {**SMALL, "prompt": f"{PROMPT}|in fog", **extra}
+    if webui.call("/sdapi/v1/txt2img", alone).status != 200:
+        pytest.skip("this host's prompt matrix fails without us")
     info = webui.txt2img(f"{PROMPT}|in fog|by night", ["Always"], **extra).info
     typed = [PROMPT, f"{PROMPT}, in fog", f"{PROMPT}, by night", f"{PROMPT}, in fog, by night"]
     for own, text, told in zip(typed, info["all_prompts"], info["infotexts"][-4:], strict=True):
@@ -171,7 +179,8 @@ def test_a_loopback_rewrites_the_artists_prompt_each_time(webui, plain):
         PROMPT, plain, ["Always"], script_name="loopback", script_args=arguments
     ).info
     for text in info["infotexts"]:
-        assert text.count(PROMPT) == 2, "once in the prompt, once as the original"
+        own = text.count(f"Template: {PROMPT}")  # as SD.Next notes a prompt that was changed
+        assert text.count(PROMPT) == 2 + own, "once in the prompt, once as the original"
         assert ORIGINAL + PROMPT in text
 
 
@@ -198,6 +207,8 @@ def test_wildcards(webui, order):
     ],
 )
 def test_syntax_comes_through(webui, prompt, mode):
+    if webui.is_sdnext and " AND " in prompt:
+        pytest.skip("this host reads no AND")
     answer = webui.txt2img(prompt, {"when": "Always", "mode": mode})
     text = answer.info["all_prompts"][0]
     assert "Beautify failed" not in answer.info["infotexts"][0]
