@@ -47,7 +47,7 @@ class Candidate:
         added: the phrases that the artist's prompt did not have.
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         tokens: length of `text` as `Settings.count_tokens` counts it.
-        logprob: mean log-probability of the drawn tokens, in nats.
+        logprob: mean log-probability of the drawn tokens, in nats; 0 where none were drawn.
         score: what it gains over the artist's own prompt: as the model judges what it put together
             (see `Draft.appeal`); where a reward ranks, in standard deviations; None without any.
         aesthetic: the aesthetic part of the reward, of the rewrite alone, as a z-score.

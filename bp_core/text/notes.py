@@ -61,6 +61,15 @@ _COLOURS = frozenset(
     "rust russet emerald olive lavender lilac tan chestnut golden".split()
 )
 
+# A prompt that says from where it is seen, or how near, gets no other viewpoint.
+_VIEWED = re.compile(
+    r"\b(?:seen|viewed|shot|looking|photographed) (?:\w+ )?"
+    r"(?:from|up|down|at|across|over|through)\b|"
+    r"\b(?:from|directly) (?:above|below|behind|the side)\b|\bview\b|\bclose[- ]?ups?\b|"
+    r"\b(?:aerial|overhead|top[- ]down|bird'?s[- ]eye|worm'?s[- ]eye|wide[- ]angle|macro|fisheye|"
+    r"full[- ]body|profile|isometric|panorama|cross[- ]section|cutaway)\b",
+    re.IGNORECASE,
+)
 _WHO = re.compile(
     r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
 )
@@ -148,7 +157,11 @@ def notes_of(
             kept.append(phrase)
     rng.shuffle(kept)
     known = origins(concepts)
-    return [known[phrase] for phrase in kept]
+    notes = [known[phrase] for phrase in kept]
+    # The artist has chosen the colours who names two, and the viewpoint who names one.
+    chosen = {"colour"} if len(coloured) > 1 else set()
+    chosen |= {"view"} if _VIEWED.search(prompt) else set()
+    return [note for note in notes if note.field not in chosen]
 
 
 def origins(concepts: Sequence[Concept]) -> dict[str, Note]:

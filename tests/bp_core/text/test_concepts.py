@@ -70,6 +70,24 @@ def test_what_no_host_could_read_and_either_or_are_not_told():
     assert notes(concepts, "a fox", "booru") == {"fur"}
 
 
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("a fox", {"moss and straw", "low viewpoint"}),
+        ("a fox seen from above", {"moss and straw"}),
+        ("close-up of a fox", {"moss and straw"}),
+        ("a fox, side view", {"moss and straw"}),
+        ("a fox looking up at the moon", {"moss and straw"}),
+        ("a fox with a view on life's past", {"moss and straw"}),
+        ("a red fox", {"moss and straw", "low viewpoint"}),
+        ("a red fox on a blue chair", {"low viewpoint"}),
+    ],
+)
+def test_colours_and_a_viewpoint_that_the_artist_chose_are_the_only_ones(prompt, told):
+    concepts = Concepts(["fox | creature | colour: moss and straw | view: low viewpoint"])
+    assert notes(concepts, prompt) == told
+
+
 def test_what_is_not_there_is_not_told(concepts):
     assert names(concepts, "a library without foxes") == ["library"]
     assert names(concepts, "no fox") == []
