@@ -21,6 +21,7 @@ ANYTHING = "*"
 _ALIAS = " = "
 
 _LONGEST = 4  # words of a concept's name
+_ARTICLES = frozenset(("a", "an", "any", "the"))
 # Things whose names are colours before another thing: an orange cat has no rind.
 _LENT = frozenset(
     "orange olive chestnut lavender lilac cream peach plum mint salmon rose rust tan coral lemon "
@@ -102,7 +103,7 @@ class Concepts:
                 if name not in self._lines:
                     name = self._stemmed.get(tuple(map(stem, name)), ())
                 if name and not (length == 1 and _says_little(spoken[at : at + 2])):
-                    if at == 0 or spoken[at - 1] not in NEGATIONS:
+                    if not _negated(spoken[:at]):
                         yield name
                     at += length
                     break
@@ -129,6 +130,13 @@ class Concepts:
 def file_of(folder: Path) -> Path | None:
     """The file of a model folder: FILE, which may be edited, else PACKED."""
     return next((folder / name for name in (FILE, PACKED) if (folder / name).is_file()), None)
+
+
+def _negated(before: list[str]) -> bool:
+    """Whether the last of the words before a thing says that it is not there."""
+    if before and before[-1] in _ARTICLES:
+        before = before[:-1]
+    return bool(before) and before[-1] in NEGATIONS
 
 
 def _says_little(pair: list[str]) -> bool:
