@@ -97,7 +97,13 @@ class Shaper:
 
     @cached_property
     def style(self) -> str:
-        return inert(self.settings.style).strip(" ,")
+        """What leads the addition, unless the prompt says it itself."""
+        style = inert(self.settings.style).strip(" ,.;")
+        return (
+            ""
+            if f" {style.lower()} " in f" {inert(self.prompt).lower()} ".replace(",", " ")
+            else style
+        )
 
     @property
     def writes_sentences(self) -> bool:

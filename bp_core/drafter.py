@@ -21,6 +21,7 @@ from .decode.sampling import Draw, SamplingParams
 from .draft import Draft, Shaper
 from .settings import Settings
 from .text.composition import compose, form_of
+from .text.concepts import ANYTHING
 from .text.dialect import PROSE, TAGS
 from .text.prompt import inert
 from .text.words import clauses, words
@@ -187,7 +188,9 @@ class Drafter(Shaper):
         draft = self.shape(", ".join(texts), True, last)
         if draft is None:
             return None
-        return replace(draft, appeal=sum(self._verdicts[text].gain for text in texts))
+        # What is true of anything gains this prompt nothing.
+        gains = [self._verdicts[note.text].gain for note in chosen if note.concept != ANYTHING]
+        return replace(draft, appeal=float(sum(gains)))
 
     def _lead(self, read: str) -> str:
         """What an addition is made to begin with."""

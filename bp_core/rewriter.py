@@ -407,10 +407,12 @@ def _batches(drafters: Sequence[Drafter], size: int) -> Iterator[list[int]]:
 
 
 def _drop_repeats(drafts: dict[int, Draft]) -> None:
-    """Remove drafts whose text an earlier candidate has."""
-    seen: set[str] = set()
+    """Remove drafts that say what an earlier candidate says, in another order at most."""
+    seen: set[object] = set()
     for index in sorted(drafts):
-        if drafts[index].text in seen:
+        draft = drafts[index]
+        said = {draft.text, frozenset(draft.added)}
+        if seen & said:
             del drafts[index]
         else:
-            seen.add(drafts[index].text)
+            seen |= said

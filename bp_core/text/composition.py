@@ -18,6 +18,7 @@ from .words import content_stems
 
 # Candidates but the first forget this share of the notes, so that they tell of different things.
 _FORGOTTEN = 0.4
+_ENOUGH = 4  # with fewer notes left nothing is forgotten
 _NOISE = 0.5  # a temperature of 1 for words is much for notes
 
 
@@ -63,13 +64,15 @@ def compose(
         temperature: 0 takes those that are worth most.
         first: of several candidates the first, which forgets none.
     """
-    keys = {}
+    keys, remembered = {}, []
     for note in notes:
         # The same numbers are drawn whatever is forgotten.
         noise, forgets = -math.log(-math.log(rng.random() or 0.5)), rng.random() < _FORGOTTEN
         keys[note.text] = worth[note.text] + _NOISE * temperature * noise
-        if forgets and not first and temperature:
-            keys[note.text] -= 100.0  # unless nothing else is left
+        if first or not temperature or not forgets:
+            remembered.append(note)
+    if len(remembered) >= _ENOUGH:
+        notes = remembered
     room = Counter(form.fields)
     share = _share(notes, form)
     taken: list[Note] = []

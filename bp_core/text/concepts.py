@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ModelError
-from .notes import Concept, Note, notes_of
+from .notes import Concept, Note, negated, notes_of
 from .word_lists import read_beside
-from .words import NEGATIONS, STOPWORDS, stem, words
+from .words import STOPWORDS, stem, words
 
 FILE, PACKED = "concepts.txt", "concepts.txt.gz"
 ANYTHING = "*"
 _ALIAS = " = "
 
 _LONGEST = 4  # words of a concept's name
-_ARTICLES = frozenset(("a", "an", "any", "the"))
 # Things whose names are colours before another thing: an orange cat has no rind.
 _LENT = frozenset(
     "orange olive chestnut lavender lilac cream peach plum mint salmon rose rust tan coral lemon "
@@ -103,7 +102,7 @@ class Concepts:
                 if name not in self._lines:
                     name = self._stemmed.get(tuple(map(stem, name)), ())
                 if name and not (length == 1 and _says_little(spoken[at : at + 2])):
-                    if not _negated(spoken[:at]):
+                    if not negated(spoken[max(0, at - 2) : at]):
                         yield name
                     at += length
                     break
@@ -119,24 +118,20 @@ class Concepts:
             raise ModelError(f"{where}: {error} in the line of '{line[:40]}'") from error
 
     def notes(self, prompt: str, dialect: str, n: int, rng: random.Random) -> list[Note]:
-        """Up to `n` phrases about what a prompt names, in random order.
+        """Up to `n` phrases about what a prompt names, or of anything, in random order.
 
         Raises:
             ModelError: a line of the file is damaged.
         """
-        return notes_of(prompt, self.named(prompt), dialect, n, rng)
+        told = notes_of(prompt, self.named(prompt), dialect, n, rng)
+        if not told and (ANYTHING,) in self._lines and words(prompt):
+            told = notes_of(prompt, [self._read((ANYTHING,))], dialect, n, rng)
+        return told
 
 
 def file_of(folder: Path) -> Path | None:
     """The file of a model folder: FILE, which may be edited, else PACKED."""
     return next((folder / name for name in (FILE, PACKED) if (folder / name).is_file()), None)
-
-
-def _negated(before: list[str]) -> bool:
-    """Whether the last of the words before a thing says that it is not there."""
-    if before and before[-1] in _ARTICLES:
-        before = before[:-1]
-    return bool(before) and before[-1] in NEGATIONS
 
 
 def _says_little(pair: list[str]) -> bool:

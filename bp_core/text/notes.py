@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .dialect import BOORU
-from .words import STOPWORDS, stem, words
+from .words import NEGATIONS, STOPWORDS, stem, words
 
 KINDS = frozenset(
     "creature person plant food thing clothing body vehicle building place nature style action mood"
@@ -65,11 +65,15 @@ _COLOURS = frozenset(
 _VIEWED = re.compile(
     r"\b(?:seen|viewed|shot|looking|photographed) (?:\w+ )?"
     r"(?:from|up|down|at|across|over|through)\b|"
+    r"\b(?:facing|back turned|turned away)\b|"
     r"\b(?:from|directly) (?:above|below|behind|the side)\b|\bview\b|\bclose[- ]?ups?\b|"
     r"\b(?:aerial|overhead|top[- ]down|bird'?s[- ]eye|worm'?s[- ]eye|wide[- ]angle|macro|fisheye|"
     r"full[- ]body|profile|isometric|panorama|cross[- ]section|cutaway)\b",
     re.IGNORECASE,
 )
+_COLOURLESS = frozenset(map(stem, ("monochrome", "grayscale", "greyscale", "colourless")))
+_GREYS = frozenset(("black", "white", "grey", "gray"))
+_ARTICLES = frozenset(("a", "an", "any", "the"))
 _WHO = re.compile(
     r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
 )
@@ -139,9 +143,14 @@ def notes_of(
     asked = {stem(word) for word in words(prompt)}
     shut = _shut_out(asked)
     coloured = _COLOURS.intersection(asked)
+    if asked & _COLOURLESS:
+        coloured = _GREYS
     spoken = [stem(word) for word in words(prompt)]
     # What has its colour: to white gloves no black ones are added.
     stated = {thing for colour, thing in pairwise(spoken) if colour in _COLOURS}
+    # "without a collar" gets no leather collar either.
+    said = words(prompt)
+    absent = {stem(word) for at, word in enumerate(said) if negated(said[max(0, at - 2) : at])}
     kept = []
     for phrase in picked:
         if dialect == BOORU and _WHO.fullmatch(phrase):
@@ -153,7 +162,7 @@ def notes_of(
         other_colour = coloured and stems & _COLOURS - coloured
         if dialect == BOORU:
             other_colour = other_colour and stems & stated
-        if not repeats and not other_colour and not stems & shut:
+        if not repeats and not other_colour and not stems & (shut | absent):
             kept.append(phrase)
     rng.shuffle(kept)
     known = origins(concepts)
@@ -162,6 +171,13 @@ def notes_of(
     chosen = {"colour"} if len(coloured) > 1 else set()
     chosen |= {"view"} if _VIEWED.search(prompt) else set()
     return [note for note in notes if note.field not in chosen]
+
+
+def negated(before: Sequence[str]) -> bool:
+    """Whether the last of the words before a thing says that it is not there."""
+    if before and before[-1] in _ARTICLES:
+        before = before[:-1]
+    return bool(before) and before[-1] in NEGATIONS
 
 
 def origins(concepts: Sequence[Concept]) -> dict[str, Note]:

@@ -167,7 +167,7 @@ def test_what_is_composed_is_the_same_for_every_n_and_stays_within_the_limits(co
     assert not {"oak shelves", "red fur"} & set(blocked.added)
     seen = []
     rewriter("a fox in a library", n=2, on_progress=seen.append)
-    assert [(told.step, told.total) for told in seen] == [(1, 1)] and len(seen[0].texts()) == 2
+    assert {(told.step, told.total) for told in seen} == {(1, 1)} and len(seen[0].texts()) == 2
 
 
 def test_a_composer_rewrites_word_by_word(composer):
@@ -182,3 +182,28 @@ def test_whether_a_model_composes_is_true_or_false(writer):
         load(writer)
     about.write_text(json.dumps(stated | {"composes": True}))
     assert not load(writer).composes  # it judges nothing
+
+
+def test_candidates_differ_in_more_than_their_order(composer):
+    tags = ", ".join(f"tag{number}" for number in range(8))
+    composer.concepts = Concepts([f"fox | creature | tags: {tags}"])
+    candidates = Rewriter(composer)("1girl, fox", n=6, seed=3, dialect="booru").candidates
+    sets = [frozenset(candidate.added) for candidate in candidates]
+    assert len(set(sets)) == len(sets) >= 3
+
+
+def test_a_style_that_the_prompt_says_is_not_said_twice(composer):
+    rewriter = Rewriter(composer)
+    twice = rewriter("a fox, oil painting", n=1, dialect="tags", style="Oil painting.").text
+    assert twice.lower().count("oil painting") == 1
+    styled = rewriter("a fox", n=1, dialect="tags", style="Oil painting.").text
+    assert styled.startswith("a fox, Oil painting, ")
+
+
+def test_what_is_true_of_anything_gains_nothing(composer):
+    composer.concepts = Concepts(["* | thing | look: crisp edges; clean outline"])
+    asked = {"n": 1, "dialect": "tags"}
+    rewriter = Rewriter(composer)
+    rewriter._knows_itself = True
+    assert rewriter("asdf", **asked).text.startswith("asdf, ")
+    assert rewriter("asdf", accept="auto", **asked).text == "asdf"

@@ -192,3 +192,21 @@ def test_a_packed_file_is_read_and_one_that_may_be_edited_before_it(tmp_path):
         (tmp_path / PACKED).write_bytes(damaged)
         with pytest.raises(ModelError, match="copy the model's folder again"):
             Concepts.load(tmp_path)
+
+
+def test_what_a_negation_takes_away_is_not_among_the_notes_of_others():
+    concepts = Concepts(["dog | creature | look: worn leather collar; wet nose"])
+    assert notes(concepts, "a dog without a collar") == {"wet nose"}
+    assert "worn leather collar" in notes(concepts, "a dog")
+
+
+def test_a_picture_without_colours_gets_none():
+    line = "fox | creature | look: rust fur; white bib; bushy tail | colour: moss and straw"
+    concepts = Concepts([line])
+    assert notes(concepts, "a monochrome drawing of a fox") == {"white bib", "bushy tail"}
+
+
+def test_what_has_no_notes_of_a_kind_gets_what_is_true_of_anything():
+    concepts = Concepts(["1girl | person | tags: smile", "* | thing | look: crisp edges"])
+    assert notes(concepts, "1girl, solo") == {"crisp edges"}
+    assert notes(concepts, "1girl, solo", "booru") == {"smile"}
