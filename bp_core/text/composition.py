@@ -18,7 +18,7 @@ from .words import content_stems
 
 # Candidates but the first forget this share of the notes, so that they tell of different things.
 _FORGOTTEN = 0.4
-_ENOUGH = 4  # with fewer notes left nothing is forgotten
+_ENOUGH = 3  # with fewer notes left nothing is forgotten
 _NOISE = 0.5  # a temperature of 1 for words is much for notes
 
 
