@@ -158,7 +158,7 @@ class Prompt:
             if opening and opening in ".!?":
                 tail = tail[0].upper() + tail[1:]
         if after and (enclosed or self._ends_in_ratio):
-            tail += "," if after[0].isspace() else ", "
+            tail = tail.rstrip(".") + ("," if after[0].isspace() else ", ")
         elif after and not after[0].isspace() and after[0] not in _PUNCTUATION:
             tail += " "
         return before + joint + tail + after
@@ -300,7 +300,7 @@ def _joint(before: str, tail: str) -> tuple[str, str]:
         return "", tail
     if _SEPARATOR_END.search(text[-20:]):
         return " ", tail
-    if text[-1] in ",;，、；":
+    if text[-1] in ",;，、；:：":
         return " ", tail
     if text.rstrip("\"'”’)»")[-1:] in tuple(".!?…。！？"):
         return " ", tail[0].upper() + tail[1:]

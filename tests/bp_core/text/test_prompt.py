@@ -226,3 +226,9 @@ def test_real_prompts():
         assert str(parsed) == prompt
         assert parse(parsed.rewrite(other)).items == parsed.items
         assert parse(parsed.expand(other)).items == parsed.items
+
+
+def test_no_two_marks_meet_where_a_tail_joins():
+    assert parse("(a fox").expand(". Red fur.", continues=True) == "Red fur, (a fox"
+    assert parse("a fox:").expand("red fur") == "a fox: red fur"
+    assert parse("a fox,").expand("red fur") == "a fox, red fur"
