@@ -99,11 +99,8 @@ class Shaper:
     def style(self) -> str:
         """What leads the addition, unless the prompt says it itself."""
         style = inert(self.settings.style).strip(" ,.;")
-        return (
-            ""
-            if f" {style.lower()} " in f" {inert(self.prompt).lower()} ".replace(",", " ")
-            else style
-        )
+        said = f" {inert(self.prompt).lower()} ".replace(",", " ")
+        return "" if f" {style.lower()} " in said else style
 
     @property
     def writes_sentences(self) -> bool:

@@ -278,8 +278,8 @@ class Rewriter:
             if not pending:
                 break
             last = attempt == attempts - 1
-            write = self._compose if drafters[0].composes else self._decode
-            made = write(
+            make = self._compose if drafters[0].composes else self._decode
+            made = make(
                 [drafters[i] for i in pending], [wanted[i] for i in pending], last, on_progress
             )
             for i, candidates in zip(pending, made, strict=True):

@@ -140,17 +140,17 @@ def notes_of(
         picked = _deal([list(concept.fields.get("tags", ())) for concept in concepts], n, rng)
     else:
         picked = _about(concepts, n, rng)
-    asked = {stem(word) for word in words(prompt)}
+    said = words(prompt)
+    stemmed = [stem(word) for word in said]
+    asked = set(stemmed)
     shut = _shut_out(asked)
     coloured = _COLOURS.intersection(asked)
     if asked & _COLOURLESS:
         coloured = _GREYS
-    spoken = [stem(word) for word in words(prompt)]
     # What has its colour: to white gloves no black ones are added.
-    stated = {thing for colour, thing in pairwise(spoken) if colour in _COLOURS}
+    stated = {thing for colour, thing in pairwise(stemmed) if colour in _COLOURS}
     # "without a collar" gets no leather collar either.
-    said = words(prompt)
-    absent = {stem(word) for at, word in enumerate(said) if negated(said[max(0, at - 2) : at])}
+    absent = {root for at, root in enumerate(stemmed) if negated(said[max(0, at - 2) : at])}
     kept = []
     for phrase in picked:
         if dialect == BOORU and _WHO.fullmatch(phrase):
