@@ -40,6 +40,8 @@ _READ = 1000
 _NOTES, _CHOSEN, _POOL = 14, 9, 24
 # Notes that one may choose an addition from.
 _COMPOSED = 40
+# Candidates but the first may be wrong by so many times the limit: else they would be alike.
+_LOOSER = 2.0
 # However little suits, so many phrases of an addition stay.
 _SUREST = 3
 # Nats by which a free rewrite is leaned towards the artist's next word.
@@ -158,14 +160,19 @@ class Drafter(Shaper):
 
     @cached_property
     def _pool(self) -> list[Note]:
-        """The notes that an addition is chosen from: those that suit, or the surest few."""
+        """The notes that an addition may be chosen from, those that are worth most first."""
         pool = self.model.concepts.notes(self.read, self._written, _COMPOSED, self._rng())
-        self._verdicts = verdicts = self._judge(pool)
-        limit, least = self.model.suitability.limit, form_of(self._written).least
-        pool.sort(key=lambda note: -verdicts[note.text].worth)
-        right = [note for note in pool if verdicts[note.text].doubt <= limit]
-        gains = [note for note in right if verdicts[note.text].gain > least]
-        return gains if len(gains) >= _SUREST else right[:_SUREST] or pool[:_SUREST]
+        self._verdicts = self._judge(pool)
+        return sorted(pool, key=lambda note: -self._verdicts[note.text].worth)
+
+    def _suiting(self, first: bool) -> list[Note]:
+        """Notes of the pool that suit, or the surest few: for the first of several candidates
+        those alone that are hardly wrong, for the others more."""
+        limit = self.model.suitability.limit * (1 if first else _LOOSER)
+        least = form_of(self._written).least
+        right = [note for note in self._pool if self._verdicts[note.text].doubt <= limit]
+        gains = [note for note in right if self._verdicts[note.text].gain > least]
+        return gains if len(gains) >= _SUREST else right[:_SUREST] or self._pool[:_SUREST]
 
     def _rng(self, *more: int) -> random.Random:
         # Of a string the generator makes the same numbers on every Python and machine.
@@ -177,10 +184,10 @@ class Drafter(Shaper):
         Args:
             temperature: how freely they are drawn.
         """
-        notes = self._pool
+        first = draw.candidate == 0
+        notes = self._suiting(first)
         worth = {note.text: self._verdicts[note.text].worth for note in notes}
         rng = self._rng(draw.candidate, draw.attempt)
-        first = draw.candidate == 0
         chosen = compose(notes, worth, form_of(self._written), rng, temperature, first)
         texts = [note.text for note in chosen]
         while len(texts) > 1 and self._length(", ".join(texts)) > self.longest:

@@ -5,7 +5,8 @@ its wooden hanger does not. The writer reads the prompt and the phrases behind i
 in its states at the end of each phrase say what readers would make of it, who judged notes of some
 ten thousand prompts (`train/sft.py --judgements`). It needs no second network. Where a phrase
 is from is weighed with it: a place told of the main thing is likelier right than one of the third,
-and a note that readers liked elsewhere than one that they did not.
+a note that readers liked elsewhere than one that they did not, and the look of a frog is likelier
+wrong where "frog eggs" are asked for.
 """
 
 from __future__ import annotations
@@ -33,9 +34,17 @@ FEATURES = (
     "reads best",
     "grade",
     "made up",
+    "of a name of several words",
+    "leads",
+    "follows",
+    "look that leads",
+    "look that follows",
     *(f"{field} of {role}" for field in FIELDS for role in ROLES),
 )
 _AT = {name: place for place, name in enumerate(FEATURES)}
+# How much more it counts that a phrase is right than that it is among the best. Of 1, 2 and 4
+# blind readers like 4 best, and find least that is wrong.
+_CAUTION = 4.0
 # A choice of notes has one palette, one light; looks and tags are as many as there are.
 _ONCE = frozenset(("place", "light", "colour", "view"))
 
@@ -63,8 +72,9 @@ class Verdict(NamedTuple):
 
     @property
     def worth(self) -> float:
-        """Log-probability that the phrase is right and among the best; at most 0."""
-        return _log_sigmoid(-self.wrong) + _log_sigmoid(self.best)
+        """How likely the phrase is right, above all, and among the best: log-probabilities added,
+        at most 0."""
+        return _CAUTION * _log_sigmoid(-self.wrong) + _log_sigmoid(self.best)
 
     @property
     def gain(self) -> float:
@@ -160,6 +170,10 @@ class Suitability:
             if isinstance(phrase, Note):
                 row[_AT["grade"]] = phrase.grade / 4.5 - 1
                 row[_AT[f"{phrase.field} of {phrase.role}"]] = 1
+                row[_AT["of a name of several words"]] = " " in phrase.concept
+                for way, joined in (("leads", phrase.leads), ("follows", phrase.follows)):
+                    row[_AT[way]] = joined
+                    row[_AT[f"look that {way}"]] = joined and phrase.field == "look"
             else:
                 row[_AT["made up"]] = 1
         return x

@@ -17,7 +17,7 @@ from .notes import FIELDS, ROLES, Note
 from .words import content_stems
 
 # Candidates but the first forget this share of the notes, so that they tell of different things.
-_FORGOTTEN = 0.4
+_FORGOTTEN = 0.6
 _ENOUGH = 3  # with fewer notes left nothing is forgotten
 _NOISE = 0.5  # a temperature of 1 for words is much for notes
 
@@ -60,7 +60,7 @@ def compose(
     Kool et al. 2019), as far as the form has room.
 
     Args:
-        worth: log-probability of each note's text that it is right and among the best.
+        worth: of each note's text, see `models.suitability.Verdict`.
         temperature: 0 takes those that are worth most.
         first: of several candidates the first, which forgets none.
     """

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import ModelError
 from .notes import Concept, Note, negated, notes_of
 from .word_lists import read_beside
-from .words import STOPWORDS, stem, words
+from .words import STOPWORDS, normal, spoken, stem, words
 
 FILE, PACKED = "concepts.txt", "concepts.txt.gz"
 ANYTHING = "*"
@@ -27,6 +29,15 @@ _LENT = frozenset(
     "lime cherry pumpkin raspberry apricot navy turquoise emerald ruby sapphire amber mustard "
     "burgundy slate ivory jade".split()
 )
+_JOINTS = (" ", "-")  # between the words of one name
+
+
+class _Mention(NamedTuple):
+    """Where a prompt names a concept; `leads` and `follows` as of `Concept`."""
+
+    key: tuple[str, ...]
+    leads: bool
+    follows: bool
 
 
 class Concepts:
@@ -87,23 +98,39 @@ class Concepts:
         Raises:
             ModelError: a line of the file is damaged.
         """
-        keys = dict.fromkeys(self._keys(prompt))
-        if not keys and (ANYTHING,) in self._lines and words(prompt):
-            keys = {(ANYTHING,): None}
-        return [self._read(key) for key in keys]
+        mentions: dict[tuple[str, ...], _Mention] = {}
+        for mention in self._mentions(prompt):
+            mentions.setdefault(mention.key, mention)
+        if not mentions and (ANYTHING,) in self._lines and words(prompt):
+            return [self._read((ANYTHING,))]
+        return [
+            replace(self._read(key), leads=mention.leads, follows=mention.follows)
+            for key, mention in mentions.items()
+        ]
 
-    def _keys(self, prompt: str) -> Iterator[tuple[str, ...]]:
-        spoken = words(prompt)
+    def _mentions(self, prompt: str) -> Iterator[_Mention]:
+        text = normal(prompt)
+        places = list(spoken(text))
+        said = [place.group() for place in places]
+
+        def content(word: int, gap: int) -> bool:
+            """Whether a word says something and only a space or hyphen is in the gap behind
+            another."""
+            if not (0 <= word < len(said) and said[word] not in STOPWORDS):
+                return False
+            return text[places[gap].end() : places[gap + 1].start()] in _JOINTS
+
         at = 0
-        while at < len(spoken):
-            for length in range(min(_LONGEST, len(spoken) - at), 0, -1):
-                name = tuple(spoken[at : at + length])
+        while at < len(said):
+            for length in range(min(_LONGEST, len(said) - at), 0, -1):
+                name = tuple(said[at : at + length])
                 name = self._called.get(name, name)
                 if name not in self._lines:
                     name = self._stemmed.get(tuple(map(stem, name)), ())
-                if name and not (length == 1 and _says_little(spoken[at : at + 2])):
-                    if not negated(spoken[max(0, at - 2) : at]):
-                        yield name
+                if name and not (length == 1 and _says_little(said[at : at + 2])):
+                    if not negated(said[max(0, at - 2) : at]):
+                        end = at + length
+                        yield _Mention(name, content(end, end - 1), content(at - 1, at - 1))
                     at += length
                     break
             else:

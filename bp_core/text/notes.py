@@ -81,13 +81,22 @@ _WHO = re.compile(
 
 @dataclass(frozen=True)
 class Concept:
-    """One line of the file: `fields` holds the phrases of each of FIELDS, commonest first, and
-    `grades` a digit for each (see Note)."""
+    """One line of the file.
+
+    Attributes:
+        fields: the phrases of each of FIELDS, commonest first.
+        grades: a digit for each (see Note).
+        leads: in the prompt that names it a word stands directly behind it, which may be the
+            thing that is meant: "salt" of "salt crystals".
+        follows: one stands directly before it, which may make another thing of it: "frog eggs".
+    """
 
     name: str
     kind: str
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     grades: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    leads: bool = False
+    follows: bool = False
 
     @classmethod
     def read(cls, line: str) -> Concept:
@@ -123,6 +132,7 @@ class Note(NamedTuple):
     Attributes:
         grade: what readers made of it in other prompts, from 0 (struck out) to 9 (among the best).
         concept: the concept's name.
+        leads, follows: as of the concept.
     """
 
     text: str
@@ -130,6 +140,8 @@ class Note(NamedTuple):
     role: str
     grade: int
     concept: str = ""
+    leads: bool = False
+    follows: bool = False
 
 
 def notes_of(
@@ -188,7 +200,8 @@ def origins(concepts: Sequence[Concept]) -> dict[str, Note]:
         role = QUALITY if concept not in things else ROLES[min(2, things.index(concept))]
         for name, phrases in concept.fields.items():
             for phrase, grade in zip(phrases, concept.grades[name], strict=True):
-                notes.setdefault(phrase, Note(phrase, name, role, grade, concept.name))
+                joined = concept.leads, concept.follows
+                notes.setdefault(phrase, Note(phrase, name, role, grade, concept.name, *joined))
     return notes
 
 

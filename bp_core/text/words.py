@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -27,7 +28,17 @@ def words(text: str) -> list[str]:
     A hyphen parts words ("red-haired" is two), an apostrophe does not; a run of CJK characters
     is one word.
     """
-    return WORD.findall(unicodedata.normalize("NFKC", text).lower().replace("’", "'"))
+    return WORD.findall(normal(text))
+
+
+def normal(text: str) -> str:
+    """Text as its words are told: in NFKC, lower-cased, with plain apostrophes."""
+    return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+
+
+def spoken(text: str) -> Iterator[re.Match[str]]:
+    """The words of a text that is `normal`, with their places in it."""
+    return WORD.finditer(text)
 
 
 STOPWORDS = read_words("text/stop_words")

@@ -2,21 +2,26 @@
 
     python -m train.starter.suitability --model runs/starter_writer/model
 
-Two things are learned of `judgements/*.jsonl` (see `train/data/judged.py`). Each phrase of the
-folder's concepts gets a grade: how often readers struck it out and how often it was among the best,
-drawn towards what they made of its field of the same concept, and of all. And the grade, the place
-of its concept in the prompt and what the writer's directions say are weighed together by a logistic
-regression, on the prompts that the writer was not trained on (`train/data/held_out.py`): five folds
-tell how well that works. Drafts that readers ranked (`phrases/marked.jsonl`) then tell how the
-likelihood of a draft and its phrases' log-odds of wrong are weighed to rank.
+Each phrase of the folder's concepts gets a grade: how often readers struck it out and how often it
+was among the best, in `judgements/*.jsonl` (see `train/data/judged.py`) and in the additions that
+the writer composed (`composed/*.jsonl`, see `train/data/marked.py`), drawn towards what they made
+of its field of the same concept and of all, and towards what was estimated of it beforehand
+(`train/starter/estimates.py`). The grade, the place of its concept in the prompt and what the
+writer's directions say are then weighed together by two logistic regressions, on prompts that the
+writer was not trained on: what is wrong is learned of the composed additions, where a wrong phrase
+is one that readers find among those it would write; what is best, of the judgements that are held
+out (`train/data/held_out.py`). Five folds tell how well that works. Drafts that readers ranked
+(`phrases/marked.jsonl`) tell how the likelihood of a draft and its phrases' log-odds of wrong are
+weighed to rank what the writer writes word by word.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -31,15 +36,18 @@ from bp_core.text.notes import GRADES, Concept, Note, origins
 from train.data.held_out import held_out
 from train.data.json_lines import read_json_lines
 from train.data.judged import Judged, read_judged
+from train.data.marked import Marked, read_marked
+from train.starter.estimates import Digits, Expected, Place, read_estimates
 
-JUDGEMENTS = Path(__file__).parent / "judgements"
-CONCEPTS = Path(__file__).parent / "concepts/concepts.txt"
-RANKED = Path(__file__).parent / "phrases" / "marked.jsonl"
+_HERE = Path(__file__).parent
+JUDGEMENTS, COMPOSED = _HERE / "judgements", _HERE / "composed"
+CONCEPTS, ESTIMATES = _HERE / "concepts" / "concepts.txt", _HERE / "estimates" / "estimates.txt"
+RANKED = _HERE / "phrases" / "marked.jsonl"
 _FOLDS = 5
-# Judgements that the means above a phrase count as: of its concept's field, and of everything.
-_OF_FIELD, _OF_ALL = 3, 6
-
-Place = tuple[str, str, str]  # concept, field and phrase
+# Judgements that the means above a phrase count as: of everything, of its concept's field, and of
+# the field together with what was estimated, which has twice the field's part. Of those tried,
+# these told best what held-out readers struck out.
+_OF_ALL, _OF_FIELD, _OF_ESTIMATED, _ESTIMATE = 6, 3, 6, 2
 
 
 class Grades:
@@ -47,29 +55,42 @@ class Grades:
 
     Args:
         marks: (place, 1 for best, -1 for wrong, else 0) of each judged phrase.
+        estimates: digits of places, see `train.starter.estimates`.
     """
 
-    def __init__(self, marks: Iterable[tuple[Place, int]]) -> None:
+    def __init__(
+        self, marks: Iterable[tuple[Place, int]], estimates: Mapping[Place, Digits] | None = None
+    ) -> None:
         self._sums: dict[tuple, list[int]] = defaultdict(lambda: [0, 0])
         for place, mark in marks:
             for key in (place, place[:2], ()):
                 self._sums[key][0] += 1
                 self._sums[key][1] += mark
+        judged = {key: tuple(sums) for key, sums in self._sums.items() if len(key) == 3}
+        self._expected = Expected(estimates or {}, judged)
 
     def of(self, place: Place) -> int:
         """A digit, 0 to 9."""
         count, total = self._sums.get((), (0, 0))
-        mean = total / max(1, count)
-        for key, weight in ((place[:2], _OF_ALL), (place, _OF_FIELD)):
-            count, total = self._sums.get(key, (0, 0))
-            mean = (total + weight * mean) / (count + weight)
+        mean = self._drawn(place[:2], total / max(1, count), _OF_ALL)
+        weight, expected = _OF_FIELD, self._expected.of(place)
+        if expected is not None:
+            weight, mean = _OF_ESTIMATED, (mean + _ESTIMATE * expected) / (1 + _ESTIMATE)
+        mean = min(1.0, max(-1.0, self._drawn(place, mean, weight)))
         return round((mean + 1) * 4.5)
+
+    def _drawn(self, key: tuple, mean: float, weight: float) -> float:
+        """The mean mark of a key, drawn to another as if that were so many judgements."""
+        count, total = self._sums.get(key, (0, 0))
+        return (total + weight * mean) / (count + weight)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="folder of train/sft.py")
     parser.add_argument("--judgements", type=Path, default=JUDGEMENTS, help="folder of .jsonl")
+    parser.add_argument("--composed", type=Path, default=COMPOSED, help="folder of .jsonl")
+    parser.add_argument("--estimates", type=Path, default=ESTIMATES, help="file of estimates")
     parser.add_argument("--ranked", type=Path, default=RANKED, help=".jsonl of ranked drafts")
     parser.add_argument("--limit", type=float, default=0.4, help="doubt above which a note goes")
     args = parser.parse_args(argv)
@@ -79,17 +100,47 @@ def main(argv: list[str] | None = None) -> None:
     rows = [row for file in sorted(args.judgements.glob("*.jsonl")) for row in read_judged(file)]
     if not any(held_out(row.prompt) for row in rows):
         raise InputError(f"{args.judgements}: no row of a prompt that was held out; judge more")
-    named = {row.prompt: model.concepts.named(row.prompt) for row in rows}
-    learned = Grades(mark for row in rows if not held_out(row.prompt) for mark in marks(row, named))
-    x, y, prompts = examples(model, [row for row in rows if held_out(row.prompt)], named, learned)
-    weights = [fit(name, x, y[:, i], prompts) for i, name in enumerate(("wrong", "best"))]
+    composed = [
+        _as_judged(row)
+        for file in sorted(args.composed.glob("*.jsonl"))
+        for row in read_marked(file)
+    ]
+    own = args.model / FILE
+    written = own if own.is_file() else CONCEPTS
+    estimates = read_estimates(args.estimates, _concepts(written))
+    named = {row.prompt: model.concepts.named(row.prompt) for row in [*rows, *composed]}
+    learned = Grades(
+        (mark for row in rows if not held_out(row.prompt) for mark in marks(row, named)), estimates
+    )
+    held = examples(model, [row for row in rows if held_out(row.prompt)], named, learned)
+    # The notes that a writer would choose are what it has to judge; no prompt of these taught it.
+    chosen = examples(model, composed, named, learned) if composed else held
+    weights = [
+        fit(name, x, y[:, i], prompts)
+        for i, (name, (x, y, prompts)) in enumerate((("wrong", chosen), ("best", held)))
+    ]
     model.suitability.weights = torch.tensor(np.array(weights), dtype=torch.float32)
     model.suitability.limit = args.limit
     model.suitability.ranking = rank(model, args.ranked)
     model.suitability.save(args.model)
-    grades = Grades(mark for row in rows for mark in marks(row, named))
-    own = args.model / FILE
-    write_grades(own if own.is_file() else CONCEPTS, grades)
+    grades = Grades((mark for row in [*rows, *composed] for mark in marks(row, named)), estimates)
+    write_grades(written, grades)
+
+
+def _as_judged(row: Marked) -> Judged:
+    """A row's phrases, in an order of chance as those of notes are."""
+    phrases = random.Random(row.prompt).sample(row.phrases, len(row.phrases))
+    wrong = frozenset(i for i, phrase in enumerate(phrases) if phrase in row.wrong)
+    liked = frozenset(i for i, phrase in enumerate(phrases) if phrase in row.liked)
+    prompt, dialect = row.read
+    return Judged(prompt, dialect, tuple(phrases), wrong, liked)
+
+
+def _concepts(path: Path) -> dict[str, Concept]:
+    """The concepts of a file, by name."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    read = (Concept.read(line) for line in lines if "|" in line and not line.startswith("#"))
+    return {concept.name: concept for concept in read}
 
 
 def marks(row: Judged, named: dict[str, list[Concept]]) -> Iterable[tuple[Place, int]]:

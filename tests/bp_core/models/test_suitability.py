@@ -51,6 +51,14 @@ def test_where_a_phrase_is_from_is_weighed(dialect_writer):
     weights[1, FEATURES.index("grade")] = 1.0
     made = suitability(model.network.width, weights=weights)
     phrases = [note("a pond", "place", 9), note("wet fur", "look", 0), "a lamp"]
+    weights[0, FEATURES.index("look that leads")] = 4.0
+    weights[1, FEATURES.index("follows")] = 5.0
+    joined = [
+        note("red", "look")._replace(leads=True),
+        note("dusk", "light")._replace(follows=True),
+    ]
+    verdicts = made.of(model, "fox eggs", "tags", joined)
+    assert verdicts["red"].wrong == 4.0 and verdicts["dusk"].best == pytest.approx(5.0 + 1 / 9)
     verdicts = made.of(model, "a fox", "tags", phrases)
     assert verdicts["a pond"] == Verdict(-3.0, 1.0)
     assert verdicts["wet fur"] == Verdict(0.0, -1.0) and verdicts["wet fur"].doubt == 0.5

@@ -210,3 +210,24 @@ def test_what_has_no_notes_of_a_kind_gets_what_is_true_of_anything():
     concepts = Concepts(["1girl | person | tags: smile", "* | thing | look: crisp edges"])
     assert notes(concepts, "1girl, solo") == {"crisp edges"}
     assert notes(concepts, "1girl, solo", "booru") == {"smile"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "leads", "follows"),
+    [
+        ("a fox in a wood", False, False),
+        ("fox eggs in a pond", True, False),
+        ("a clay fox", False, True),
+        ("fox-headed snow fox mask", True, False),  # the first mention tells
+        ("fox, eggs", False, False),
+        ("clay: fox (eggs)", False, False),
+        ("the fox", False, False),
+        ("Fox’s eggs", True, False),
+    ],
+)
+def test_a_concept_knows_the_words_that_touch_it(tmp_path, prompt, leads, follows):
+    (tmp_path / FILE).write_text("fox | creature | look: red fur\n")
+    named = Concepts.load(tmp_path).named(prompt)
+    assert [(c.leads, c.follows) for c in named] == ([(leads, follows)] if named else [])
+    for note in Concepts.load(tmp_path).notes(prompt, "tags", 9, random.Random(0)):
+        assert (note.leads, note.follows) == (leads, follows)

@@ -70,7 +70,10 @@ def test_a_model_folder_learns_from_judgements_and_ranked_drafts(dialect_writer,
     ]
     ranked = tmp_path / "ranked.jsonl"
     ranked.write_text(json.dumps({"prompt": "a fox", "dialect": "tags", "drafts": drafts}))
-    arguments = ["--model", str(dialect_writer), "--ranked", str(ranked), "--judgements"]
+    composed = tmp_path / "composed"
+    composed.mkdir()
+    arguments = ["--model", str(dialect_writer), "--ranked", str(ranked)]
+    arguments += ["--composed", str(composed), "--judgements"]
     main([*arguments, str(judged)])
     model = load(dialect_writer)
     notes = {note.text: note for note in model.concepts.notes("fox", "tags", 9, random.Random(0))}
@@ -84,3 +87,65 @@ def test_a_model_folder_learns_from_judgements_and_ranked_drafts(dialect_writer,
     )
     with pytest.raises(InputError, match="no row of a prompt that was held out"):
         main([*arguments, str(judged)])
+
+
+def test_estimates_tell_of_notes_that_nobody_judged():
+    digits = {("fox", "look", f"seen {i}"): (9, 8) for i in range(60)}
+    digits |= {("fox", "look", f"strange {i}"): (1, 2) for i in range(60)}
+    digits |= {("owl", "look", "new and sure"): (9, 8), ("owl", "look", "new and rare"): (1, 2)}
+    marks = [(place, 1 if digits[place] == (9, 8) else -1) for place in digits if place[0] == "fox"]
+    grades = Grades(marks, digits)
+    sure, rare = (grades.of(("owl", "look", text)) for text in ("new and sure", "new and rare"))
+    assert sure >= 7 and rare <= 2
+    assert rare < grades.of(("owl", "look", "never estimated")) < sure
+
+
+def test_what_is_wrong_is_learned_of_what_was_composed(dialect_writer, tmp_path, capsys):
+    size = load(dialect_writer).network.width
+    suitability(size, directions=torch.zeros(2, size)).save(dialect_writer)
+    lines = [
+        "salt | thing | look: white grains; open bowl",
+        "fox | creature | look: red fur; a hat",
+    ]
+    (dialect_writer / FILE).write_text("\n".join(lines) + "\n")
+    (tmp_path / "judged").mkdir()
+    (tmp_path / "composed").mkdir()
+    rows = [
+        {"prompt": f"fox {i}", "dialect": "tags", "phrases": "red fur; a hat"}
+        | {"wrong": [i % 2], "best": [1 - i % 2]}
+        for i in range(400)
+    ]
+    (tmp_path / "judged" / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    # Readers strike out the looks of salt behind "salt crystals", not behind "salt".
+    rows = [
+        {
+            "prompt": f"salt {what} {i}",
+            "dialect": "tags",
+            "additions": ["white grains", "open bowl"],
+        }
+        | {"marks": [3, 2], "ranked": [0, 1], "wrong": wrong}
+        for i in range(40)
+        for what, wrong in (("crystals", ["white grains", "open bowl"]), (",", []))
+    ]
+    (tmp_path / "composed" / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    arguments = ["--model", dialect_writer, "--judgements", tmp_path / "judged"]
+    (tmp_path / "ranked.jsonl").write_text(
+        json.dumps(
+            {"prompt": "a fox", "dialect": "tags"}
+            | {"drafts": [{"logprob": -i, "phrases": [{"text": "red fur"}]} for i in (1, 2)]}
+        )
+    )
+    arguments += ["--composed", tmp_path / "composed", "--ranked", tmp_path / "ranked.jsonl"]
+    main(list(map(str, arguments)))
+    assert "wrong: 50.0% of 160; area under the curve 1.000" in capsys.readouterr().err
+    model = load(dialect_writer)
+    doubts = [
+        max(
+            verdict.doubt
+            for verdict in model.suitability.of(
+                model, prompt, "tags", model.concepts.notes(prompt, "tags", 9, random.Random(0))
+            ).values()
+        )
+        for prompt in ("salt crystals", "salt, pepper")
+    ]
+    assert doubts[0] > 0.8 and doubts[1] < 0.2
