@@ -1,6 +1,6 @@
 """What readers' judgements of notes teach beside the writer's own reading of them.
 
-    python -m train.starter.suitability --model runs/starter_writer/model
+    python -m train.starter.suitability --model runs/starter_writer/model --limit 0.15
 
 Each phrase of the folder's concepts gets a grade: how often readers struck it out and how often it
 was among the best, in `judgements/*.jsonl` (see `train/data/judged.py`) and in the additions that
@@ -93,6 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--estimates", type=Path, default=ESTIMATES, help="file of estimates")
     parser.add_argument("--ranked", type=Path, default=RANKED, help=".jsonl of ranked drafts")
     parser.add_argument("--limit", type=float, default=0.4, help="doubt above which a note goes")
+    parser.add_argument("--grades", action="store_true", help="grade anew, weigh nothing")
     args = parser.parse_args(argv)
     model = load(args.model)
     if model.suitability is None or model.concepts is None:
@@ -109,6 +110,10 @@ def main(argv: list[str] | None = None) -> None:
     written = own if own.is_file() else CONCEPTS
     estimates = read_estimates(args.estimates, _concepts(written))
     named = {row.prompt: model.concepts.named(row.prompt) for row in [*rows, *composed]}
+    grades = Grades((mark for row in [*rows, *composed] for mark in marks(row, named)), estimates)
+    write_grades(written, grades)
+    if args.grades:
+        return
     learned = Grades(
         (mark for row in rows if not held_out(row.prompt) for mark in marks(row, named)), estimates
     )
@@ -123,8 +128,6 @@ def main(argv: list[str] | None = None) -> None:
     model.suitability.limit = args.limit
     model.suitability.ranking = rank(model, args.ranked)
     model.suitability.save(args.model)
-    grades = Grades((mark for row in [*rows, *composed] for mark in marks(row, named)), estimates)
-    write_grades(written, grades)
 
 
 def _as_judged(row: Marked) -> Judged:
