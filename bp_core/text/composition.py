@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .dialect import BOORU
-from .notes import FIELDS, ROLES, Note
+from .notes import FIELDS, ROLES, Note, one_of
 from .words import content_stems
 
 # Candidates but the first forget this share of the notes, so that they tell of different things.
@@ -76,15 +76,17 @@ def compose(
     room = Counter(form.fields)
     share = _share(notes, form)
     taken: list[Note] = []
+    texts: set[str] = set()
     said: set[str] = set()
     by_concept: Counter[str] = Counter()
     for note in sorted(notes, key=lambda note: -keys[note.text]):
         # A palette may name the colour of a coat.
         stems = set() if note.field == "colour" else set(content_stems(note.text))
         crowded = note.field in ("look", "tags") and by_concept[note.concept] >= share
-        if not room[note.field] or crowded or said & stems:
+        if not room[note.field] or crowded or said & stems or one_of(note.text) & texts:
             continue
         taken.append(note)
+        texts.add(note.text)
         room[note.field] -= 1
         by_concept[note.concept] += note.field in ("look", "tags")
         said |= stems

@@ -74,6 +74,23 @@ _VIEWED = re.compile(
 _COLOURLESS = frozenset(map(stem, ("monochrome", "grayscale", "greyscale", "colourless")))
 _GREYS = frozenset(("black", "white", "grey", "gray"))
 _ARTICLES = frozenset(("a", "an", "any", "the"))
+# A picture has one of each: its viewpoint, how much of somebody it shows, where they look, how they
+# stand, how long the hair is, the mouth, the eyes. Danbooru's tags, parted by commas.
+_ONE_OF = tuple(
+    frozenset(tags.split(", "))
+    for tags in (
+        "from side, from above, from below, from behind, straight-on, profile",
+        "upper body, full body, lower body, portrait, close-up, cowboy shot, wide shot, head only",
+        "looking at viewer, looking away, looking back, looking at another, looking up, "
+        "looking down, looking to the side, facing away, closed eyes",
+        "standing, sitting, kneeling, lying, on back, on stomach, on side, squatting, crouching, "
+        "running, walking, jumping, seiza, wariza, all fours, swimming, flying, falling",
+        "short hair, long hair, medium hair, very long hair, very short hair, bald",
+        "open mouth, closed mouth, parted lips, clenched teeth",
+        "indoors, outdoors",
+        "day, night, sunset, sunrise, evening, dusk, twilight, dawn",
+    )
+)
 _WHO = re.compile(
     r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
 )
@@ -163,10 +180,11 @@ def notes_of(
     stated = {thing for colour, thing in pairwise(stemmed) if colour in _COLOURS}
     # "without a collar" gets no leather collar either.
     absent = {root for at, root in enumerate(stemmed) if negated(said[max(0, at - 2) : at])}
+    tagged = {tag.strip(" ()[]{}").lower() for tag in prompt.replace("_", " ").split(",")}
     kept = []
     for phrase in picked:
-        if dialect == BOORU and _WHO.fullmatch(phrase):
-            continue  # who is there is the artist's to say
+        if dialect == BOORU and (_WHO.fullmatch(phrase) or one_of(phrase) & tagged):
+            continue  # who is there, and how they are seen, is the artist's to say
         if " or " in phrase or "(" in phrase:
             continue  # a picture is one or the other; brackets are a host's syntax
         stems = {stem(word) for word in words(phrase)}
@@ -183,6 +201,11 @@ def notes_of(
     chosen = {"colour"} if len(coloured) > 1 else set()
     chosen |= {"view"} if _VIEWED.search(prompt) else set()
     return [note for note in notes if note.field not in chosen]
+
+
+def one_of(tag: str) -> frozenset[str]:
+    """The tags of which a picture has one, where `tag` is among them; else none."""
+    return next((group for group in _ONE_OF if tag in group), frozenset())
 
 
 def negated(before: Sequence[str]) -> bool:

@@ -58,3 +58,9 @@ def test_forms_are_of_the_dialect():
     assert form_of("booru") is TAGS and form_of("tags") is form_of("prose") is PHRASES
     tags = [Note(f"tag{i}", "tags", "main", 5, "fox") for i in range(12)]
     assert len(composed(tags, TAGS)) == 9
+
+
+def test_a_picture_has_one_viewpoint_one_framing_one_place():
+    tags = ["from side", "fox", "from above", "standing", "full body", "sitting", "upper body"]
+    notes = [Note(tag, "tags", "main", 5, "fox") for tag in tags]
+    assert composed(notes, TAGS) == ["from side", "fox", "standing", "full body"]

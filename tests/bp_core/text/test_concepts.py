@@ -231,3 +231,19 @@ def test_a_concept_knows_the_words_that_touch_it(tmp_path, prompt, leads, follow
     assert [(c.leads, c.follows) for c in named] == ([(leads, follows)] if named else [])
     for note in Concepts.load(tmp_path).notes(prompt, "tags", 9, random.Random(0)):
         assert (note.leads, note.follows) == (leads, follows)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("1girl", {"from side", "standing", "short hair", "hat"}),
+        ("1girl, from below", {"standing", "short hair", "hat"}),
+        ("1girl, from_below, (sitting)", {"short hair", "hat"}),
+        ("1girl, very long hair", {"from side", "standing", "hat"}),
+    ],
+)
+def test_tags_of_which_a_picture_has_one_are_the_artist_s_to_say(tmp_path, prompt, told):
+    line = "1girl | person | tags: 1girl, from side, standing, short hair, hat"
+    (tmp_path / FILE).write_text(line + "\n")
+    notes = Concepts.load(tmp_path).notes(prompt, "booru", 9, random.Random(0))
+    assert {note.text for note in notes} == told
