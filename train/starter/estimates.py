@@ -8,6 +8,7 @@ is (`estimates/RULES.md`). What such digits come to is learned from the notes th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from bp_core.text.notes import FIELDS, Concept
 Place = tuple[str, str, str]  # concept, field and phrase
 Digits = tuple[int, int]
 _STRENGTH = 1.0  # of the ridge
+_UNKNOWN = "-"
+_PAIR = re.compile(r"[0-9]{2}|--")
 
 
 def read_estimates(path: Path, concepts: Mapping[str, Concept]) -> dict[Place, Digits]:
-    """The digits of each phrase, of lines as `fox | 77 87 / 46`: a pair for each phrase of a field,
-    fields in the order of the concept's line. Who changes a concept's line need not estimate anew:
+    """The digits of each phrase, of lines as `fox | 77 -- / 46`: a pair for each phrase of a field,
+    fields in the order of the concept's line; `--` for one that nobody estimated. Who changes a concept's line need not estimate anew:
     lines that no longer fit are passed over.
 
     Raises:
@@ -35,14 +38,15 @@ def read_estimates(path: Path, concepts: Mapping[str, Concept]) -> dict[Place, D
             continue
         name, bar, rest = line.partition(" | ")
         fields = [part.split() for part in rest.split("/")]
-        if not bar or not all(len(d) == 2 and d.isdigit() for part in fields for d in part):
+        if not bar or not all(_PAIR.fullmatch(pair) for part in fields for pair in part):
             raise InputError(f"{path}:{number}: no estimate: write 'name | 77 46 / 55'")
         concept = concepts.get(name)
         if concept is None or [*map(len, fields)] != [*map(len, concept.fields.values())]:
             continue
         for (field, phrases), pairs in zip(concept.fields.items(), fields, strict=True):
             for phrase, (true, good) in zip(phrases, pairs, strict=True):
-                digits[name, field, phrase] = int(true), int(good)
+                if true != _UNKNOWN:
+                    digits[name, field, phrase] = int(true), int(good)
     return digits
 
 

@@ -34,6 +34,13 @@ def test_a_line_of_a_concept_that_has_changed_is_passed_over(tmp_path):
     assert read_estimates(path, {"fox": FOX}) == {}
 
 
+def test_a_phrase_that_nobody_estimated_has_none(tmp_path):
+    path = tmp_path / "estimates.txt"
+    path.write_text("fox | 98 -- / 46\n")
+    assert ("fox", "look", "a hat") not in read_estimates(path, {"fox": FOX})
+    assert len(read_estimates(path, {"fox": FOX})) == 2
+
+
 def test_little_that_was_judged_teaches_nothing():
     place = ("fox", "look", "red fur")
     assert Expected({place: (9, 8)}, {place: (3, 3)}).of(place) is None
