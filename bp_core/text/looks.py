@@ -26,13 +26,15 @@ ARTICLES = frozenset(("a", "an"))
 _LONGEST = 7  # words
 # Ends of phrases that say where a noun is; without another noun behind them half is missing.
 _PARTICLES = frozenset("up down off out around over through in on behind above below".split())
-# A thing's whole form is no part that it has: "a cheesecake with a smooth wedge".
+# A thing's whole form or stuff is no part that it has: "a cheesecake with a smooth wedge".
 _FORMS = frozenset(
     "dome tower hill peak summit wedge globe ball box block slab mound heap pile stack lump oval "
-    "cube cylinder sphere cone disc pyramid mass clump bunch bundle cluster column liquid".split()
+    "cube cylinder sphere cone disc pyramid mass clump bunch bundle cluster column liquid paste "
+    "dough porcelain clay cloth".split()
 )
 _IRREGULAR = frozenset(
-    "teeth feet hooves antennae vertebrae people men women children geese mice sheep".split()
+    "clothes trousers teeth feet hooves antennae vertebrae people men women children geese mice "
+    "sheep".split()
 )
 _SINGULAR = re.compile(r"(?:ss|us|is|canvas|gas|lens|moss)$")
 # Participles that may stand behind the noun they tell of: "ears laid back", "hair tied in a bun".
@@ -41,9 +43,18 @@ PARTICIPLES = frozenset(
     "seen made built grown overgrown shown caught kept left put sewn woven written sunk split "
     "strung slung stuck hidden frozen broken blown".split()
 )
+# What a style must be called to be a thing that has something.
+_ART = re.compile(
+    r"(?:painting|drawing|photo|photograph|print|illustration|sketch|render|rendering|poster|"
+    r"engraving|etching|watercolou?r|gouache|collage|mosaic|woodcut|linocut|lithograph|fresco|mural|"
+    r"doodle|logo|icon|cartoon|comic|sticker|tapestry|embroidery|art|sculpture|diorama)s?$"
+)
 _VOWEL = re.compile(
     r"(?!one\b|u-|uni|use|eu)[aeiou]|hour|honest|8|11\b|18\b|[fhlmnrsx]-", re.IGNORECASE
 )
+
+
+_LIKE_PARTICIPLES = frozenset("building ceiling clothing shed sled hundred wedding king".split())
 
 
 class Look(NamedTuple):
@@ -87,6 +98,16 @@ def _number(word: str) -> str:
     return "many" if known or singular not in read_words("text/verbs") else ""
 
 
+def is_noun(word: str) -> bool:
+    """Whether a word is a noun for sure, though it look like a participle: "painting", "bed"."""
+    return is_art(word) or word in _LIKE_PARTICIPLES or any(word in nouns for nouns in _nouns())
+
+
+def is_art(word: str) -> bool:
+    """Whether a word says what a picture is made as, and is a thing: "an etching"."""
+    return bool(_ART.search(word))
+
+
 def _is_participle(word: str) -> bool:
     return word in PARTICIPLES or (word.endswith(("ed", "ing")) and not _number(word))
 
@@ -99,7 +120,7 @@ def look_of(note: str) -> Look | None:
     plain = all(re.fullmatch(r"[^\W_]+(?:['’-][^\W_]+)*", word) for word in said)
     if not said or not plain or len(said) > _LONGEST:
         return None
-    if {"with", "or", "the", "than", "as", "is", "are"} & set(low[:2]) or "with" in low:
+    if not _STRANGE.isdisjoint(low[:2]) or "with" in low:
         return None
     end = _end_of_head(low)
     if end is None:
@@ -117,6 +138,7 @@ def look_of(note: str) -> Look | None:
     return Look(article + note, stem(shape), number == "one", "and" in low, _trail(behind))
 
 
+_STRANGE = frozenset("or the than as is are own its no".split())
 _UNFINISHED = _PARTICLES | PREPOSITIONS
 _HOW = frozenset("back open together low high wide".split())
 _DETERMINED = frozenset("the a an its his her their".split())
@@ -154,7 +176,7 @@ def _leads(before: list[str], number: str) -> bool:
         return False
     return all(
         word == "and"
-        or (word.endswith("'s") or word.endswith(("ss", "us", "is")) or not word.endswith("s"))
+        or (word.endswith("'s") or _SINGULAR.search(word) or not word.endswith("s"))
         or (i + 1 < len(before) and before[i + 1] == "and")
         for i, word in enumerate(before)
     )

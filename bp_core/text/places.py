@@ -10,18 +10,12 @@ import re
 from typing import NamedTuple
 
 from .concepts import Mention
-from .looks import ARTICLES, NUMBERS, PARTICIPLES, PREPOSITIONS
+from .looks import ARTICLES, NUMBERS, PARTICIPLES, PREPOSITIONS, is_art, is_noun
 from .word_lists import read_words
 from .words import CLAUSE_END, NEGATIONS, STOPWORDS, stem
 
 _NAMED = frozenset(
     "creature person plant food thing clothing building vehicle nature place".split()
-)
-# What a style must be called to be a thing that has something.
-_ART = re.compile(
-    r"(?:painting|drawing|photo|photograph|print|illustration|sketch|render|rendering|poster|"
-    r"engraving|etching|watercolou?r|gouache|collage|mosaic|woodcut|linocut|lithograph|fresco|mural|"
-    r"doodle|logo|icon|cartoon|comic|sticker|tapestry|embroidery|art|sculpture|diorama)s?$"
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _NAME = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+)*")
@@ -60,7 +54,7 @@ _STUFF = re.compile(
     r"\b(?:made|carved|cut|built|cast|formed|sculpted|woven|knitted|folded|crafted|constructed) "
     r"(?:\w+ )?(?:of|from|in|out)\b|\bout of\b|\b(?:style|shape|form|manner) of\b"
 )
-# They tell what sort the next thing is: in "man fishing boat" nobody fishes.
+# They tell what sort the next thing is: in "wooden fishing boat" nothing fishes.
 _MODIFYING = frozenset(
     "fishing sailing racing riding hunting climbing swimming dancing training cooking washing "
     "sewing knitting drinking writing shopping dining sleeping working landing wedding gaming "
@@ -69,7 +63,6 @@ _MODIFYING = frozenset(
 _ABSOLUTE = frozenset("only just no nothing him me you it them us".split())
 _AFTER_PARTICIPLE = PREPOSITIONS | {"with", "to", "as"}
 _ITEM = 6  # words of one of several things in a row
-_NO_PARTICIPLES = frozenset("building bed shed sled seed weed".split())
 
 
 class Place(NamedTuple):
@@ -110,12 +103,17 @@ def is_finite(word: str) -> bool:
 
 def _head_of(text: str, mention: Mention) -> Mention:
     """The thing that a longer name is about: the fox of "fox in the snow"."""
+    doing = {stem(word) for word in mention.name.split() if _is_doing(word)}
     for match in list(_WORD.finditer(text, mention.start, mention.end))[1:]:
         word = match[0].lower()
-        if word in _INNER or (word.endswith("ing") and stem(word) in _verbs()):
-            end = len(text[: match.start()].rstrip())
-            return mention._replace(end=end) if match.end() < mention.end else mention
+        if word in _INNER or _is_doing(word) or stem(word) in doing:
+            return mention._replace(end=len(text[: match.start()].rstrip()))
     return mention
+
+
+def _is_doing(word: str) -> bool:
+    """Whether a word says what something does: "sleeping", but not "building"."""
+    return word.endswith("ing") and stem(word) in _verbs() and not is_noun(word)
 
 
 class _Around:
@@ -166,7 +164,7 @@ class _Around:
         if self.is_cut or not _NAME.fullmatch(text) or "and" in self.name:
             return False
         last, near = self.name[-1], self.before[-4:]
-        if kind not in _NAMED and kind != "body" and not (kind == "style" and _ART.search(last)):
+        if kind not in _NAMED and kind != "body" and not (kind == "style" and is_art(last)):
             return False
         if self.mention.start and self.text[self.mention.start - 1] in _TYING:
             return False
@@ -194,8 +192,8 @@ class _Around:
         return False
 
     def _may_be_verb(self, last: str) -> bool:
-        if last.endswith("ed") or (last.endswith("ing") and stem(last) in _verbs()):
-            return not _ART.search(last) and last not in _NO_PARTICIPLES
+        if _is_doing(last) or (last.endswith("ed") and not is_noun(last)):
+            return True
         if len(self.name) > 1 or last in self.mention.name or not last.endswith("s"):
             return False
         # "A young baker dusts" and "the stamps" differ in what stands before.
@@ -229,7 +227,7 @@ class _Around:
             return self._before_done(more)
         if (word in _verbs()) if self.several else (word[-1:] == "s" and word[-2:] != "ss"):
             known = stem(word) in _verbs() and (
-                not after or after in _AFTER_PARTICIPLE | _ONWARD or after.endswith("ly")
+                not after or after in _AFTER_PARTICIPLE | _ONWARD or after.endswith(("ly", "wards"))
             )
             return "with" if after in _DETERMINERS or known else ""
         return ""
@@ -238,18 +236,27 @@ class _Around:
     def _goes_on(words: list[str]) -> bool:
         """Whether a sentence goes on with another verb: "… and stands on a stone"."""
         verb, following = (*words[:2], "", "")[:2]
-        placed = following in _DETERMINERS | PREPOSITIONS or following.endswith("ly")
+        placed = following in _DETERMINERS | PREPOSITIONS or following.endswith(("ly", "wards"))
         return is_finite(verb) and placed
 
     def _before_doing(self, word: str, more: list[str]) -> str:
         """In front of "playing the accordion"."""
-        after, verb = more[0] if more else "", stem(word) in _verbs()
-        placed = not after or after in _DETERMINERS | _AFTER_PARTICIPLE or after.endswith("ly")
-        if not (after in _DETERMINERS or (verb and (placed or word not in _MODIFYING))):
+        after, verb = more[0] if more else "", _is_doing(word)
+        placed = (
+            not after
+            or after in _DETERMINERS | _AFTER_PARTICIPLE
+            or after.endswith(("ly", "wards"))
+        )
+        somebody = self.mention.kind in ("creature", "person")
+        known = after in _DETERMINERS or (verb and (placed or word not in _MODIFYING))
+        # What a canal seems to do may be the subject's doing: "skates across a canal carrying …".
+        if not somebody and (not after or any(map(is_finite, self.earlier))):
+            return ""
+        if is_noun(word) or not (known or (verb and somebody)):
             return ""
         # "a pug with a flat face barking" would have the face bark.
-        apart = not self.is_sentence and not any(map(is_finite, self.earlier + more))
-        return "with," if apart or not after else "with"
+        runs_on = self.is_sentence or any(self._goes_on(more[i:]) for i in range(len(more)))
+        return "with" if runs_on and after else "with,"
 
     def _before_done(self, more: list[str]) -> str:
         """In front of "covered with ivy"."""

@@ -191,13 +191,14 @@ def test_what_is_composed_is_the_same_for_every_n_and_stays_within_the_limits(co
         (
             "a fox in a library",
             "tags",
-            "a fox with red fur and a bushy tail in a library, oak shelves, lamplight, low viewpoint",
+            "a fox with red fur and a bushy tail in a library, oak shelves, lamplight, "
+            "low viewpoint",
         ),
         (
             "A fox sleeps in a library.",
             "prose",
-            "A fox with red fur and a bushy tail sleeps in a library with oak shelves, in lamplight. "
-            "Low viewpoint.",
+            "A fox with red fur and a bushy tail sleeps in a library with oak shelves, in "
+            "lamplight. Low viewpoint.",
         ),
         ("1girl, fox, library", "booru", "1girl, fox, tail, library, bookshelf, indoors"),
         ("a fox statue", "tags", "a fox statue, red fur, bushy tail, low viewpoint"),

@@ -54,8 +54,8 @@ def woven(prompt, dialect="tags", notes=LOOKS, keep=()):
         ),
         (
             "A bicycle leans against a stone wall covered with ivy.",
-            "A bicycle with two large spoked wheels and a leather saddle leans against a stone wall "
-            "with mossy joints, covered with ivy.",
+            "A bicycle with two large spoked wheels and a leather saddle leans against a stone "
+            "wall with mossy joints, covered with ivy.",
         ),
         (
             "fox, snow, pixel art",
