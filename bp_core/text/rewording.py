@@ -40,6 +40,7 @@ class Rewording:
     ) -> None:
         self.parsed, self.concepts, self.dialect = parsed, concepts, dialect
         self.text = str(parsed)
+        self._made: dict[tuple[_Insertion, ...], Prompt] = {(): parsed}
         low = self.text.lower()
         self._kept = [
             match.span()
@@ -51,13 +52,19 @@ class Rewording:
     def weave(self, notes: Sequence[Note]) -> tuple[Prompt, list[Note]]:
         """The prompt with those of the notes in it that it has room for, and the others."""
         insertions, left = (self._tags if self.dialect == BOORU else self._phrases)(notes)
-        text = self.text
-        for at, new in sorted(insertions, reverse=True):
-            text = text[:at] + new + text[at:]
-        woven = parse(text, self.parsed.syntax)
+        woven = self._with(tuple(sorted(insertions, reverse=True)))
         if woven.items != self.parsed.items:  # a host would read it otherwise
             return self.parsed, list(notes)
         return woven, left
+
+    def _with(self, insertions: tuple[_Insertion, ...]) -> Prompt:
+        """The prompt with texts put in, from the last one on; each lot is read once."""
+        if insertions not in self._made:
+            text = self.text
+            for at, new in insertions:
+                text = text[:at] + new + text[at:]
+            self._made[insertions] = parse(text, self.parsed.syntax)
+        return self._made[insertions]
 
     def _phrases(self, notes: Sequence[Note]) -> tuple[list[_Insertion], list[Note]]:
         """Looks behind the things that have them; of sentences a light before the last stop."""
