@@ -34,7 +34,7 @@ _JOINTS = (" ", "-")  # between the words of one name
 
 
 class _Mention(NamedTuple):
-    """Where a prompt names a concept; `leads` and `follows` as of `Concept`, `start` and `end` as of
+    """Where a prompt names a concept; `leads` and `follows` as of `Concept`, the rest as of
     `Mention`."""
 
     key: tuple[str, ...]

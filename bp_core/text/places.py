@@ -153,6 +153,8 @@ class _Around:
         if joint == "and":
             end += re.match(r"\s+with\b", rest).end()
         follows = "more" if self.behind[0] in _INNER else "verb"
+        if self.mention.kind == "style" and follows == "more":
+            return None  # "a photograph in a temple of a fresco" is of a fresco
         return self._made(end, joint, follows) if joint else None
 
     def _made(self, at: int, joint: str, follows: str) -> Place:

@@ -112,6 +112,7 @@ def test_a_look_is_woven_in_behind_its_thing(prompt, text):
         "a man with a fox in a field",
         "a fox and a dog",
         "cubist",
+        "an oil painting in a temple of a saint",
         "a fox in a field, another fox",
         "A squid, a crab and a lobster lie on ice.",
         "a train crossing a bridge",
