@@ -19,6 +19,7 @@ from .text.words import clauses, content_stems, sentences, words
 
 if TYPE_CHECKING:
     from .score.taste import Taste
+    from .text.prompt import Prompt
 
 # Longer prose is extended even in rewrite mode: no small model copies so much without losing some.
 _REWRITABLE = 60  # words
@@ -68,6 +69,8 @@ class Shaper:
             `dialect`.
     """
 
+    rewords = False  # what is added may stand in the middle of the artist's text
+
     def __init__(
         self,
         prompt: str,
@@ -105,12 +108,14 @@ class Shaper:
     @property
     def writes_sentences(self) -> bool:
         """Whether sentences are written, by a model that was taught to."""
-        return self.settings.dialect == PROSE and self.taught and self._sentences
+        able = self._sentences and not self.rewords
+        return self.settings.dialect == PROSE and self.taught and able
 
     @property
     def _joins_sentences(self) -> bool:
         """Whether phrases are put together to a sentence."""
-        return self.settings.dialect == PROSE and self.taught and not self._sentences
+        prose = self.settings.dialect == PROSE and self.taught
+        return prose and not self.writes_sentences
 
     @cached_property
     def asked(self) -> set[str]:
@@ -173,7 +178,7 @@ class Shaper:
         text, added = made
         prose = parse(text, self.settings.syntax).prose
         # What is written behind the artist's text takes nothing from it.
-        loss = WHOLE if expand else fidelity(self.parsed.prose, prose)
+        loss = WHOLE if expand and not self.rewords else fidelity(self.parsed.prose, prose)
         if text == self.prompt or loss.kept < self.settings.min_kept:
             return None
         mended = not expand and fidelity(self.raw, written).kept < loss.kept
@@ -198,14 +203,18 @@ class Shaper:
         return (text, added) if len(added) > len(style) or (style and added) else None
 
     def _with(self, added: list[str]) -> str:
-        """The artist's text with phrases behind it."""
+        """The artist's text with phrases added to it."""
+        return self._behind(self.parsed, added)
+
+    def _behind(self, parsed: Prompt, added: list[str]) -> str:
+        """A prompt with phrases behind it."""
         tail = ", ".join(added)
         ended = self.taught and self.raw.rstrip().endswith((".", "!", "?"))
         if ended and tail:
             tail = f"{tail[0].upper()}{tail[1:]}"
-        if not self._joins_sentences:
-            return self.parsed.expand(tail)
-        return self.parsed.expand(f" {tail}." if ended else f", {tail}.", continues=True)
+        if not self._joins_sentences or not tail:
+            return parsed.expand(tail)
+        return parsed.expand(f" {tail}." if ended else f", {tail}.", continues=True)
 
     def _continue(self, output: str, finished: bool) -> tuple[str, list[str]] | None:
         """The artist's text with the sentences behind it that may stand there."""

@@ -1,8 +1,8 @@
 """Prompts on their way through a model of ours: what it reads, and the drafts of what it writes.
 
 Inference and the rollouts of training both come through here. A model whose folder says that it
-composes is asked which of the notes suit, and they are the addition; others read the notes and
-write on.
+composes is asked which of the notes suit, and they are the addition, or in a rewrite what is said
+anew of the things that the prompt names; others read the notes and write on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .text.composition import compose, form_of
 from .text.concepts import ANYTHING
 from .text.dialect import PROSE, TAGS
 from .text.prompt import inert
+from .text.rewording import Rewording
 from .text.words import clauses, words
 
 if TYPE_CHECKING:
@@ -66,16 +67,30 @@ def sampling_params(settings: Settings, longest: int | None = None) -> SamplingP
 class Drafter(Shaper):
     """Reads one prompt for a model of ours and turns the model's tokens into drafts.
 
+    Args:
+        composing: False has a model that composes write word by word, as it is trained.
+
     Attributes:
         read: what the model reads of the prose; "" where there is nothing to rewrite.
         longest: tokens that a continuation may take.
         lead: what the continuation is made to begin with.
+        rewords: the notes go into the prompt where it has room for them, the rest behind it.
     """
 
     def __init__(
-        self, model: Model, prompt: str, settings: Settings, taste: Taste | None = None
+        self,
+        model: Model,
+        prompt: str,
+        settings: Settings,
+        taste: Taste | None = None,
+        *,
+        composing: bool = True,
     ) -> None:
         sentences = PROSE in model.dialects
+        self._composing = model.composes and composing
+        self.rewords = self._composing and settings.mode == "rewrite"
+        if self.rewords:  # what it is made of is chosen as for an addition
+            settings = replace(settings, mode="expand")
         super().__init__(
             prompt, settings, taste, taught=model.template.dialects, sentences=sentences
         )
@@ -97,8 +112,8 @@ class Drafter(Shaper):
 
     @property
     def composes(self) -> bool:
-        """Whether the addition is chosen from the notes."""
-        return self.model.composes and self.settings.mode == "expand"
+        """Whether what is added is chosen from the notes."""
+        return self._composing and self.settings.mode == "expand"
 
     @cached_property
     def wanted(self) -> list[list[int]]:
@@ -198,6 +213,20 @@ class Drafter(Shaper):
         # What is true of anything gains this prompt nothing.
         gains = [self._verdicts[note.text].gain for note in chosen if note.concept != ANYTHING]
         return replace(draft, appeal=float(sum(gains)))
+
+    @cached_property
+    def _rewording(self) -> Rewording:
+        settings = self.settings
+        return Rewording(self.parsed, self.model.concepts, settings.dialect, tuple(settings.keep))
+
+    def _with(self, added: list[str]) -> str:
+        if not self.rewords:
+            return super()._with(added)
+        known = {note.text: note for note in self._pool}
+        woven, left = self._rewording.weave([known[text] for text in added if text in known])
+        left = {note.text for note in left}
+        behind = [text for text in added if text in left or text not in known]
+        return self._behind(woven, behind)
 
     def _lead(self, read: str) -> str:
         """What an addition is made to begin with."""

@@ -21,7 +21,7 @@ class Settings:
     """How to rewrite; every field may be given to a call of `Rewriter` by name.
 
     Attributes:
-        mode: "expand" keeps the artist's text and writes on; "rewrite" writes the prose anew.
+        mode: "expand" keeps the artist's text and writes on; "rewrite" words the prose anew.
         dialect: what is added: "tags" (phrases, for SD and SDXL), "prose" (sentences, for Flux and
             its kin), "booru" (Danbooru tags, for anime models), or "auto", what the prompt itself
             is. A model that was taught one kind writes that.

@@ -204,7 +204,7 @@ def pairs(
         stock.add([option.added for _, option in chosen])
         for place, option in chosen:
             read = Settings(mode=mode, dialect=TAGS, seed=(seed << 32) + place)
-            reader = Drafter(model, prompts[place], read)
+            reader = Drafter(model, prompts[place], read, composing=False)
             # Where a model writes right behind the prompt, its comma is the model's.
             joint = f"{reader.lead} " if model.template.dialects and mode == "expand" else ""
             rows.append(

@@ -97,8 +97,12 @@ def kept_unguarded(
     """Share (0-1) of the artist's words in what the model itself writes, no guard behind it.
 
     Args:
-        recall: remind it of them while it writes, as inference does.
+        recall: remind it of them while it writes, as inference does. One that composes needs none.
     """
+    if rewriter.model.composes:
+        asked = {"mode": "rewrite", "n": 1, "min_kept": 0.0}
+        results = rewriter.many(prompts, seeds=[seed] * len(prompts), **asked)
+        return float(np.mean([c.kept for result in results for c in result.candidates]))
     from train.rl.rollouts import Prompt, write
 
     wanted = [Prompt(p) for p in prompts if words(p)]
@@ -204,7 +208,10 @@ def measure_run(
     results = rewriter.many(prompts, mode=mode, n=settings.n, seed=seed)
     entry = asdict(measure(results)) | {"samples": samples(results, _SAMPLES)}
     if mode == "rewrite":
-        for key, recall in (("kept_unguarded", True), ("kept_unreminded", False)):
+        reminded = {"kept_unguarded": True, "kept_unreminded": False}
+        if rewriter.model.composes:
+            del reminded["kept_unreminded"]
+        for key, recall in reminded.items():
             entry[key] = kept_unguarded(rewriter, prompts, seed, recall)
     gain_arrays: dict[str, np.ndarray] = {}
     if judge is not None:

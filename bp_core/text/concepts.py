@@ -8,6 +8,7 @@ read to it before the prompt. Which of the notes suit this picture is what it wa
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,11 +34,23 @@ _JOINTS = (" ", "-")  # between the words of one name
 
 
 class _Mention(NamedTuple):
-    """Where a prompt names a concept; `leads` and `follows` as of `Concept`."""
+    """Where a prompt names a concept; `leads` and `follows` as of `Concept`, the rest as of
+    `Mention`."""
 
     key: tuple[str, ...]
     leads: bool
     follows: bool
+    start: int
+    end: int
+
+
+class Mention(NamedTuple):
+    """Where a text names a concept, by offsets; `name` and `kind` are the concept's."""
+
+    name: str
+    kind: str
+    start: int
+    end: int
 
 
 class Concepts:
@@ -108,6 +121,18 @@ class Concepts:
             for key, mention in mentions.items()
         ]
 
+    def mentions(self, text: str) -> list[Mention]:
+        """Where `text` names concepts, in its order; nothing of text whose letters have another
+        form (full-width ones)."""
+        if not unicodedata.is_normalized("NFKC", text) or len(normal(text)) != len(text):
+            return []
+        found = []
+        for mention in self._mentions(text):
+            name, _, rest = self._lines[mention.key].partition("|")
+            kind = rest.partition("|")[0].strip()
+            found.append(Mention(name.strip(), kind, mention.start, mention.end))
+        return found
+
     def _mentions(self, prompt: str) -> Iterator[_Mention]:
         text = normal(prompt)
         places = list(spoken(text))
@@ -130,7 +155,8 @@ class Concepts:
                 if name and not (length == 1 and _says_little(said[at : at + 2])):
                     if not negated(said[max(0, at - 2) : at]):
                         end = at + length
-                        yield _Mention(name, content(end, end - 1), content(at - 1, at - 1))
+                        around = content(end, end - 1), content(at - 1, at - 1)
+                        yield _Mention(name, *around, places[at].start(), places[end - 1].end())
                     at += length
                     break
             else:

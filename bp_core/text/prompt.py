@@ -88,6 +88,28 @@ class Prompt:
         """The words of the target that a rewrite may put otherwise: of clauses of plain prose."""
         return tidy(self._parted[2])
 
+    @cached_property
+    def words_alone(self) -> tuple[tuple[int, int], ...]:
+        """Stretches of the whole prompt that are plain words of the target, outside all brackets:
+        each one piece without syntax."""
+        start, end = self._target
+        offsets = [0, *accumulate(len(piece.text) for piece in self.pieces)]
+        plain = (i for i in range(start, min(end, self._opened)) if self.pieces[i].kind == "prose")
+        return tuple((offsets[i], offsets[i + 1]) for i in plain)
+
+    @cached_property
+    def free_clauses(self) -> tuple[tuple[int, int], ...]:
+        """Stretches of the whole prompt that a rewrite may change: clauses of plain prose, in
+        sentences the sentences, with the mark behind each."""
+        text, at = str(self), sum(len(piece.text) for piece in self.pieces[: self._target[0]])
+        spans = []
+        for piece in self._parted[0]:
+            at = text.find(piece.text, at)
+            if piece.kind == "prose":
+                spans.append((at, at + len(piece.text)))
+            at += len(piece.text)
+        return tuple(spans)
+
     @property
     def closed(self) -> str:
         """Why nothing may be put beside the prompt, in one line; "" where it may."""

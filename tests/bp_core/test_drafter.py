@@ -64,6 +64,21 @@ class Told:
         return logprob - sum(wrong)
 
 
+class Ordered(Told):
+    """Judges those notes better that stand earlier in some lines."""
+
+    def __init__(self, *wrong, order):
+        super().__init__(*wrong)
+        self.order = " ".join(order)
+
+    def of(self, model, raw, dialect, phrases):
+        verdicts = super().of(model, raw, dialect, phrases)
+        return {
+            text: Verdict(verdict.wrong + self.order.find(text) / 1000, 0.0)
+            for text, verdict in verdicts.items()
+        }
+
+
 def generation(model, *phrases):
     ids = model.tokenizer.encode("".join(f", {phrase}" for phrase in phrases)).ids
     return Generation(ids, [-0.5] * len(ids), True)
@@ -170,8 +185,64 @@ def test_what_is_composed_is_the_same_for_every_n_and_stays_within_the_limits(co
     assert {(told.step, told.total) for told in seen} == {(1, 1)} and len(seen[0].texts()) == 2
 
 
-def test_a_composer_rewrites_word_by_word(composer):
-    assert not Drafter(composer, "a fox in a library", Settings(mode="rewrite")).composes
+@pytest.mark.parametrize(
+    ("prompt", "dialect", "text"),
+    [
+        (
+            "a fox in a library",
+            "tags",
+            "a fox with red fur and a bushy tail in a library, oak shelves, lamplight, "
+            "low viewpoint",
+        ),
+        (
+            "A fox sleeps in a library.",
+            "prose",
+            "A fox with red fur and a bushy tail sleeps in a library with oak shelves, in "
+            "lamplight. Low viewpoint.",
+        ),
+        ("1girl, fox, library", "booru", "1girl, fox, tail, library, bookshelf, indoors"),
+        ("a fox statue", "tags", "a fox statue, red fur, bushy tail, low viewpoint"),
+        (
+            "(a fox:1.2), in a library <lora:x:1>",
+            "tags",
+            "(a fox:1.2), in a library with oak shelves, red fur, bushy tail, lamplight, "
+            "low viewpoint <lora:x:1>",
+        ),
+    ],
+)
+def test_a_composer_rewords_the_prompt_where_it_names_a_thing(composer, prompt, dialect, text):
+    composer.suitability = Ordered("torn ear", order=FOX)
+    asked = {"n": 1, "dialect": dialect, "max_new_tokens": 99, "temperature": 0}
+    result = Rewriter(composer)(prompt, mode="rewrite", **asked)
+    assert result.text == text and result.candidates[0].kept == 1
+    expanded = Rewriter(composer)(prompt, **asked)
+    assert set(result.candidates[0].added) == set(expanded.candidates[0].added)
+
+
+def test_a_reworded_prompt_stays_within_the_limits(composer):
+    rewriter = Rewriter(composer)
+    asked = {"mode": "rewrite", "dialect": "tags", "seed": 4}
+    one, four = (rewriter("a fox in a library", n=n, **asked).candidates for n in (1, 4))
+    assert one[0].text == {c.index: c for c in four}[0].text
+    assert len({c.text for c in four}) == len(four)
+    assert rewriter("a fox in a library", n=4, **asked).candidates == four
+    blocked = rewriter("a fox in a library", n=1, block=["fur", "tail"], **asked).text
+    assert blocked.startswith("a fox in a library")
+    kept = rewriter("a fox in a library", n=1, keep=["fox in a library"], **asked).text
+    assert kept.startswith("a fox in a library")
+    styled = rewriter("a fox", n=1, style="oil painting", **asked).text
+    assert "with" in styled and ", oil painting, " in styled
+    short = rewriter("a fox in a library", n=1, token_budget=9, count_tokens=spaced, **asked)
+    assert spaced(short.text) <= 9 and "with" in short.text
+
+
+def spaced(text):
+    return len(text.split())
+
+
+def test_what_trains_a_composer_has_it_write_word_by_word(composer):
+    drafter = Drafter(composer, "a fox in a library", Settings(mode="rewrite"), composing=False)
+    assert not drafter.composes and not drafter.rewords and drafter.settings.mode == "rewrite"
 
 
 def test_whether_a_model_composes_is_true_or_false(writer):

@@ -36,6 +36,9 @@ class Figures:
     repeated: float = _figure(
         "candidates that add a content word of the prompt once more (expand), share"
     )
+    reworded: float = _figure(
+        "best candidates in which the prompt's own phrases read otherwise (rewrite), share"
+    )
     twice: float = _figure("candidates that add a phrase twice, share")
     distinct_bigrams: float = _figure(
         "word pairs added by one prompt's candidates: different ones over all"
@@ -67,6 +70,7 @@ def measure(results: Sequence[Result]) -> Figures:
             any(Blocklist(allow=prompt).find(phrase) for phrase in c.added) for prompt, c in every
         ),
         repeated=mean(_repeats(prompt, c.added) for prompt, c in every),
+        reworded=mean(reworded(r.prompt, r.candidates[0].text) for r in done),
         twice=mean(_twice(c.added) for _, c in every),
         distinct_bigrams=mean(distinct_bigrams([c.added for c in r.candidates]) for r in done),
         unasked_people=mean(
@@ -89,6 +93,13 @@ def phrase_shares(results: Sequence[Result]) -> list[tuple[str, float]]:
     best = [r.candidates[0] for r in results if r.candidates]
     count = Counter(phrase for c in best for phrase in dict.fromkeys(p.lower() for p in c.added))
     return [(phrase, times / len(best)) for phrase, times in count.most_common()]
+
+
+def reworded(prompt: str, text: str) -> bool:
+    """Whether a rewrite does more than put something behind the prompt: a phrase of the prompt
+    reads otherwise, or something stands between two."""
+    new, lost = clauses(text), set(clauses(prompt)) - set(clauses(text))
+    return bool(lost) or new[: len(clauses(prompt))] != clauses(prompt)
 
 
 def _repeats(prompt: str, added: Sequence[str]) -> bool:

@@ -185,7 +185,7 @@ def drafter(
 ) -> Drafter:
     """Reads a prompt as inference does; nothing is dropped for lost words, which rewards punish."""
     settings = Settings(mode=mode, max_new_tokens=longest, min_kept=0.0, seed=seed)
-    return Drafter(model, prompt.raw, settings, taste)
+    return Drafter(model, prompt.raw, settings, taste, composing=False)
 
 
 def rollout(model: Model, prompt: Prompt, drafter: Drafter, generation: Generation) -> Rollout:

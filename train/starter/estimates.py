@@ -26,8 +26,8 @@ _PAIR = re.compile(r"[0-9]{2}|--")
 
 def read_estimates(path: Path, concepts: Mapping[str, Concept]) -> dict[Place, Digits]:
     """The digits of each phrase, of lines as `fox | 77 -- / 46`: a pair for each phrase of a field,
-    fields in the order of the concept's line; `--` for one that nobody estimated. Who changes a concept's line need not estimate anew:
-    lines that no longer fit are passed over.
+    fields in the order of the concept's line; `--` for one that nobody estimated. Who changes a
+    concept's line need not estimate anew: lines that no longer fit are passed over.
 
     Raises:
         InputError: a line is no estimate.
