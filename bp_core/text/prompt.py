@@ -200,10 +200,10 @@ class Prompt:
             joint = f"{opening} "
             if opening and opening in ".!?":
                 tail = tail[0].upper() + tail[1:]
-        if after and (place.enclosed or self._ends_in_ratio):
-            tail = tail.rstrip(".") + ("," if after[0].isspace() else ", ")
-        elif after and not after[0].isspace() and after[0] not in _PUNCTUATION:
-            tail += " "
+        enclosed = bool(after) and (place.enclosed or self._ends_in_ratio)
+        tail = tail.rstrip(".") if enclosed else tail
+        if after[:1] not in _PUNCTUATION:  # nor is that empty
+            tail += "," * enclosed + " " * (not after[0].isspace())
         return before + joint + tail + after
 
     @cached_property
