@@ -384,8 +384,8 @@ def _joint(before: str, tail: str) -> tuple[str, str]:
         return "", tail
     if _SEPARATOR_END.search(text[-20:]):
         return " ", tail
-    if text[-1] in ",;，、；:：":
-        return " ", tail
+    if text[-1] in ",;，、；：" or (text[-1] == ":" and tail[0].isalpha()):
+        return " ", tail  # a number behind a colon might be read as a weight
     if text.rstrip("\"'”’)»")[-1:] in tuple(".!?…。！？"):
         return " ", tail[0].upper() + tail[1:]
     return ", ", tail
