@@ -218,10 +218,7 @@ class Prompt:
     def _places(self) -> Iterator[_Place]:
         """Places for an addition, the best first."""
         text = str(self)
-        at, enclosed = self._place_of_tail
-        if SYNTAXES[self.syntax].escapes_join:
-            at = _before_lone_backslash(text, at)
-        yield _Place(at, enclosed)
+        yield _Place(*self._place_of_tail)
         start, end = self._target
         offsets = [0, *accumulate(len(piece.text) for piece in self.pieces[:end])]
         carriers = [i for i in range(start, end) if self._carries(self.pieces[i])]
@@ -338,16 +335,6 @@ class Prompt:
         lead = lead or " " * bool(before)
         trail = trail or " " * bool(after)
         return _join(before) + lead + body + trail + _join(after)
-
-
-def _before_lone_backslash(text: str, at: int) -> int:
-    """`at`, or where a backslash stands alone before it with no word between: SD.Next reads that
-    as an empty text, behind which it takes no other."""
-    begin = 0
-    for match in re.finditer(r"\w(?=\W*$)", text[:at]):
-        begin = match.end()
-    lone = re.compile(r"(?<!\S)\\(?![()\[\]\\:])").search(text, begin, at)
-    return lone.start() if lone else at
 
 
 def _join(pieces: Iterable[Piece]) -> str:
