@@ -68,7 +68,7 @@ def reworded(before: str, after: str, text: str, lost: set[str], syntax: str) ->
             continue
         if (new := _read(read, after)) is None or new.shape != old.shape:
             return False
-        strong = [[row for row in _seen(reading.rows) if row.weight] for reading in (old, new)]
+        strong = [_seen([row for row in reading.rows if row.weight]) for reading in (old, new)]
         if strong[0] != strong[1] or _brackets(old) != _brackets(new):
             return False
         was, now = _stems(old.rows), _stems(new.rows)

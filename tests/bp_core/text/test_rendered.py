@@ -134,6 +134,7 @@ def test_what_is_lost_in_a_rewrite():
     assert reworded(before, "dog, a (red hat:1.2), cat, haze", "dog, cat, haze", set(), "webui")
     assert not reworded(before, "dog, a (red hat:1.2), haze", "dog, haze", set(), "webui")
     assert reworded(before, "dog, a (red hat:1.2), haze", "dog, haze", {"cat"}, "webui")
+    assert reworded("(a:1.2), cat, (b:1.2)", "cat, (a:1.2), (b:1.2)", "cat", set(), "webui")
     assert not reworded(before, "a (red hat:1.3), cat, dog", "cat, dog", set(), "webui")
     assert not reworded(before, "a (red hat, haze:1.2), cat, dog", "haze", set(), "webui")
 
