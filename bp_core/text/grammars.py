@@ -364,7 +364,7 @@ def _comfy_rows(text, rounds, span, weight, way, rows, deep=0) -> None:
 # compel -----------------------------------------------------------------------------------------
 
 _RUN = re.compile(r"[^\s,]+")
-_OPERATORS = re.compile(r"[()\"+=\\]|^-|-$|--|\.[a-z]")
+_OPERATORS = re.compile(r"[()\"+=\\]|^-|-$|--")
 _ENCLOSING = re.compile(r"\\.|[()\[\]]")
 
 
