@@ -186,6 +186,7 @@ def webui(prompt: str) -> Reading:
 # dynamicprompts, in AUTOMATIC1111 ---------------------------------------------------------------
 
 _CHOICES = re.compile(r"[$%]?\{|\}|__|\#|[$%]")
+_BRACE = re.compile(r"[{}]")
 _IGNORED = re.compile(r"\s*(?:(?:\#|//)[^\n]*|(?P<block>/\*))")
 
 
@@ -194,14 +195,11 @@ def wildcards(prompt: str) -> Reading:
     rows: list[Row] = []
     at, end = 0, len(prompt)
     while at < end:
-        match = _IGNORED.match(prompt, at)
-        ignored = match.end() if match else -1
-        if match and match["block"]:
-            close = prompt.find("*/", match.end())
-            ignored = close + 2 if close >= 0 else -1
-        if ignored >= 0:
-            at = ignored
-            continue
+        if match := _IGNORED.match(prompt, at):
+            close = prompt.find("*/", match.end()) + 2 if match["block"] else match.end()
+            if close >= match.end():
+                at = close
+                continue
         match = _CHOICES.search(prompt, at)
         while match and match.group() == "}":
             match = _CHOICES.search(prompt, match.end())
@@ -209,25 +207,26 @@ def wildcards(prompt: str) -> Reading:
         if start > at:
             rows.append(Row(prompt[at:start], ("",), 0))
             at = start
-        elif match.group() == "__":
-            close = prompt.find("__", match.end())
-            if close < 0:
-                raise Refused
-            at = close + 2
-            rows.append(Row(prompt[start:at], ("",), 1))
-        elif match.group().endswith("{"):
-            depth = 0
-            for brace in re.compile(r"[{}]").finditer(prompt, start):
-                depth += 1 if brace.group() == "{" else -1
-                if not depth:
-                    break
-            if depth:
-                raise Refused
-            at = brace.end()
+        elif match.group() in ("__", "{", "${", "%{"):
+            at = _closed(prompt, start, match)
             rows.append(Row(prompt[start:at], ("",), 1))
         else:
             raise Refused
     return Reading(rows, ())
+
+
+def _closed(prompt: str, start: int, opening: re.Match) -> int:
+    """Where a wildcard or a choice that begins at `start` ends."""
+    if opening.group() == "__":
+        if (close := prompt.find("__", opening.end())) < 0:
+            raise Refused
+        return close + 2
+    depth = 0
+    for brace in _BRACE.finditer(prompt, start):
+        depth += 1 if brace.group() == "{" else -1
+        if not depth:
+            return brace.end()
+    raise Refused
 
 
 # SD.Next ----------------------------------------------------------------------------------------
@@ -297,6 +296,7 @@ def _next_joined(rows: list[Row]) -> Iterator[Row]:
 
 _COMMENT = re.compile(r"//.*|/\*")
 _ROUND = re.compile(r"\\[()]|[()]")
+_Round = tuple[int, str]  # where a bracket stands, and which
 
 
 def comfyui(prompt: str) -> Reading:
@@ -322,8 +322,10 @@ def _without_comments(text: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _comfy_rows(text, rounds, span, weight, way, rows, deep=0) -> None:
-    """Append the rows of a stretch of `text`, whose brackets are `rounds` (place, sign)."""
+def _comfy_rows(
+    text: str, rounds: list[_Round], span: tuple, weight: float, way: int, rows: list[Row], deep=0
+) -> None:
+    """Append the rows of a stretch of `text`, whose brackets are `rounds`."""
     if deep > _DEEPEST:
         raise Refused
     start, end = span

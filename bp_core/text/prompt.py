@@ -210,22 +210,23 @@ class Prompt:
     def _place(self) -> _Place | None:
         """The first place where a host reads all of the artist's text as before; None if none."""
         text = str(self)
-        if not syntax_of(text, self.syntax):
+        if PROBE in text or not syntax_of(text, self.syntax):
             return next(self._places())
         places = islice(dict.fromkeys(self._places()), _PLACES)
         return next((p for p in places if added(text, self._with(PROBE, p), self.syntax)), None)
 
     def _places(self) -> Iterator[_Place]:
-        """Places for an addition, the best first."""
+        """Places for an addition, the best first; none behind flags or pasted parameters."""
         text = str(self)
         yield _Place(*self._place_of_tail)
         start, end = self._target
+        end = next((i for i in range(start, end) if self.pieces[i].kind == "end"), end)
         offsets = [0, *accumulate(len(piece.text) for piece in self.pieces[:end])]
         carriers = [i for i in range(start, end) if self._carries(self.pieces[i])]
         limit = offsets[end]
         yield _Place(len(text[:limit].rstrip()))
         if end == len(self.pieces):
-            yield _Place(limit, line=True)
+            yield _Place(limit, line=not text.endswith("\n"))
         for i in reversed(carriers[-_PLACES // 2 :]):
             ended = offsets[i] + len(self.pieces[i].text.rstrip(f" {_PUNCTUATION}"))
             yield _Place(ended, True)
@@ -364,6 +365,11 @@ def _leading_punctuation(piece: Piece) -> str:
     return match.group() if match else ""
 
 
+def _takes_on(text: str, tail: str) -> bool:
+    """Whether what stands behind the colon that ends `text` might be read as a weight or a name."""
+    return not tail[0].isalpha() or text.endswith(("::", "embedding:"))
+
+
 def _joint(before: str, tail: str) -> tuple[str, str]:
     """What to write between `before` and `tail`, and the tail as it reads there."""
     text = before.rstrip()
@@ -371,8 +377,8 @@ def _joint(before: str, tail: str) -> tuple[str, str]:
         return "", tail
     if _SEPARATOR_END.search(text[-20:]):
         return " ", tail
-    if text[-1] in ",;，、；：" or (text[-1] == ":" and tail[0].isalpha()):
-        return " ", tail  # a number behind a colon might be read as a weight
+    if text[-1] in ",;，、；：" or (text[-1] == ":" and not _takes_on(text, tail)):
+        return " ", tail
     if text.rstrip("\"'”’)»")[-1:] in tuple(".!?…。！？"):
         return " ", tail[0].upper() + tail[1:]
     return ", ", tail

@@ -83,7 +83,7 @@ def reworded(before: str, after: str, text: str, lost: set[str], syntax: str) ->
     return True
 
 
-@lru_cache(maxsize=8)  # a prompt is read once for all that is tried of it
+@lru_cache(maxsize=4)  # a prompt is read once for all that is tried of it
 def _read(read: Callable[[str], Reading], text: str) -> Reading | None:
     try:
         return read(text)

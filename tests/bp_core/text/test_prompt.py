@@ -240,3 +240,8 @@ def test_a_number_behind_a_colon_is_no_weight(prompt):
         longer = parse(prompt, syntax).expand("3 hats")
         assert longer == f"{prompt}, 3 hats"
         assert parse(longer, syntax).items == parse(prompt, syntax).items
+
+
+def test_a_word_behind_a_colon_is_no_name():
+    assert parse("embedding:").expand("hats") == "embedding:, hats"
+    assert parse("a cat:").expand("hats") == "a cat: hats"

@@ -84,7 +84,7 @@ def test_what_changes_the_steps(read, prompt, changed):
         ("sdnext", "a hat <3:) <lora:a:1>", "a hat <3:) <lora:a:1>, haze"),
         # compel weights by signs that touch.
         ("invoke", "((hat))--ar a dog", "((hat))--ar a dog, haze"),
-        ("invoke", "[, --no cat, :0.5] 8k", "[, --no cat, :0.5] 8k, haze"),
+        ("invoke", "[, --no cat, :0.5] 8k", "haze, [, --no cat, :0.5] 8k"),
         # ComfyUI's page leaves out a comment that its node reads.
         ("comfyui", "a cat // ( hat", "a cat, haze // ( hat"),
     ],
@@ -94,6 +94,14 @@ def test_an_addition_goes_where_all_else_is_read_as_before(syntax, prompt, expan
     assert parsed.expand("haze") == expanded
     assert added(prompt, parsed.expand(PROBE), syntax)
     assert not parsed.closed
+
+
+@pytest.mark.parametrize("end", ["--ar 3:4", "Steps: 20, Sampler: Euler", "--no hats"])
+def test_no_addition_goes_behind_flags_or_parameters(end):
+    for syntax in ("webui", "sdnext", "comfyui", "invoke"):
+        for prompt in (f"a cat, ((hat)) {end}", f"a // cat ( {end}", f"[a|b]BREAK {end}"):
+            parsed = parse(prompt, syntax)
+            assert parsed.closed or parsed.expand("haze").endswith(end)
 
 
 @pytest.mark.parametrize("prompt", ["/* ( */ a hat((", "/* (:0.5], [ ] */ 5:30(("])
