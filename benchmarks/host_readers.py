@@ -117,7 +117,8 @@ def sdnext(folder: Path, attention: str = "native") -> Reader:
                 continue
             last = text
             parts = pipelines.split_prompts(None, text)
-            for number, part in enumerate(parts[:2] if parts[0] != parts[1] else parts[:1]):
+            alike = parts[0].strip() == parts[1].strip()
+            for number, part in enumerate(parts[: 1 if alike else 2]):
                 rows = parser.parse_prompt_attention(part)
                 reading += [Row(t, round(float(w), 6), number, step) for t, w in rows]
         return reading

@@ -277,6 +277,8 @@ class Shaper:
             if not self._too_long(text) or not spare:
                 break
             del kept[spare[-1]]
+        if added and text == self.prompt:  # its host would read it otherwise: written on instead
+            return self._expand([kept[i] for i in spare], last=True)
         return (text, added) if added else None
 
     def _mended(self, prose: str) -> tuple[str, list[str]]:

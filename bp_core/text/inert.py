@@ -18,6 +18,7 @@ def whole(text: str) -> str:
 def tidy(text: str) -> str:
     """`text` on one line: single spaces, no doubled commas, none at the ends, no controls."""
     text = re.sub(r"\s+", " ", _CONTROL.sub(" ", text)).strip()
+    text = re.sub(r"(?<=\d) ,(?: ?,)*(?=\d)", ", ", text)  # "AK-47 ,4K" has no number of both
     text = re.sub(r" ?,(?: ?,)*", ",", text)
     return text.strip(" ,;")
 

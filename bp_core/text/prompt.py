@@ -7,19 +7,21 @@ BREAK, AND, the region keywords and the like. Everything else stays byte for byt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
+from typing import NamedTuple
 
 from .fixed import parted
 from .inert import inert, tidy
 from .reading import plain
+from .rendered import PROBE, added, reworded, syntax_of
 from .syntax import Piece, ends_comment, leaves_open, split
 from .syntax_tables import SYNTAXES
 from .weave import weave
 from .word_lists import read_lines
-from .words import clauses
+from .words import clauses, content_stems
 
 __all__ = ["LONGEST", "Piece", "Prompt", "inert", "parse"]
 
@@ -33,6 +35,11 @@ _CLOSED = (
     "the prompt is one expression, beside which its host takes no text: it stays as it is; "
     "beautify the words inside it"
 )
+_NO_PLACE = (
+    "wherever words were added, the prompt's host would read its brackets and signs otherwise: it "
+    "stays as it is; close its brackets"
+)
+_PLACES = 12  # that are tried for an addition: bounds the time
 _PUNCTUATION = ",;.!?…，、。；！？"
 _OPENING = re.compile(r"\s*([,;.!?]?)")
 # Pieces without a share in the picture's description: a tail goes before those at the end.
@@ -41,9 +48,21 @@ _CLOSING = frozenset(("weight", "ending", "end"))  # must stay behind all else o
 # What says how good a picture is to be and not what is in it.
 _QUALITY = frozenset(read_lines("text/quality"))
 _RATING = re.compile(r"score_\w+|(?:rating|source|score)[_:]\w+|(?:19|20)\d\d")
-# From an open bracket to a backslash before any word.
-_LEADING_ESCAPE = re.compile(r"[^\w\\(\[]*[(\[][^\w\\]*\\")
 _SEPARATOR_END = re.compile(rf"(?<!--)(?:{SYNTAXES['auto'].separators})$")
+
+
+class _Place(NamedTuple):
+    """Where an addition may go.
+
+    Attributes:
+        at: offset in the prompt.
+        enclosed: words of the target follow it, so that a comma must part them.
+        line: it begins a line of its own.
+    """
+
+    at: int
+    enclosed: bool = False
+    line: bool = False
 
 
 def parse(prompt: str, syntax: str = "auto") -> Prompt:
@@ -114,7 +133,7 @@ class Prompt:
     def closed(self) -> str:
         """Why nothing may be put beside the prompt, in one line; "" where it may."""
         if not any(piece.kind == "expression" for piece in self.pieces):
-            return ""
+            return "" if self._place else _NO_PLACE
         length = sum(len(piece.text) for piece in self.pieces)
         return _TOO_LONG.format(length) if length > LONGEST else _CLOSED
 
@@ -165,25 +184,57 @@ class Prompt:
             continues: the tail goes on from the last word with the punctuation that it begins
                 with, if any; otherwise it is another phrase.
         """
-        text, opening, tail = str(self), _OPENING.match(tail)[1], inert(tail)
-        if not tail:
-            return text
-        at, enclosed = self._place_of_tail
-        if SYNTAXES[self.syntax].escapes_join:
-            if _LEADING_ESCAPE.match(text, at):
-                return text  # an escape behind an open bracket would be read as the tail's
-            at = _before_lone_backslash(text, at)
-        before, after = text[:at], text[at:]
+        opening, tail, place = _OPENING.match(tail)[1], inert(tail), self._place
+        if not tail or place is None:
+            return str(self)
+        return self._with(tail, place, opening if continues else None)
+
+    def _with(self, tail: str, place: _Place, opening: str | None = None) -> str:
+        """The prompt with `tail` at a place; `opening` as of `expand` where it goes on."""
+        text = str(self)
+        before, after = text[: place.at], text[place.at :]
+        if place.line:
+            return f"{before}\n{tail}{after}"
         joint, tail = _joint(before, tail)
-        if continues and joint == ", ":
+        if opening is not None and joint == ", ":
             joint = f"{opening} "
             if opening and opening in ".!?":
                 tail = tail[0].upper() + tail[1:]
-        if after and (enclosed or self._ends_in_ratio):
-            tail = tail.rstrip(".") + ("," if after[0].isspace() else ", ")
-        elif after and not after[0].isspace() and after[0] not in _PUNCTUATION:
-            tail += " "
+        enclosed = bool(after) and (place.enclosed or self._ends_in_ratio)
+        tail = tail.rstrip(".") if enclosed else tail
+        if after[:1] not in _PUNCTUATION:  # nor is that empty
+            tail += "," * enclosed + " " * (not after[0].isspace())
         return before + joint + tail + after
+
+    @cached_property
+    def _place(self) -> _Place | None:
+        """The first place where a host reads all of the artist's text as before; None if none."""
+        text = str(self)
+        if PROBE in text or not syntax_of(text, self.syntax):
+            return next(self._places())
+        places = islice(dict.fromkeys(self._places()), _PLACES)
+        return next((p for p in places if added(text, self._with(PROBE, p), self.syntax)), None)
+
+    def _places(self) -> Iterator[_Place]:
+        """Places for an addition, the best first; none behind flags or pasted parameters."""
+        text = str(self)
+        yield _Place(*self._place_of_tail)
+        start, end = self._target
+        end = next((i for i in range(start, end) if self.pieces[i].kind == "end"), end)
+        offsets = [0, *accumulate(len(piece.text) for piece in self.pieces[:end])]
+        carriers = [i for i in range(start, end) if self._carries(self.pieces[i])]
+        limit = offsets[end]
+        yield _Place(len(text[:limit].rstrip()))
+        if end == len(self.pieces):
+            yield _Place(limit, line=not text.endswith("\n"))
+        for i in reversed(carriers[-_PLACES // 2 :]):
+            ended = offsets[i] + len(self.pieces[i].text.rstrip(f" {_PUNCTUATION}"))
+            yield _Place(ended, True)
+        if carriers:
+            first = self.pieces[carriers[0]].text
+            yield _Place(offsets[carriers[0]] + len(first) - len(first.lstrip()), True)
+        lead = text[offsets[start] : limit]
+        yield _Place(offsets[start] + len(lead) - len(lead.lstrip()), True)
 
     @property
     def _ends_in_ratio(self) -> bool:
@@ -245,15 +296,24 @@ class Prompt:
 
         Clauses that hold an item, a tag, a quotation or a sign stay as they are; they and what is
         no part of a clause go to the phrase boundary nearest to where they stood, in their order.
-        Where they would be read otherwise there (signs that were glued together), the prompt is
-        returned as it is.
+        Where they would be read otherwise there (signs that were glued together), by us or by the
+        host's own grammar, the prompt is returned as it is.
 
         Args:
             whole: `text` says what those clauses say, too, in another language: items alone stay,
                 each in the place of its words or, failing that, where it stood.
         """
         made = self._rewritten(text, whole)
-        return made if parse(made, self.syntax).items == self.items else str(self)
+        parsed = parse(made, self.syntax)
+        return made if parsed.items == self.items and self._keeps(parsed, text) else str(self)
+
+    def _keeps(self, made: Prompt, text: str) -> bool:
+        """Whether a host reads the artist's syntax in a rewrite as before."""
+        before, after = str(self), str(made)
+        if not (syntax_of(before, self.syntax) or syntax_of(after, self.syntax)):
+            return True
+        lost = set(content_stems(self.everything)) - set(content_stems(made.everything))
+        return reworded(before, after, inert(text), lost, self.syntax)
 
     def _rewritten(self, text: str, whole: bool) -> str:
         start, end = self._target
@@ -276,16 +336,6 @@ class Prompt:
         lead = lead or " " * bool(before)
         trail = trail or " " * bool(after)
         return _join(before) + lead + body + trail + _join(after)
-
-
-def _before_lone_backslash(text: str, at: int) -> int:
-    """`at`, or where a backslash stands alone before it with no word between: SD.Next reads that
-    as an empty text, behind which it takes no other."""
-    begin = 0
-    for match in re.finditer(r"\w(?=\W*$)", text[:at]):
-        begin = match.end()
-    lone = re.compile(r"(?<!\S)\\(?![()\[\]\\:])").search(text, begin, at)
-    return lone.start() if lone else at
 
 
 def _join(pieces: Iterable[Piece]) -> str:
@@ -315,6 +365,11 @@ def _leading_punctuation(piece: Piece) -> str:
     return match.group() if match else ""
 
 
+def _takes_on(text: str, tail: str) -> bool:
+    """Whether what stands behind the colon that ends `text` might be read as a weight or a name."""
+    return not tail[0].isalpha() or text.endswith(("::", "embedding:"))
+
+
 def _joint(before: str, tail: str) -> tuple[str, str]:
     """What to write between `before` and `tail`, and the tail as it reads there."""
     text = before.rstrip()
@@ -322,7 +377,7 @@ def _joint(before: str, tail: str) -> tuple[str, str]:
         return "", tail
     if _SEPARATOR_END.search(text[-20:]):
         return " ", tail
-    if text[-1] in ",;，、；:：":
+    if text[-1] in ",;，、；：" or (text[-1] == ":" and not _takes_on(text, tail)):
         return " ", tail
     if text.rstrip("\"'”’)»")[-1:] in tuple(".!?…。！？"):
         return " ", tail[0].upper() + tail[1:]

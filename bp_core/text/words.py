@@ -17,7 +17,7 @@ _MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u064b-\u065f\u0900-\u109f"
 _LETTER = rf"(?:[^\W_{CJK}]|[{_MARKS}])"
 WORD = re.compile(
     rf"[{CJK}]+"
-    rf"|\d+(?:[.,]\d+)+{_LETTER}*"  # 1,000  1.8  35.5mm
+    rf"|\d+(?:\.\d+|,\d{{3}}(?!\d))+{_LETTER}*"  # 1,000  1.8  35.5mm; "100,35mm" is two
     rf"|{_LETTER}+(?:['’]{_LETTER}+)*"  # a word; don't, dog's
 )
 

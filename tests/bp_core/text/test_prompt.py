@@ -232,3 +232,16 @@ def test_no_two_marks_meet_where_a_tail_joins():
     assert parse("(a fox").expand(". Red fur.", continues=True) == "Red fur, (a fox"
     assert parse("a fox:").expand("red fur") == "a fox: red fur"
     assert parse("a fox,").expand("red fur") == "a fox, red fur"
+
+
+@pytest.mark.parametrize("prompt", ["1.5::", "a cat:", "a cat, ::"])
+def test_a_number_behind_a_colon_is_no_weight(prompt):
+    for syntax in ("auto", "webui", "midjourney"):
+        longer = parse(prompt, syntax).expand("3 hats")
+        assert longer == f"{prompt}, 3 hats"
+        assert parse(longer, syntax).items == parse(prompt, syntax).items
+
+
+def test_a_word_behind_a_colon_is_no_name():
+    assert parse("embedding:").expand("hats") == "embedding:, hats"
+    assert parse("a cat:").expand("hats") == "a cat: hats"

@@ -57,7 +57,7 @@ def test_the_command_line_adds_behind_an_item(item):
         ("comfyui", "1girl, :3", "1girl, :3, TAIL"),
         ("sdnext", "a fox TE2: a style", "a fox, TAIL TE2: a style"),
         # A backslash alone is an empty text there, and an escape belongs to the text before it.
-        ("sdnext", "(red:1.2) \\ ) ", "(red:1.2) TAIL \\ ) "),
+        ("sdnext", "(red:1.2) \\ ) ", "(red:1.2), TAIL, \\ ) "),
         ("sdnext", "[\\(a fox", "[\\(a fox"),
         ("sdnext", "a cat :0.5] }((dog", "a cat :0.5] }, TAIL, ((dog"),
         ("sdnext", "(red:1.2) :1.2)((dog", "(red:1.2), TAIL, :1.2)((dog"),
