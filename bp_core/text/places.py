@@ -60,6 +60,12 @@ _MODIFYING = frozenset(
     "sewing knitting drinking writing shopping dining sleeping working landing wedding gaming "
     "milking building watering mixing serving cutting carrying walking sitting standing".split()
 )
+# Things that may be colours where others are listed.
+_COLOURS = frozenset(
+    "orange olive chestnut lavender lilac cream peach plum mint salmon rose rust tan coral lemon "
+    "lime cherry pumpkin raspberry apricot turquoise emerald ruby sapphire amber mustard burgundy "
+    "slate ivory jade bone sand copper bronze gold silver charcoal wine moss teal".split()
+)
 _ABSOLUTE = frozenset("only just no nothing him me you it them us".split())
 _AFTER_PARTICIPLE = PREPOSITIONS | {"with", "to", "as"}
 _ITEM = 6  # words of one of several things in a row
@@ -177,6 +183,8 @@ class _Around:
         denied = any(word in NEGATIONS or word.endswith("n't") for word in near)
         if denied or "nothing" in near or _STUFF.search(" ".join(self.before[-6:])):
             return False
+        if last in _COLOURS and self.before[-1:] in (["and"], ["in"]):
+            return False  # "an abstract in ochre and bone"
         if "with" in self.before and not self._has_verb_since("with"):
             return False
         return not self._may_be_verb(last)

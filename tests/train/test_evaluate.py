@@ -11,7 +11,7 @@ from bp_core.rewriter import Candidate, Result, Rewriter
 from tests.bp_core.score.test_text_reward import reward_folder
 from tests.conftest import random_bloom, write_folder
 from train import evaluate
-from train.report.metrics import Figures, measure, phrase_shares
+from train.report.metrics import Figures, measure, phrase_shares, reworded
 
 PROMPTS = ["a cat in the garden", "a lighthouse <at> dusk", "an old oak & a fox", "the sea, $5 $x_"]
 FIGURES = [field.name for field in fields(Figures)]
@@ -170,3 +170,10 @@ def test_phrases_are_counted_once_a_rewrite_whatever_their_case():
 def test_a_rewriter_that_writes_nothing_has_no_figures():
     with pytest.raises(InputError, match="no candidate"):
         measure([Result("a cat", "a cat", (), "nothing new")])
+
+
+def test_a_prompt_is_reworded_where_its_own_phrases_read_otherwise():
+    assert reworded("a fox, oil painting", "a fox with red fur, oil painting, dusk")
+    assert reworded("1girl, rain, sky", "1girl, rain, wet, sky")
+    assert not reworded("a fox, oil painting", "a fox, oil painting, red fur")
+    assert not reworded("A fox sleeps.", "A fox sleeps. Red fur.")

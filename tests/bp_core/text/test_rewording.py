@@ -27,6 +27,7 @@ train | vehicle | look: light bars sliding over the bank
 squid | creature | look: long tentacles
 skirt | clothing | tags: pleated skirt
 umbrella | thing | tags: shared umbrella
+rust | nature | look: powdery edges
 rain | nature | tags: wet, puddle
 """.strip().splitlines()
 CONCEPTS = Concepts(LINES)
@@ -112,6 +113,7 @@ def test_a_look_is_woven_in_behind_its_thing(prompt, text):
         "a man with a fox in a field",
         "a fox and a dog",
         "cubist",
+        "stripes in maroon and rust, ink",
         "an oil painting in a temple of a saint",
         "a fox in a field, another fox",
         "A squid, a crab and a lobster lie on ice.",
