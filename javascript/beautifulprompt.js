@@ -154,10 +154,11 @@
         if (!panel || !button) return false;
         const modern = root().querySelector(`.portal #${tab}_prompt`);
         const item = modern && modern.closest(".xtabs-item");
-        const tools = item && item.querySelector(".prompt-header .flexbox");
-        if (tools) {
+        // Beside the styles, whose box gives way: in the row above a narrow column cuts buttons off.
+        const styles = item && item.querySelector(".layout-header > .flexbox");
+        if (styles) {
             const prompts = modern.closest(".split");
-            if (!tools.contains(button)) tools.append(button);
+            if (!styles.contains(button)) styles.append(button);
             if (prompts && prompts.nextElementSibling !== panel) prompts.after(panel);
             return true;
         }
@@ -166,12 +167,14 @@
         return false;
     }
 
-    // ModernUI is built some time after the page.
+    // ModernUI is built some time after the page, a slow machine's after minutes.
     function settle() {
         const begun = Date.now();
         const timer = setInterval(() => {
             const homes = TABS.filter(place);
-            if (homes.length === TABS.length || Date.now() - begun > SETTLED) clearInterval(timer);
+            const modern = root().querySelector("#tab_sdnext_uiux_core");
+            const late = !modern && Date.now() - begun > SETTLED;
+            if (homes.length === TABS.length || late) clearInterval(timer);
         }, 500);
     }
 

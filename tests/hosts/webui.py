@@ -3,8 +3,8 @@
 WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo, reForge or SD.Next, with a
                 checkpoint (SD.Next: in models/Diffusers)
 WEBUI_PYTHON    the Python that has its requirements
-WEBUI_ARGS      further flags, for a machine without a GPU say; SD.Next's other page is "--theme
-                standard"
+WEBUI_ARGS      further flags, for a machine without a GPU say
+WEBUI_PAGE      "classic" for SD.Next's page of that kind instead of its ModernUI
 WEBUI_START     seconds to wait for its start, 300 if not given
 """
 
@@ -115,6 +115,11 @@ class WebUI:
         return (self.host / "modules" / "scripts_manager.py").is_file()
 
     @property
+    def is_modern(self) -> bool:
+        """Whether the page is SD.Next's ModernUI, which shows the Control tab alone."""
+        return self.is_sdnext and os.environ.get("WEBUI_PAGE") != "classic"
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -180,6 +185,7 @@ class WebUI:
             "samples_format": "png",
             "diffusers_offload_mode": "none",
             "styles_dir": str(styles),
+            "theme_type": "Modern" if self.is_modern else "Standard",
         }
         (self.data / "config.json").write_text(json.dumps(settings))
         lora = str(self.data / "models" / "Lora")
