@@ -33,13 +33,13 @@
     function type(area, text) {
         if (!area || area.value === text) return;
         const focused = document.activeElement;
-        area.focus();
+        area.focus({ preventScroll: true }); // ModernUI would move its whole page aside
         area.select();
         if (!document.execCommand("insertText", false, text)) {
             area.value = text;
             area.dispatchEvent(new Event("input", { bubbles: true }));
         }
-        if (focused && focused !== area && focused.focus) focused.focus();
+        if (focused && focused !== area && focused.focus) focused.focus({ preventScroll: true });
     }
 
     // Put `text` into the box; it stands for `base`.
@@ -164,6 +164,13 @@
         }
         const row = root().querySelector(`#${tab}_toprow`);
         if (row && row.contains(panel)) row.after(panel);
+        // SD.Next's classic page lays its networks over what is there, and narrows only the settings.
+        const beneath = root().querySelector(`#${tab}_toprow ~ #${tab}_interface`);
+        if (beneath && !panel.following) {
+            const fit = () => (panel.style.width = panel.style.minWidth = beneath.style.width);
+            panel.following = new ResizeObserver(fit);
+            panel.following.observe(beneath);
+        }
         return false;
     }
 

@@ -27,6 +27,11 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_HOST = Path(os.environ.get("WEBUI_DIR", ""))
+#: SD.Next, whose password guards its page, too.
+SDNEXT = (_HOST / "modules" / "scripts_manager.py").is_file()
+#: Its ModernUI, which shows the Control tab only.
+MODERN = SDNEXT and os.environ.get("WEBUI_PAGE") != "classic"
 USER = "artist:secret"
 _FLAGS = [
     "--skip-prepare-environment",
@@ -94,8 +99,10 @@ def _start() -> tuple[WebUI, RuntimeError | None]:
 class WebUI:
     """A host's process; `log` is its output so far."""
 
+    is_sdnext = SDNEXT
+
     def __init__(self, folder: Path) -> None:
-        self.host = Path(os.environ["WEBUI_DIR"])
+        self.host = _HOST
         self.data = folder / "data"
         self.models = folder / "beautifulprompt"
         self._log = folder / "log.txt"
@@ -108,16 +115,6 @@ class WebUI:
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
-
-    @property
-    def is_sdnext(self) -> bool:
-        """Whether the host is SD.Next, whose password guards its page, too."""
-        return (self.host / "modules" / "scripts_manager.py").is_file()
-
-    @property
-    def is_modern(self) -> bool:
-        """Whether the page is SD.Next's ModernUI, which shows the Control tab alone."""
-        return self.is_sdnext and os.environ.get("WEBUI_PAGE") != "classic"
 
     @property
     def pid(self) -> int:
@@ -139,7 +136,7 @@ class WebUI:
         command = [
             os.environ.get("WEBUI_PYTHON", "python"),
             "launch.py",
-            *(self._sdnext() if self.is_sdnext else self._others()),
+            *(self._sdnext() if SDNEXT else self._others()),
             *("--port", str(self.port), "--data-dir", str(self.data)),
             *("--beautifulprompt-dir", str(self.models)),
             *shlex.split(os.environ.get("WEBUI_ARGS", "")),
@@ -185,7 +182,7 @@ class WebUI:
             "samples_format": "png",
             "diffusers_offload_mode": "none",
             "styles_dir": str(styles),
-            "theme_type": "Modern" if self.is_modern else "Standard",
+            "theme_type": "Modern" if MODERN else "Standard",
         }
         (self.data / "config.json").write_text(json.dumps(settings))
         lora = str(self.data / "models" / "Lora")
