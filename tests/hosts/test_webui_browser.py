@@ -277,12 +277,8 @@ def test_candidates_are_saved_as_prompts_from_file_reads_them(page):
 
 def test_cards_have_the_whole_width_and_the_button_a_sign_of_its_own(page):
     beautified(page)
-    # SD.Next's networks cover a part of its page.
-    around = (
-        f"#{TAB}_prompts_tabitem .split"
-        if MODERN
-        else f"#{TAB}_{'interface' if SDNEXT else 'toprow'}"
-    )
+    part = "interface" if SDNEXT else "toprow"  # SD.Next's networks cover a part of its page
+    around = f"#{TAB}_prompts_tabitem .split" if MODERN else f"#{TAB}_{part}"
     row = page.locator(around).first.bounding_box()
     card = cards(page).first
     assert 0.95 * row["width"] < card.bounding_box()["width"] <= row["width"]
