@@ -85,7 +85,7 @@ def switched_on(page):
     """The accordion's checkbox, checked."""
     switch = page.locator(f"{ACCORDION}-visible-checkbox")
     show(page, "scripts")
-    if MODERN:  # hides it: who opens an accordion switches it on
+    if SDNEXT:  # hides it: who opens an accordion switches it on
         page.locator(f"{ACCORDION} .label-wrap").first.click()
         playwright.expect(switch).to_be_checked()
     else:
