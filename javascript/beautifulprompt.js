@@ -33,13 +33,13 @@
     function type(area, text) {
         if (!area || area.value === text) return;
         const focused = document.activeElement;
-        area.focus();
+        area.focus({ preventScroll: true }); // ModernUI would move its whole page aside
         area.select();
         if (!document.execCommand("insertText", false, text)) {
             area.value = text;
             area.dispatchEvent(new Event("input", { bubbles: true }));
         }
-        if (focused && focused !== area && focused.focus) focused.focus();
+        if (focused && focused !== area && focused.focus) focused.focus({ preventScroll: true });
     }
 
     // Put `text` into the box; it stands for `base`.
@@ -154,24 +154,34 @@
         if (!panel || !button) return false;
         const modern = root().querySelector(`.portal #${tab}_prompt`);
         const item = modern && modern.closest(".xtabs-item");
-        const tools = item && item.querySelector(".prompt-header .flexbox");
-        if (tools) {
+        // Beside the styles, whose box gives way: in the row above a narrow column cuts buttons off.
+        const styles = item && item.querySelector(".layout-header > .flexbox");
+        if (styles) {
             const prompts = modern.closest(".split");
-            if (!tools.contains(button)) tools.append(button);
+            if (!styles.contains(button)) styles.append(button);
             if (prompts && prompts.nextElementSibling !== panel) prompts.after(panel);
             return true;
         }
         const row = root().querySelector(`#${tab}_toprow`);
         if (row && row.contains(panel)) row.after(panel);
+        // SD.Next's classic page lays its networks over what is there, and narrows only the settings.
+        const beneath = root().querySelector(`#${tab}_toprow ~ #${tab}_interface`);
+        if (beneath && !panel.following) {
+            const fit = () => (panel.style.width = panel.style.minWidth = beneath.style.width);
+            panel.following = new ResizeObserver(fit);
+            panel.following.observe(beneath);
+        }
         return false;
     }
 
-    // ModernUI is built some time after the page.
+    // ModernUI is built some time after the page, a slow machine's after minutes.
     function settle() {
         const begun = Date.now();
         const timer = setInterval(() => {
             const homes = TABS.filter(place);
-            if (homes.length === TABS.length || Date.now() - begun > SETTLED) clearInterval(timer);
+            const modern = root().querySelector("#tab_sdnext_uiux_core");
+            const late = !modern && Date.now() - begun > SETTLED;
+            if (homes.length === TABS.length || late) clearInterval(timer);
         }, 500);
     }
 

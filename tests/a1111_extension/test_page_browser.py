@@ -21,6 +21,15 @@ _PAGE = """<!doctype html><meta charset="utf-8"><title>A host's page</title>
 <button id="txt2img_beautify">wand</button><div id="txt2img_beautify_panel"></div></div>
 <div id="img2img_prompt"><textarea></textarea></div>
 <div id="html_info_txt2img"></div><button id="txt2img_send_to_img2img">send</button>"""
+# ModernUI's column beside the page that it hides; buttons hold one line there.
+_MODERN = """<style>button > span {{ height: 1.5em; margin: 0.7em; }}</style>
+<div id="tab_sdnext_uiux_core"><div class="xtabs-item" style="width: 240px">
+<div class="layout-header"><h2>Prompt</h2><div class="flexbox" id="styles"></div></div>
+<div class="split"><div class="portal"></div></div><p id="size">Size</p></div></div>
+<div hidden>{page}</div>"""
+# What SD.Next's classic page has under its prompts: networks over the right part.
+_CLASSIC = """<div style="position: absolute; right: 0; width: 300px; height: 500px; z-index: 9">
+networks</div><div id="txt2img_interface" style="width: 500px">settings</div>"""
 # What the host does with a click's answer.
 _ANSWER = """([html, text]) => {
     document.querySelector("#txt2img_beautify_panel").innerHTML = html;
@@ -36,9 +45,16 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-    page = browser.new_page()
+    page = opened(browser, _PAGE)
+    yield page
+    page.close()
+
+
+def opened(browser, html):
+    """A page of that content with our style and scripts, as once it is loaded."""
+    page = browser.new_page(viewport={"width": 800, "height": 900})
     page.set_default_timeout(PATIENCE)
-    page.set_content(_PAGE)
+    page.set_content(html)
     page.add_style_tag(content=(ROOT / "style.css").read_text(encoding="utf-8"))
     for name in ("beautifulprompt", "beautifulprompt_edits"):
         script = (ROOT / "javascript" / f"{name}.js").read_text(encoding="utf-8")
@@ -46,8 +62,7 @@ def page(browser):
             script = f"window.run = () => {{ {script} }};"
         page.add_script_tag(content=script)
     page.evaluate("run()")
-    yield page
-    page.close()
+    return page
 
 
 def box(page, tab="txt2img"):
@@ -176,3 +191,29 @@ def test_an_error_and_a_pasted_picture(page):
     page.evaluate("h => document.querySelector('#txt2img_beautify_panel').innerHTML = h", shown)
     page.click(".bp-restore")
     assert holds(page, PROMPT)
+
+
+def test_in_modern_ui_button_and_panel_come_where_the_prompt_is_moved_to(browser):
+    page = opened(browser, _MODERN.format(page=_PAGE))
+    page.evaluate("document.querySelector('.portal').append(txt2img_prompt)")
+    page.locator("#styles #txt2img_beautify").wait_for()
+    ask(page)
+    answer(page, PROMPT, ("a very long addition that needs more than one line, " * 3, "in fog"))
+    card = page.locator(".xtabs-item > .split + div .bp-candidate").first
+    assert card.evaluate("card => [...card.children].every(e => e.scrollHeight <= e.clientHeight)")
+    assert card.bounding_box()["width"] <= 240
+    below = page.locator(".bp-candidate").last.bounding_box()
+    assert below["y"] + below["height"] <= page.locator("#size").bounding_box()["y"]
+    page.close()
+
+
+def test_no_button_of_the_panel_lies_under_sdnexts_networks(browser):
+    page = opened(browser, _PAGE + _CLASSIC)
+    box(page).fill(PROMPT)
+    ask(page)
+    answer(page, PROMPT)
+    page.click(".bp-candidate >> nth=1")
+    page.click(".bp-save")
+    page.evaluate("txt2img_interface.style.width = ''")  # the networks were closed
+    page.wait_for_function("txt2img_beautify_panel.getBoundingClientRect().width > 700")
+    page.close()

@@ -3,8 +3,8 @@
 WEBUI_DIR       folder of AUTOMATIC1111's WebUI, Forge, Forge Neo, reForge or SD.Next, with a
                 checkpoint (SD.Next: in models/Diffusers)
 WEBUI_PYTHON    the Python that has its requirements
-WEBUI_ARGS      further flags, for a machine without a GPU say; SD.Next's other page is "--theme
-                standard"
+WEBUI_ARGS      further flags, for a machine without a GPU say
+WEBUI_PAGE      "classic" for SD.Next's page of that kind instead of its ModernUI
 WEBUI_START     seconds to wait for its start, 300 if not given
 """
 
@@ -27,6 +27,11 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_HOST = Path(os.environ.get("WEBUI_DIR", ""))
+#: SD.Next, whose password guards its page, too.
+SDNEXT = (_HOST / "modules" / "scripts_manager.py").is_file()
+#: Its ModernUI, which shows the Control tab only.
+MODERN = SDNEXT and os.environ.get("WEBUI_PAGE") != "classic"
 USER = "artist:secret"
 _FLAGS = [
     "--skip-prepare-environment",
@@ -94,8 +99,10 @@ def _start() -> tuple[WebUI, RuntimeError | None]:
 class WebUI:
     """A host's process; `log` is its output so far."""
 
+    is_sdnext = SDNEXT
+
     def __init__(self, folder: Path) -> None:
-        self.host = Path(os.environ["WEBUI_DIR"])
+        self.host = _HOST
         self.data = folder / "data"
         self.models = folder / "beautifulprompt"
         self._log = folder / "log.txt"
@@ -108,11 +115,6 @@ class WebUI:
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
-
-    @property
-    def is_sdnext(self) -> bool:
-        """Whether the host is SD.Next, whose password guards its page, too."""
-        return (self.host / "modules" / "scripts_manager.py").is_file()
 
     @property
     def pid(self) -> int:
@@ -134,7 +136,7 @@ class WebUI:
         command = [
             os.environ.get("WEBUI_PYTHON", "python"),
             "launch.py",
-            *(self._sdnext() if self.is_sdnext else self._others()),
+            *(self._sdnext() if SDNEXT else self._others()),
             *("--port", str(self.port), "--data-dir", str(self.data)),
             *("--beautifulprompt-dir", str(self.models)),
             *shlex.split(os.environ.get("WEBUI_ARGS", "")),
@@ -180,6 +182,7 @@ class WebUI:
             "samples_format": "png",
             "diffusers_offload_mode": "none",
             "styles_dir": str(styles),
+            "theme_type": "Modern" if MODERN else "Standard",
         }
         (self.data / "config.json").write_text(json.dumps(settings))
         lora = str(self.data / "models" / "Lora")
