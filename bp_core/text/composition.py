@@ -37,7 +37,7 @@ class Form:
     least: float = -1.0
 
 
-PHRASES = Form(8, {"look": 4, "place": 1, "light": 1, "colour": 1, "view": 1})
+PHRASES = Form(8, {"look": 6, "place": 1, "light": 1, "colour": 1, "view": 1})
 TAGS = Form(9, {"tags": 9}, least=0.2)
 
 

@@ -28,8 +28,8 @@ def composed(notes, form=PHRASES, seed="a", temperature=0.0, first=True, worth=N
 
 def test_looks_come_first_then_light_colours_and_view_one_of_each():
     assert composed(FOX + LIBRARY) == [
-        "rust-red fur", "amber eyes", "tall oak shelves", "dusty window light", "rust and cream",
-        "low viewpoint",
+        "rust-red fur", "amber eyes", "white bib", "tall oak shelves", "dusty window light",
+        "rust and cream", "low viewpoint",
     ]  # fmt: skip
 
 
