@@ -187,7 +187,7 @@ class Drafter(Shaper):
         least = form_of(self._written).least
         right = [note for note in self._pool if self._verdicts[note.text].doubt <= limit]
         gains = [note for note in right if self._verdicts[note.text].gain > least]
-        return gains if len(gains) >= _SUREST else right[:_SUREST] or self._pool[:_SUREST]
+        return gains if len(gains) >= _SUREST else self._pool[:_SUREST]
 
     def _rng(self, *more: int) -> random.Random:
         # Of a string the generator makes the same numbers on every Python and machine.

@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from typing import NamedTuple
 
 from .dialect import BOORU
@@ -177,7 +176,12 @@ def notes_of(
     if asked & _COLOURLESS:
         coloured = _GREYS
     # What has its colour: to white gloves no black ones are added.
-    stated = {thing for colour, thing in pairwise(stemmed) if colour in _COLOURS}
+    stated = {
+        thing
+        for at, colour in enumerate(stemmed)
+        if colour in _COLOURS
+        for thing in stemmed[at + 1 : at + 3]  # a yellow t-shirt, a red leather coat
+    }
     # "without a collar" gets no leather collar either.
     absent = {root for at, root in enumerate(stemmed) if negated(said[max(0, at - 2) : at])}
     tagged = {tag.strip(" ()[]{}").lower() for tag in prompt.replace("_", " ").split(",")}
@@ -195,7 +199,9 @@ def notes_of(
         if not repeats and not other_colour and not stems & (shut | absent):
             kept.append(phrase)
     rng.shuffle(kept)
-    known = origins(concepts)
+    # "short sleeves" may be a look and a tag.
+    told = FIELDS[-1:] if dialect == BOORU else FIELDS[:-1]
+    known = origins(concepts, told)
     notes = [known[phrase] for phrase in kept]
     # The artist has chosen the colours who names two, and the viewpoint who names one.
     chosen = {"colour"} if len(coloured) > 1 else set()
@@ -215,13 +221,15 @@ def negated(before: Sequence[str]) -> bool:
     return bool(before) and before[-1] in NEGATIONS
 
 
-def origins(concepts: Sequence[Concept]) -> dict[str, Note]:
-    """The note that each phrase is; of the first concept that has it."""
+def origins(concepts: Sequence[Concept], told: Sequence[str] = FIELDS) -> dict[str, Note]:
+    """The note that each phrase of the fields `told` is; of the first concept that has it."""
     notes: dict[str, Note] = {}
     things = [concept for concept in concepts if concept.kind not in _NO_THINGS]
     for concept in concepts:
         role = QUALITY if concept not in things else ROLES[min(2, things.index(concept))]
         for name, phrases in concept.fields.items():
+            if name not in told:
+                continue
             for phrase, grade in zip(phrases, concept.grades[name], strict=True):
                 joined = concept.leads, concept.follows
                 notes.setdefault(phrase, Note(phrase, name, role, grade, concept.name, *joined))

@@ -247,3 +247,20 @@ def test_tags_of_which_a_picture_has_one_are_the_artist_s_to_say(tmp_path, promp
     (tmp_path / FILE).write_text(line + "\n")
     notes = Concepts.load(tmp_path).notes(prompt, "booru", 9, random.Random(0))
     assert {note.text for note in notes} == told
+
+
+@pytest.mark.parametrize("prompt", ["a yellow t-shirt", "a yellow leather shirt", "yellow shirt"])
+def test_what_has_its_colour_gets_no_other(tmp_path, prompt):
+    line = "shirt | clothing | tags: shirt, white shirt, yellow shirt, sleeves"
+    (tmp_path / FILE).write_text(line + "\n")
+    notes = Concepts.load(tmp_path).notes(prompt, "booru", 9, random.Random(0))
+    assert "white shirt" not in {note.text for note in notes}
+    assert "sleeves" in {note.text for note in notes}
+
+
+def test_a_phrase_that_is_a_look_and_a_tag_is_either(tmp_path):
+    (tmp_path / FILE).write_text("shirt | clothing | look: short sleeves | tags: short sleeves\n")
+    concepts = Concepts.load(tmp_path)
+    for dialect, field in (("booru", "tags"), ("tags", "look")):
+        (note,) = concepts.notes("a shirt", dialect, 9, random.Random(0))
+        assert (note.text, note.field) == ("short sleeves", field)
