@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SMALL_WRITER
 from tests.hosts.comfyui import CHECKPOINT, KEY, Host, helper
 
 HERE = Path(__file__).parent
@@ -24,6 +25,8 @@ def host(tmp_path_factory):
     base = tmp_path_factory.mktemp("comfyui")
     (base / "models" / "checkpoints").mkdir(parents=True)
     helper("comfyui_checkpoint.py", base / "models" / "checkpoints" / CHECKPOINT, cwd=base)
+    # One that writes word by word, to be watched and cancelled: the bundled one is done at once.
+    shutil.copytree(SMALL_WRITER, base / "models" / "beautifulprompt" / SMALL_WRITER.name)
     (base / "custom_nodes").mkdir()
     shutil.copy(HERE / "comfyui_qwen3.py", base / "custom_nodes")
     settings = base / "user" / "default" / "comfy.settings.json"

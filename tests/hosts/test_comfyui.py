@@ -143,7 +143,8 @@ def test_choices_and_comments_are_resolved_by_the_seed(host):
 
 
 def test_the_text_is_streamed_while_it_is_written(host):
-    run = host.run({"1": beautify(seed=21, length=200)})
+    loaded = load(model=SMALL_WRITER.name)
+    run = host.run({"1": beautify(seed=21, length=200, rewriter=["2", 0]), "2": loaded})
     # At least the first token's and the whole: a fast machine may have no time for more.
     assert len(run.texts) > 1 and {node for node, _ in run.texts} == {"1"}
     assert len(run.texts[0][1]) < len(run.texts[-1][1])
@@ -236,8 +237,8 @@ def test_cancel_stops_within_a_token(host):
             sent.append(True)
             host.post("/interrupt", {})
 
-    # Word by word, as a rewrite is written; an addition is there before one could cancel.
-    run = host.run({"1": beautify(seed=31, candidates=16, length=512, mode="rewrite")}, cancel)
+    slow = beautify(seed=31, candidates=16, length=512, rewriter=["2", 0])
+    run = host.run({"1": slow, "2": load(model=SMALL_WRITER.name)}, cancel)
     assert run.of("execution_interrupted")
     steps = [
         node["value"] for event in run.of("progress_state") for node in event["nodes"].values()

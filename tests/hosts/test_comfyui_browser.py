@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import CHROMIUM, PATIENCE, launched
+from tests.conftest import SMALL_WRITER
 
 pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
@@ -273,9 +274,15 @@ def test_a_bypassed_node_hands_its_text_on(graph):
 
 
 def test_cancel_leaves_no_half_text(graph):
-    # Word by word, as a rewrite is written; an addition is there before one could cancel.
-    values = {"text": PROMPT, "candidates": 16, "length": 512, "mode": "rewrite"}
-    graph.evaluate(ADD, ["BeautifulPromptBeautify", values, [420, 140]])
+    values = {"text": PROMPT, "candidates": 16, "length": 512}
+    node = graph.evaluate(ADD, ["BeautifulPromptBeautify", values, [420, 140]])
+    # One that writes word by word; the bundled one is done before one could cancel.
+    values = {"model": SMALL_WRITER.name, "reward": "none"}
+    loader = graph.evaluate(ADD, ["BeautifulPromptLoad", values, [20, 140]])
+    connect = """([from, to]) => { const node = app.graph.getNodeById(to);
+      const slot = node.inputs.findIndex((input) => input.name === "rewriter");
+      app.graph.getNodeById(from).connect(0, node, slot); }"""
+    graph.evaluate(connect, [loader, node])
     graph.wait_for_selector(BOX)
     graph.evaluate("() => app.queuePrompt(0)")
     live = "app.graph._nodes[0].widgets.some((widget) => widget.name === '$$node-text-preview')"
