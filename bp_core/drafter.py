@@ -215,6 +215,11 @@ class Drafter(Shaper):
         return replace(draft, appeal=float(sum(gains)))
 
     @cached_property
+    def _known(self) -> dict[str, Note]:
+        """The notes of the pool by their texts."""
+        return {note.text: note for note in self._pool}
+
+    @cached_property
     def _rewording(self) -> Rewording:
         settings = self.settings
         return Rewording(self.parsed, self.model.concepts, settings.dialect, tuple(settings.keep))
@@ -222,7 +227,7 @@ class Drafter(Shaper):
     def _with(self, added: list[str]) -> str:
         if not self.rewords:
             return super()._with(added)
-        known = {note.text: note for note in self._pool}
+        known = self._known
         woven, left = self._rewording.weave([known[text] for text in added if text in known])
         left = {note.text for note in left}
         behind = [text for text in added if text in left or text not in known]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ..errors import ModelError
 from .notes import Concept, Note, negated, notes_of
 from .word_lists import read_beside
-from .words import STOPWORDS, normal, spoken, stem, words
+from .words import STOPWORDS, WORD, normal, stem, words
 
 FILE, PACKED = "concepts.txt", "concepts.txt.gz"
 ANYTHING = "*"
@@ -25,7 +25,7 @@ _ALIAS = " = "
 
 _LONGEST = 4  # words of a concept's name
 # Things whose names are colours before another thing: an orange cat has no rind.
-_LENT = frozenset(
+LENT = frozenset(
     "orange olive chestnut lavender lilac cream peach plum mint salmon rose rust tan coral lemon "
     "lime cherry pumpkin raspberry apricot navy turquoise emerald ruby sapphire amber mustard "
     "burgundy slate ivory jade".split()
@@ -135,7 +135,7 @@ class Concepts:
 
     def _mentions(self, prompt: str) -> Iterator[_Mention]:
         text = normal(prompt)
-        places = list(spoken(text))
+        places = list(WORD.finditer(text))
         said = [place.group() for place in places]
 
         def content(word: int, gap: int) -> bool:
@@ -190,7 +190,7 @@ def file_of(folder: Path) -> Path | None:
 def _says_little(pair: list[str]) -> bool:
     """Whether the first of two words (or the only one) names no thing by itself."""
     word, *following = pair
-    return word in STOPWORDS or (word in _LENT and bool(set(following) - STOPWORDS))
+    return word in STOPWORDS or (word in LENT and bool(set(following) - STOPWORDS))
 
 
 def _name(line: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .concepts import Mention
+from .concepts import LENT, Mention
 from .looks import ARTICLES, NUMBERS, PARTICIPLES, PREPOSITIONS, is_art, is_noun
 from .word_lists import read_words
 from .words import CLAUSE_END, NEGATIONS, STOPWORDS, stem
@@ -61,10 +61,8 @@ _MODIFYING = frozenset(
     "milking building watering mixing serving cutting carrying walking sitting standing".split()
 )
 # Things that may be colours where others are listed.
-_COLOURS = frozenset(
-    "orange olive chestnut lavender lilac cream peach plum mint salmon rose rust tan coral lemon "
-    "lime cherry pumpkin raspberry apricot turquoise emerald ruby sapphire amber mustard burgundy "
-    "slate ivory jade bone sand copper bronze gold silver charcoal wine moss teal".split()
+_COLOURS = (LENT - {"navy"}) | frozenset(
+    "bone sand copper bronze gold silver charcoal wine moss teal".split()
 )
 _ABSOLUTE = frozenset("only just no nothing him me you it them us".split())
 _AFTER_PARTICIPLE = PREPOSITIONS | {"with", "to", "as"}

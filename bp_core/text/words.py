@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -34,11 +33,6 @@ def words(text: str) -> list[str]:
 def normal(text: str) -> str:
     """Text as its words are told: in NFKC, lower-cased, with plain apostrophes."""
     return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
-
-
-def spoken(text: str) -> Iterator[re.Match[str]]:
-    """The words of a text that is `normal`, with their places in it."""
-    return WORD.finditer(text)
 
 
 STOPWORDS = read_words("text/stop_words")

@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
     ]
     own = args.model / FILE
     written = own if own.is_file() else CONCEPTS
-    estimates = read_estimates(args.estimates, _concepts(written))
+    estimates = read_estimates(args.estimates, read_concepts(written))
     named = {row.prompt: model.concepts.named(row.prompt) for row in [*rows, *composed]}
     grades = Grades((mark for row in [*rows, *composed] for mark in marks(row, named)), estimates)
     write_grades(written, grades)
@@ -139,7 +139,7 @@ def _as_judged(row: Marked) -> Judged:
     return Judged(prompt, dialect, tuple(phrases), wrong, liked)
 
 
-def _concepts(path: Path) -> dict[str, Concept]:
+def read_concepts(path: Path) -> dict[str, Concept]:
     """The concepts of a file, by name."""
     lines = path.read_text(encoding="utf-8").splitlines()
     read = (Concept.read(line) for line in lines if "|" in line and not line.startswith("#"))

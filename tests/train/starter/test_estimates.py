@@ -5,7 +5,7 @@ import pytest
 from bp_core.errors import InputError
 from bp_core.text.notes import Concept
 from train.starter.estimates import Expected, read_estimates
-from train.starter.suitability import CONCEPTS, ESTIMATES
+from train.starter.suitability import CONCEPTS, ESTIMATES, read_concepts
 
 FOX = Concept.read("fox | creature | look: red fur; a hat | place: a wood")
 
@@ -47,7 +47,5 @@ def test_little_that_was_judged_teaches_nothing():
 
 
 def test_those_of_the_project_are_of_its_concepts():
-    lines = CONCEPTS.read_text(encoding="utf-8").splitlines()
-    concepts = [Concept.read(line) for line in lines if "|" in line and not line.startswith("#")]
-    digits = read_estimates(ESTIMATES, {concept.name: concept for concept in concepts})
+    digits = read_estimates(ESTIMATES, read_concepts(CONCEPTS))
     assert len({name for name, _, _ in digits}) > 8_000
