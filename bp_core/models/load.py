@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_JUDGED = 2000  # characters of a prompt that are read to judge phrases behind it
 _WORD_STARTS = ("Ġ", "▁", " ")  # how byte-level and other vocabularies write a space
 
 _MOST_IDS = 10**7  # no vocabulary is larger
@@ -110,8 +111,9 @@ class Model:
     def encode_phrases(
         self, raw: str, dialect: str, phrases: Sequence[str]
     ) -> tuple[list[int], list[int]]:
-        """A prompt and phrases behind it, to be judged, as ids; and where each phrase ends."""
-        ids = self.encode(raw, "judge", dialect=dialect)
+        """A prompt and phrases behind it, to be judged, as ids; and where each phrase ends. Of a
+        long prompt the beginning is read: what it is about is said there."""
+        ids = self.encode(raw[:_JUDGED], "judge", dialect=dialect)
         ends = []
         for phrase in phrases:
             ids += self._inert(f" {phrase},")
