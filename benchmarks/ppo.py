@@ -31,7 +31,8 @@ from types import SimpleNamespace
 
 import benchmarks  # noqa: F401  # the root on sys.path
 
-SMALL_WRITER = str(Path(__file__).resolve().parents[1] / "tests" / "data" / "small_writer")
+ROOT = Path(__file__).resolve().parents[1]
+SMALL_WRITER = str(ROOT / "tests" / "data" / "small_writer")
 
 
 def resident(peak: bool) -> int:
@@ -172,6 +173,8 @@ def as_rewriter(base: str) -> str:
 def child(args: argparse.Namespace) -> None:
     """One contender: seconds a step and bytes, as JSON on the last line."""
     if args.child == "before":
+        # A package of that name in this clone would go before a folder that is none in that one.
+        sys.path[:] = [p for p in sys.path if Path(p).resolve() != ROOT]
         sys.path.insert(0, args.before)
     import torch
 

@@ -111,6 +111,7 @@ class Run:
             args.learning_rate,
             (args.adam_beta1, args.adam_beta2),
             weight_decay=args.weight_decay,
+            fused=True,
         )
         self.schedule = self._schedule()
         self.kl = KLController(args.kl_beta, args.kl_target, args.kl_horizon)
@@ -260,7 +261,7 @@ class Run:
             for rows in minibatches(args.rollouts_per_step, parts, seed):
                 rows = [int(r) - offset for r in rows if offset <= r < offset + share]
                 tokens = self.all.sum(float(sum(lengths[r] for r in rows)))
-                rows.sort(key=lengths.__getitem__)
+                rows.sort(key=lambda r: len(lived.trunk[r]))
                 size = args.micro_batch_size
                 for start in range(0, len(rows), size):
                     with self.spread.accumulate(last=start + size >= len(rows)):
@@ -282,10 +283,9 @@ class Run:
         """Gradients of a few rows' part of a minibatch's loss; sums to log."""
         args = self.args
         part = lived.sequences.rows(rows)
-        trunk = lived.trunk[rows, : part.ids.shape[1]]
-        old, values, advantages, returns = (
+        trunk, old, values, advantages, returns = (
             torch.cat([each[r] for r in rows])
-            for each in (lived.old, lived.values, lived.advantages, lived.returns)
+            for each in (lived.trunk, lived.old, lived.values, lived.advantages, lived.returns)
         )
         with self.accelerator.autocast():
             new, predicted = self.spread.module(trunk, part.predicts, part.targets)

@@ -141,8 +141,9 @@ def generate(
         raise ModelError(
             "the model computes no numbers: its weights are damaged, download it again"
         )
-    parents = torch.tensor(owner, device=device)
-    logits, cache = logits[parents], cache.select(parents)
+    if len(owner) > len(prompts):
+        parents = torch.tensor(owner, device=device)
+        logits, cache = logits[parents], cache.select(parents)
 
     chance = uniforms([draw for wanted in draws for draw in wanted], steps).to(device)
     blocked = tuple(tuple(sequence) for sequence in blocked)
@@ -205,8 +206,8 @@ def decode(
             alive = int(live.sum())
             if not alive:
                 break
-            # Leaving rows out copies the cache, so wait until half of them have ended.
-            if alive <= len(live) // 2:
+            # Leaving rows out copies the cache, so wait until a quarter of them have ended.
+            if alive <= len(live) * 3 // 4:
                 keep = live.nonzero()[:, 0]
                 cache, rows = cache.select(keep), keep if rows is None else rows[keep]
                 ids, live, chance = ids[keep], live[keep], chance[keep]

@@ -14,6 +14,33 @@ from torch import Tensor, nn
 from .config import Config
 
 
+class Packing(NamedTuple):
+    """Rows without their padding: what is done token by token need not be done for it.
+
+    Attributes:
+        rows, length: n and T of the padded rows.
+        places: (tokens,) where the tokens stand in the padded rows, one row behind the other.
+    """
+
+    rows: int
+    length: int
+    places: Tensor
+
+    @classmethod
+    def of(cls, wanted: Tensor) -> Packing:
+        """Of the tokens where `wanted` (n, T) is true."""
+        return cls(*wanted.shape, wanted.flatten().nonzero()[:, 0])
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(n, T, size) to (tokens, size)."""
+        return padded.flatten(0, 1).index_select(0, self.places)
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(tokens, size) to (n, T, size), 0 where no token is."""
+        padded = packed.new_zeros(self.rows * self.length, packed.shape[1])
+        return padded.index_copy(0, self.places, packed).view(self.rows, self.length, -1)
+
+
 class View(NamedTuple):
     """What the tokens being read see, and where they stand.
 
@@ -21,11 +48,13 @@ class View(NamedTuple):
         bias: (1 or n, 1 or n_head, T, keys) added to the scores of queries and keys.
         positions: (1 or n, T) of the tokens, where the network learned positions.
         rotation: cosines and sines, (1 or n, 1, T, head_dim / 2) each, where it rotates.
+        packing: where the tokens stand, if layers are given them without padding.
     """
 
     bias: Tensor
     positions: Tensor | None = None
     rotation: tuple[Tensor, Tensor] | None = None
+    packing: Packing | None = None
 
 
 class Linear(nn.Linear):
@@ -107,9 +136,19 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(c.head_dim, c.epsilon) if c.query_norm else None
         self.key_norm = RMSNorm(c.head_dim, c.epsilon) if c.query_norm else None
 
-    def forward(self, x: Tensor, view: View, kv: Tensor | None, place: Tensor | None) -> Tensor:
-        n, length, _ = x.shape
-        q, new = self._project(self.qkv(x), view)
+    def forward(
+        self,
+        x: Tensor,
+        view: View,
+        kv: Tensor | None,
+        place: Tensor | None,
+        wanted: Packing | None,
+    ) -> Tensor:
+        qkv = self.qkv(x)
+        if view.packing is not None:
+            qkv = view.packing.pad(qkv)
+        n, length, _ = qkv.shape
+        q, new = self._project(qkv, view)
         if kv is None:
             k, v = new.unbind(2)
         else:
@@ -134,7 +173,9 @@ class Attention(nn.Module):
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         if group > 1:
             out = out.reshape(n, self.config.n_head, length, -1)
-        return self.out(out.transpose(1, 2).reshape(n, length, -1))
+        out = out.transpose(1, 2).reshape(n, length, -1)
+        wanted = wanted or view.packing
+        return self.out(out if wanted is None else wanted.pack(out))
 
     def _project(self, qkv: Tensor, view: View) -> tuple[Tensor, Tensor]:
         """Queries (n, n_head, T, head_dim), keys and values (n, n_key_head, 2, T, head_dim)."""
@@ -195,20 +236,22 @@ class Block(nn.Module):
         place: Tensor | None = None,
         chosen: Tensor | None = None,
     ) -> Tensor:
-        """(n, T, hidden) to the same, or to (tokens, hidden).
+        """(n, T, hidden) to the same; (tokens, hidden) to the same, where the view says so.
 
         Args:
             view: from `Transformer.view` or `Transformer.next_view`.
             kv: this layer's part of a cache up to and with the T new tokens, which are put there.
             place: (T,) where the new tokens go in `kv`, if not to its end.
-            chosen: (n, T), true at the tokens that are wanted of a last layer, row after row; the
+            chosen: (some,) which of the view's packed tokens are wanted of a last layer; the
                 others are only attended to.
         """
+        wanted = None
         normed = self.attention_norm(x)
         residual = normed if self.post_norm_residual else x
-        x = residual + self.attention(normed, view, kv, place)
         if chosen is not None:
-            x = x[chosen]
+            wanted = view.packing._replace(places=view.packing.places[chosen])
+            residual = residual.index_select(0, chosen)
+        x = residual + self.attention(normed, view, kv, place, wanted)
         normed = self.feed_forward_norm(x)
         residual = normed if self.post_norm_residual else x
         return residual + self.feed_forward(normed)

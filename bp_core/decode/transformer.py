@@ -55,8 +55,11 @@ class KVCache:
     def select(self, rows: Tensor) -> KVCache:
         """A cache of the given rows, in that order; a row may be taken many times or dropped."""
         pad = None if self.pad is None else self.pad[rows]
-        chosen = KVCache(self.data.index_select(1, rows), self._slopes, pad)
-        chosen.length = self.length
+        layers, _, *rest = self.data.shape
+        data = self.data.new_empty(layers, len(rows), *rest)
+        chosen = KVCache(data, self._slopes, pad)
+        # What is not filled yet is most of it, where a decoding begins.
+        chosen.grow(self.length).copy_(self.data.narrow(4, 0, self.length).index_select(1, rows))
         return chosen
 
 

@@ -111,22 +111,35 @@ class Taste:
         self._known = known
         return [known[phrase] for phrase in asked]
 
+    def read(self, prompts: Sequence[PromptTaste], phrases: Sequence[str]) -> None:
+        """Read all that will be asked about, together, which is faster than one by one."""
+        new = [prompt for prompt in prompts if prompt.own is None]
+        if new:
+            for prompt, own in zip(new, self.ends("prompt", [p.text for p in new]), strict=True):
+                prompt.own = own
+        self.phrases(phrases)
+
 
 class PromptTaste:
-    """What suits one prompt, which is read when the first phrase is asked about."""
+    """What suits one prompt, which is read when the first phrase is asked about.
+
+    Attributes:
+        text: the prompt.
+        own: its `ends`, once it was read.
+    """
 
     def __init__(self, taste: Taste, prompt: str) -> None:
-        self._taste, self._prompt = taste, prompt
-        self._own: tuple[Tensor, Tensor] | None = None
+        self._taste, self.text = taste, prompt
+        self.own: tuple[Tensor, Tensor] | None = None
 
     @torch.inference_mode()
     def __call__(self, phrases: Sequence[str]) -> list[float]:
         """That each phrase suits it (0-1)."""
         if not phrases:
             return []
-        if self._own is None:
-            self._own = self._taste.ends("prompt", [self._prompt])[0]
-        x, own = self._own
+        if self.own is None:
+            self._taste.read([self], phrases)
+        x, own = self.own
         y, its = map(torch.stack, zip(*self._taste.phrases(phrases), strict=True))
         return torch.sigmoid(y @ x + own + its).tolist()
 

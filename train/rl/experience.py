@@ -26,13 +26,13 @@ class Experience:
 
     Attributes:
         sequences: prompts and responses, n rows.
-        trunk: (n, T, hidden) input of the trained layers.
+        trunk: input of the trained layers, (tokens that are read of the row, hidden) for each row.
         old, values, advantages, returns: a tensor (tokens of the row,) for each row.
         kl: (n,) nats between policy and reference, summed over each response.
     """
 
     sequences: Sequences
-    trunk: Tensor
+    trunk: tuple[Tensor, ...]
     old: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     advantages: tuple[Tensor, ...]
@@ -64,28 +64,26 @@ def experience(
         reduce: adds up over processes.
     """
     device = sequences.ids.device
-    count, longest = sequences.ids.shape
+    count = len(sequences.ids)
     lengths = sequences.predicts.sum(1)
     sizes = lengths.tolist()
-    trunk = None
     by_row: list[tuple[Tensor, ...]] = [()] * count
-    # Rows of like length share a forward, so that little of it is padding.
-    ends = (sequences.predicts * torch.arange(longest, device=device)).amax(1)
-    order = ends.argsort(stable=True).tolist()
+    # Rows of like length share a forward, so that little attention is paid to padding.
+    read = sequences.sizes
+    order = sorted(range(count), key=read.__getitem__)
     for start in range(0, count, rows):
         chosen = order[start : start + rows]
         part = sequences.rows(chosen)
-        below = policy.trunk(part.ids)
-        if trunk is None:
-            trunk = below.new_zeros(count, longest, below.shape[2])
-        trunk[chosen, : below.shape[1]] = below
+        below = policy.trunk(part.ids, part.predicts)
         targets = part.targets
         logprobs, values = policy(below, part.predicts, targets)
         judged = logprobs, values, policy.reference(below, part.predicts, targets)
         cut = [each.split([sizes[row] for row in chosen]) for each in judged]
-        for row, *of_row in zip(chosen, *cut, strict=True):
+        trunks = below.split([read[row] for row in chosen])
+        for row, *of_row in zip(chosen, trunks, *cut, strict=True):
             by_row[row] = tuple(of_row)
-    old, values, reference = (torch.cat(each) for each in zip(*by_row, strict=True))
+    trunk, *judged = zip(*by_row, strict=True)
+    old, values, reference = map(torch.cat, judged)
 
     mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bp_core.decode.layers import Packing, View
 from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
 
@@ -53,12 +54,22 @@ class Sequences(NamedTuple):
         """(tokens,) ids of the responses, row after row."""
         return self.ids.roll(-1, 1)[self.predicts]
 
+    @property
+    def sizes(self) -> list[int]:
+        """Tokens that are read of each row: all but the last, behind which nothing is predicted."""
+        return read(self.predicts).sum(1).tolist()
+
     def rows(self, chosen: Sequence[int]) -> Sequences:
         """Some of the rows, without the padding that none of them needs."""
         index = torch.tensor(chosen, device=self.ids.device)
         predicts = self.predicts[index]
         used = int(predicts.any(0).nonzero().max()) + 2
         return Sequences(self.ids[index, :used], predicts[:, :used])
+
+
+def read(predicts: Tensor) -> Tensor:
+    """(n, T), true at the tokens that a prediction depends on: up to each row's last."""
+    return predicts.flip(1).cumsum(1).flip(1) > 0
 
 
 class _Logprobs(torch.autograd.Function):
@@ -146,10 +157,14 @@ class Policy(nn.Module):
         inject_adapter_in_model(config, self.network)
 
     @torch.no_grad()
-    def trunk(self, ids: Tensor) -> Tensor:
-        """(n, T) ids to the input of the trained layers, (n, T, hidden)."""
-        view = self.network.view(ids.shape[1])
-        x = self.network.embed(ids, view)
+    def trunk(self, ids: Tensor, predicts: Tensor) -> Tensor:
+        """The input of the trained layers, (read, hidden): a row for each token that is read.
+
+        Args:
+            ids, predicts: of the same `Sequences`.
+        """
+        view = self._view(predicts)
+        x = view.packing.pack(self.network.embed(ids, view))
         for block in self.network.blocks[: self.first]:
             x = block(x, view)
         return x
@@ -158,7 +173,7 @@ class Policy(nn.Module):
         """Log-probabilities of the responses' tokens, and values before each: (tokens,) both.
 
         Args:
-            trunk: (n, T, hidden) from `trunk`.
+            trunk: (read, hidden) from `trunk`.
             predicts, targets: of the same `Sequences`.
         """
         hidden = self._upper(trunk, predicts, self.network.blocks[self.first :], self.network.norm)
@@ -176,11 +191,17 @@ class Policy(nn.Module):
 
     def _upper(self, x: Tensor, predicts: Tensor, layers: nn.ModuleList, norm: nn.Module) -> Tensor:
         """(tokens, hidden) before each token of the responses."""
-        view = self.network.view(x.shape[1])
+        view = self._view(predicts)
         *before, last = layers
         for block in before:
             x = block(x, view)
-        return norm(last(x, view, chosen=predicts))
+        chosen = predicts.flatten()[view.packing.places].nonzero()[:, 0]
+        return norm(last(x, view, chosen=chosen))
+
+    def _view(self, predicts: Tensor) -> View:
+        """Of the tokens that are read, without padding between them."""
+        view = self.network.view(predicts.shape[1])
+        return view._replace(packing=Packing.of(read(predicts)))
 
     def _logprobs(self, hidden: Tensor, targets: Tensor) -> Tensor:
         head = self.network.embedding if self.network.head is None else self.network.head

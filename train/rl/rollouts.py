@@ -21,6 +21,7 @@ from bp_core.models.load import Model
 from bp_core.score.taste import Taste
 from bp_core.settings import Settings
 from bp_core.text.fidelity import fidelity
+from bp_core.text.prompt import inert
 from bp_core.text.words import clauses, words
 
 
@@ -170,9 +171,19 @@ def write(
         if whole:
             params = replace(params, max_new_tokens=max(each.longest for each in together))
         generations = write_drafts(model, together, [draws[i] for i in part], params)
+        if taste is not None:
+            outputs = [model.decode(g.tokens) for candidates in generations for g in candidates]
+            read_together(taste, together, outputs)
         for i, candidates in zip(part, generations, strict=True):
             rollouts[i] = [rollout(model, prompts[i], drafters[i], g) for g in candidates]
     return [rollout for candidates in rollouts for rollout in candidates]
+
+
+def read_together(taste: Taste, drafters: Sequence[Drafter], outputs: Sequence[str]) -> None:
+    """Have a taste read at once what drafters will ask it about, one by one, of these outputs."""
+    asking = [d.suits for d in drafters if d.suits is not None and not d.writes_sentences]
+    if asking:
+        taste.read(asking, [phrase for text in outputs for phrase in clauses(inert(text))])
 
 
 def drafter(

@@ -63,7 +63,7 @@ class Shards:
         self.module = fully_shard(policy, mesh=mesh)
         self._modules = [policy, *layers]
         # The outermost module's forward must be the first of all, or a layer takes itself for it.
-        trunk = torch.zeros(1, 2, policy.network.config.hidden_size, device=device)
+        trunk = torch.zeros(1, policy.network.config.hidden_size, device=device)
         with torch.no_grad(), accelerator.autocast():
             one = torch.tensor([[True, False]], device=device)
             self.module(trunk, one, torch.zeros(1, dtype=torch.long, device=device))

@@ -37,7 +37,7 @@ def logprobs_of(network):
 
 
 def judged(policy, batch):
-    trunk = policy.trunk(batch.ids)
+    trunk = policy.trunk(batch.ids, batch.predicts)
     new, values = policy(trunk, batch.predicts, batch.targets)
     return new, values, policy.reference(trunk, batch.predicts, batch.targets)
 
@@ -94,6 +94,18 @@ def test_logprobs_of_the_decoder_are_those_of_the_policy(network):
     new, *_ = judged(Policy(network, 2), batch)
     decoded = torch.tensor([x for g in drawn for x in g.logprobs])
     torch.testing.assert_close(new.detach(), decoded, atol=1e-4, rtol=0)
+
+
+def test_no_layer_computes_padding(network):
+    policy, batch, rows = Policy(network, 2), sequences(), []
+    for block in policy.network.blocks:
+        block.feed_forward.register_forward_hook(lambda _, x, y: rows.append(len(y)))
+    trunk = policy.trunk(batch.ids, batch.predicts)
+    # What is read of each row is all but its last token.
+    assert batch.sizes == [len(p) + len(r) - 1 for p, r in zip(PROMPTS, RESPONSES)]
+    assert len(trunk) == sum(batch.sizes)
+    policy(trunk, batch.predicts, batch.targets)
+    assert rows == [sum(batch.sizes), sum(batch.sizes), sum(map(len, RESPONSES))]
 
 
 @pytest.mark.parametrize("numbers", [1 << 22, 97 * 2])
