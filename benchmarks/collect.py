@@ -156,14 +156,18 @@ def main() -> None:
         found, expected = pairs(folder / "killed"), pairs(folder / "whole")
         report = json.loads((folder / "killed/report.json").read_text())
     again = {q for q, times in calls.asked.items() if len(times) > 1}
-    # Asked again after a kill before which it had been answered.
-    twice = [
-        q
-        for q in again
-        if any(
-            a < end < later for a in calls.answered[q] for end in ends for later in calls.asked[q]
+    # Asked again after a kill before which it had been answered; seconds between answer and kill:
+    # what is still on its way to the disk then, within milliseconds, nobody can keep.
+    twice = {
+        q: min(
+            end - a
+            for a in calls.answered[q]
+            for end in ends
+            if a < end and any(end < later for later in calls.asked[q])
         )
-    ]
+        for q in again
+        if any(a < end < max(calls.asked[q]) for a in calls.answered[q] for end in ends)
+    }
     sides = ["raw_prompt", "prompt", "mode"]
     print(
         json.dumps(
@@ -173,6 +177,7 @@ def main() -> None:
                 "kills": len(ends),
                 "open at a kill, asked again": len(again) - len(twice),
                 "answered before a kill, asked again": len(twice),
+                "seconds before it": sorted(round(s, 3) for s in twice.values()),
                 "pairs": len(found),
                 "rewrites": int((found["mode"] == "rewrite").sum()),
                 "doubled": int(found.duplicated(sides).sum()),

@@ -88,10 +88,13 @@ class _Logprobs(torch.autograd.Function):
         logprobs, slopes = [], []
         for rows, ids in zip(hidden.split(step), targets.split(step), strict=True):
             logits = F.linear(rows, head).float()
-            total = logits.logsumexp(1, keepdim=True)
-            logprobs.append((logits.gather(1, ids[:, None]) - total)[:, 0])
+            chosen = logits.gather(1, ids[:, None])
+            most = logits.amax(1, keepdim=True)
+            odds = logits.sub_(most).exp_()  # each exponential once: they cost as much as a layer
+            total = odds.sum(1, keepdim=True)
+            logprobs.append((chosen - most - total.log())[:, 0])
             if learns:
-                expected = logits.sub_(total).exp_() @ head
+                expected = (odds @ head) / total
                 slopes.append((head[ids] - expected).to(hidden.dtype))
         if learns:
             ctx.save_for_backward(torch.cat(slopes))
