@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bp_core.errors import InputError
+from bp_core.text import remarks
 
 from . import panel
 from .app import App, with_defaults
@@ -132,9 +133,7 @@ class Button:
     def _rewrite(self, tab: str, prompt: str, values: tuple, tell: Callable) -> tuple[str, str]:
         """The final panel and the text for the box; `tell` gets the same of each moment before."""
         if len(prompt) > MOST_CHARACTERS:
-            raise InputError(
-                f"the prompt has {len(prompt)} characters: shorten it to {MOST_CHARACTERS}"
-            )
+            raise InputError(remarks.TOO_LONG.format(f"{len(prompt):,}", f"{MOST_CHARACTERS:,}"))
         arguments = self._arguments(values)
         # A second click on what we wrote asks for other candidates, not for more of the same.
         known = self._app.records.get(prompt)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from bp_core.text import remarks
 from bp_core.text.image_model import CHUNK, room
 
 from .records import Record
@@ -70,7 +71,7 @@ def facts(candidate: Candidate, dialect: str) -> list[tuple[str, str]]:
 def candidates_panel(tab: str, result: Result, record: Record) -> str:
     """All candidates of a click, best first; a click on one takes it."""
     cards = "".join(_card(result, candidate) for candidate in result.candidates)
-    note = f'<p class="bp-note">{escape(result.note)}</p>' if result.note else ""
+    note = f'<p class="bp-note">{_remark(result.note)}</p>' if result.note else ""
     title = [("", "Beautify"), ("", record.model), ("", record.mode), ("", result.dialect)]
     title.append(("seed", str(record.seed)))
     buttons = [_RESTORE, _OWN, *([_SAVE] if result.candidates else [])]
@@ -91,7 +92,7 @@ def progress_panel(tab: str, step: int, total: int, texts: Sequence[str]) -> str
 
 def message_panel(tab: str, message: str) -> str:
     """One line in place of candidates."""
-    note = f'<p class="bp-note bp-error">{escape(message)}</p>'
+    note = f'<p class="bp-note bp-error">{_remark(message)}</p>'
     return _frame(tab, [("", "Beautify")], note)
 
 
@@ -102,6 +103,10 @@ def _card(result: Result, candidate: Candidate) -> str:
         f'<span class="bp-text">{marked(result.prompt, candidate.text)}</span>'
         f'<span class="bp-facts">{line}</span></button>'
     )
+
+
+def _remark(text: str) -> str:
+    return "".join(f"<span>{escape(part)}</span>" for part in remarks.parts(text))
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:

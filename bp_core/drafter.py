@@ -20,6 +20,7 @@ from .decode.generate import Generation, OnToken, generate
 from .decode.sampling import Draw, SamplingParams
 from .draft import Draft, Shaper
 from .settings import Settings
+from .text import remarks
 from .text.composition import compose, form_of
 from .text.concepts import ANYTHING
 from .text.dialect import PROSE, TAGS
@@ -95,7 +96,7 @@ class Drafter(Shaper):
             prompt, settings, taste, taught=model.template.dialects, sentences=sentences
         )
         self.model = model
-        self._reason = "the prompt has no words to write on from"
+        self._reason = remarks.NO_WORDS
         self.longest = self.settings.max_new_tokens
         self.lead = self.read = ""
         self._verdicts: dict[str, Verdict] = {}
@@ -266,7 +267,7 @@ class Drafter(Shaper):
         """Why there is no draft, in one line."""
         if not self.read:
             return self._reason
-        return "the model found nothing new that suits, within the limits; raise n or relax block"
+        return remarks.NOTHING_NEW
 
     def _length(self, text: str) -> int:
         return len(self.model.tokenizer.encode(text, add_special_tokens=False).ids)

@@ -21,6 +21,7 @@ from .drafter import Drafter, sampling_params, write
 from .errors import InputError
 from .models import STARTER
 from .settings import Settings
+from .text import remarks
 from .text.dialect import TAGS
 from .text.language import language_of
 
@@ -231,10 +232,7 @@ class Rewriter:
         if drafter.parsed.closed:
             drafter.leave_alone(drafter.parsed.closed)
         if self.model.english_only and (language := language_of(drafter.raw)):
-            drafter.leave_alone(
-                f"the prompt seems to be in {language}, and this model reads English only: the "
-                "prompt stays as it is; a language model as writer can turn it into English"
-            )
+            drafter.leave_alone(remarks.FOREIGN.format(language))
         return drafter
 
     def _results(self, drafters: list[Drafter], on_progress: OnProgress | None) -> list[Result]:
@@ -370,8 +368,7 @@ class Rewriter:
         ]
         best, *_ = candidates = sorted(candidates, key=lambda c: -c.score)
         if settings.accept == "auto" and best.score < settings.margin:
-            note = "no rewrite scores well enough: the prompt stays as it is"
-            return Result(prompt, prompt, tuple(candidates), note, dialect)
+            return Result(prompt, prompt, tuple(candidates), remarks.NO_BETTER, dialect)
         return Result(prompt, best.text, tuple(candidates), dialect=dialect)
 
     def _scores(self, drafter: Shaper, proses: list[str]) -> list[tuple[float, float | None]]:

@@ -211,6 +211,9 @@
             state.base = state.asked;
             const own = panel.querySelector(".bp-own");
             if (own) own.hidden = state.first === state.original;
+            const back = panel.querySelector(".bp-restore"); // a prompt left alone has no other
+            const changed = panel.querySelector(".bp-candidate") || state.first !== area.value;
+            if (back) back.hidden = !changed;
             // Words typed while the model wrote are not thrown away: the panel offers the rest.
             if (text && area.value === state.asked) write(tab, text, text);
             else mark(tab);

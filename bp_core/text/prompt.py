@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import accumulate, islice
 from typing import NamedTuple
 
+from . import remarks
 from .fixed import parted
 from .inert import inert, tidy
 from .reading import plain
@@ -28,17 +29,6 @@ __all__ = ["LONGEST", "Piece", "Prompt", "inert", "parse"]
 # Characters of a prompt that is read. No image model reads a tenth of it, and a million brackets
 # would take half a minute.
 LONGEST = 30_000
-_TOO_LONG = (
-    f"the prompt has {{:,}} characters and stays as it is: shorten it to {LONGEST:,} or less"
-)
-_CLOSED = (
-    "the prompt is one expression, beside which its host takes no text: it stays as it is; "
-    "beautify the words inside it"
-)
-_NO_PLACE = (
-    "wherever words were added, the prompt's host would read its brackets and signs otherwise: it "
-    "stays as it is; close its brackets"
-)
 _PLACES = 12  # that are tried for an addition: bounds the time
 _PUNCTUATION = ",;.!?…，、。；！？"
 _OPENING = re.compile(r"\s*([,;.!?]?)")
@@ -133,9 +123,11 @@ class Prompt:
     def closed(self) -> str:
         """Why nothing may be put beside the prompt, in one line; "" where it may."""
         if not any(piece.kind == "expression" for piece in self.pieces):
-            return "" if self._place else _NO_PLACE
+            return "" if self._place else remarks.NO_PLACE
         length = sum(len(piece.text) for piece in self.pieces)
-        return _TOO_LONG.format(length) if length > LONGEST else _CLOSED
+        if length > LONGEST:
+            return remarks.TOO_LONG.format(f"{length:,}", f"{LONGEST:,}")
+        return remarks.EXPRESSION
 
     @cached_property
     def _readings(self) -> tuple[str, ...]:

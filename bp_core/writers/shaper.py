@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..draft import Draft, Shaper
 from ..rules.blocklist import Blocklist
 from ..settings import MOST_CANDIDATES, Settings
+from ..text import remarks
 from ..text.language import ENGLISH, foreign_words, language_of
 from ..text.literals import QUOTED
 from ..text.prompt import inert
@@ -59,7 +60,7 @@ class WriterShaper(Shaper):
         if self.parsed.closed:
             return self.parsed.closed
         if not words(self.raw):
-            return "the prompt has no words to write on from"
+            return remarks.NO_WORDS
         if self.fault:
             return self.fault
         reasons = "; ".join(dict.fromkeys(self.dropped))

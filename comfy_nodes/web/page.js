@@ -22,18 +22,43 @@ const CHINESE = {
   "more": "更多",
   "Nothing to add": "没有可添加的内容",
   "The text is as it was.": "文本保持不变。",
-  // What the library says of a prompt that it left alone.
-  "no rewrite scores well enough: the prompt stays as it is":
-    "没有版本得分足够高：提示词保持原样",
+  // What the library says of a prompt that it left alone (bp_core/text/remarks.py).
   "the prompt has no words to write on from": "提示词中没有可续写的文字",
   "the model found nothing new that suits, within the limits; raise n or relax block":
     "在限制内没有合适的新内容；请增加候选数或放宽屏蔽",
+  "no rewrite scores well enough: the prompt stays as it is": "没有版本得分足够高：提示词保持原样",
+  "the prompt is one expression, beside which its host takes no text: it stays as it is; beautify the words inside it":
+    "提示词整体是一个表达式，旁边不能加文字：保持原样；请美化其中的文字",
+  "wherever words were added, the prompt's host would read its brackets and signs otherwise: it stays as it is; close its brackets":
+    "无论在何处添加文字，括号与符号的含义都会改变：提示词保持原样；请补全括号",
+  "the prompt seems to be in {}, and this model reads English only: the prompt stays as it is; a language model as writer can turn it into English":
+    "提示词似乎是{}，而此模型只读英文：提示词保持原样；改由语言模型改写，可将其译成英文",
+  "the prompt has {} characters and stays as it is: shorten it to {} or less":
+    "提示词有 {} 个字符，保持原样：请缩短到 {} 个以内",
+  // and the languages that it names.
+  Chinese: "中文", Japanese: "日文", Korean: "韩文", French: "法文", German: "德文",
+  Spanish: "西班牙文", Portuguese: "葡萄牙文", Italian: "意大利文", Dutch: "荷兰文", Polish: "波兰文",
+  Czech: "捷克文", Swedish: "瑞典文", Norwegian: "挪威文", Danish: "丹麦文", Finnish: "芬兰文",
+  Turkish: "土耳其文", Indonesian: "印尼文", Vietnamese: "越南文", Romanian: "罗马尼亚文",
+  Hungarian: "匈牙利文", "another language": "其他语言", "Cyrillic script": "西里尔字母",
+  "Arabic script": "阿拉伯字母", "Thai script": "泰文", "Greek script": "希腊字母",
+  "Hebrew script": "希伯来字母", "Devanagari script": "天城文",
 };
 
-// A text of these files in the page's language.
+// A text of these files, or of the library, in the page's language.
 export function say(text) {
   const language = app.ui.settings.getSettingValue("Comfy.Locale") ?? "";
-  return (language.startsWith("zh") && CHINESE[text]) || text;
+  return (language.startsWith("zh") && (CHINESE[text] ?? filled(text))) || text;
+}
+
+// The Chinese of a text that has something filled in where its pattern has {}.
+function filled(text) {
+  for (const pattern of Object.keys(CHINESE).filter((key) => key.includes("{}"))) {
+    const found = text?.match(new RegExp(`^${pattern.replaceAll("{}", "(.*)")}$`));
+    if (!found) continue;
+    let at = 0;
+    return CHINESE[pattern].replace(/{}/g, () => CHINESE[found[++at]] ?? found[at]);
+  }
 }
 
 export function tell(severity, summary, detail) {

@@ -10,7 +10,7 @@ const SCORE = "Score: what it gains over your prompt, as the model judges; with 
 const DICE = "beautifulprompt_dice";
 
 export function addWritten(node) {
-  addBox(node, "beautifulprompt", HINT, show, 150);
+  addBox(node, "beautifulprompt", HINT, show, 200); // a text and four candidates
   const frozen = widgetOf(node, "frozen");
   const written = widgetOf(node, "written");
   if (!frozen || !written) return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from a1111_extension import button, options, panel
 from a1111_extension.arguments import CONTROLS, HELP, LABELS
 from a1111_extension.engine import DEVICES
 from bp_core.rewriter import Candidate, Result
+from bp_core.text import remarks
 
 ROOT = Path(__file__).parents[2]
 ZH = json.loads((ROOT / "localizations" / "zh_CN.json").read_text(encoding="utf-8"))
@@ -63,6 +65,15 @@ def test_the_panel():
     texts.add(panel.NO_SCRIPT)
     own = {"starter", "a cat"}  # a name and the artist's words
     assert not {text for text in texts - own if text not in ZH}
+
+
+def test_what_is_said_of_a_prompt_that_is_left_alone():
+    said = [*remarks.FIXED, remarks.FOREIGN.format("Chinese"), remarks.TOO_LONG.format(9, 8)]
+    for remark in said:
+        shown = panel.message_panel("txt2img", remark)
+        texts = re.findall(r"<span>([^<]+)<", html.unescape(shown))
+        # A1111 looks texts up without the white space around them.
+        assert len(texts) > 1 and not {text.strip() for text in texts} - {*ZH, "9", "8"}
 
 
 def test_the_rest_of_the_page():

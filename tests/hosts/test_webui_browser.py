@@ -5,139 +5,41 @@ WEBUI_SHOTS names a folder for the screenshots that the documentation shows.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, PATIENCE, launched
-from tests.hosts.webui import MODERN, ROOT, SDNEXT, USER, started
-from tests.hosts.webui_skips import LOOKS, sends, translates
+from tests.browser import CHROMIUM, PATIENCE
+from tests.hosts import webui_page
+from tests.hosts.webui import MODERN, SDNEXT
+from tests.hosts.webui_page import (
+    BUTTON,
+    LORA,
+    PANEL,
+    PROMPT,
+    TAB,
+    append,
+    beautified,
+    box,
+    cards,
+    infotext,
+    opened,
+    playwright,
+    show,
+    switched_on,
+    taken,
+    until,
+)  # fmt: skip
+from tests.hosts.webui_skips import sends
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [
     pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI"),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
 ]
-PROMPT = "a lighthouse at dusk, (storm clouds:1.2)"
-TAB = "control" if MODERN else "txt2img"
-BUTTON, PANEL = f"#{TAB}_beautify", f"#{TAB}_beautify_panel"
-ACCORDION = f"#script_{TAB}_beautify_accordion"
-LORA = r"<lora:tiny:1(\.0)?>"
-SLOW = 5 * PATIENCE  # SD.Next's page has ten thousand elements
 
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    return opened(browser)
-
-
-def opened(browser, theme="dark", width=1280, before=lambda page: None):
-    """The host's page once it is ready; `before` may prepare it."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    page.set_default_timeout(SLOW if SDNEXT else PATIENCE)
-    before(page)
-    running = started()
-    if SDNEXT:
-        user, _, password = USER.partition(":")
-        page.request.post(f"{running.url}/login", form={"username": user, "password": password})
-    page.goto(f"{running.url}/?__theme={theme}")
-    page.wait_for_selector(f"#{TAB}_prompt textarea")
-    page.wait_for_selector(BUTTON)
-    page.wait_for_timeout(2000)  # the host's own scripts prepare the page behind that
-    return page
-
-
-def beautified(page, prompt=PROMPT):
-    """The box's text after a click on the button, with new cards under it."""
-    if cards(page).count():
-        page.click(f"{PANEL} .bp-close")
-    box(page).fill(prompt)
-    page.click(BUTTON)
-    cards(page).first.wait_for()
-    best = cards(page).first.get_attribute("data-text")
-    until(page, best)
-    return best
-
-
-def show(page, part):
-    """Turn to a part of ModernUI's column: "prompts" or "scripts"; other pages show both."""
-    if MODERN:
-        page.click(f"#{TAB}_{part}")
-
-
-def switched_on(page):
-    """The accordion's checkbox, checked."""
-    switch = page.locator(f"{ACCORDION}-visible-checkbox")
-    show(page, "scripts")
-    if SDNEXT:  # hides it: who opens an accordion switches it on
-        page.locator(f"{ACCORDION} .label-wrap").first.click()
-        playwright.expect(switch).to_be_checked()
-    else:
-        switch.check()
-    show(page, "prompts")
-    return switch
-
-
-def append(page, text):
-    """Type `text` behind all that is in the box."""
-    box(page).press("Control+End")
-    box(page).press_sequentially(text)
-
-
-def taken(page):
-    """Numbers of the cards that are marked as taken."""
-    marked = [card.get_attribute("class") for card in cards(page).all()]
-    return [i for i, name in enumerate(marked) if "bp-taken" in name]
-
-
-@pytest.fixture
-def shot(page, tmp_path):
-    """Function that keeps a screenshot of an element, or of the page."""
-    folder = Path(os.environ.get("WEBUI_SHOTS", tmp_path))
-
-    def shoot(name, selector=None):
-        page.wait_for_timeout(2000)  # the host's own token counter follows late
-        path = folder / f"webui-{name}.png"
-        if selector:
-            page.locator(selector).screenshot(path=path)
-        else:
-            page.screenshot(path=path, clip={"x": 0, "y": 90, "width": 1280, "height": 580})
-
-    return shoot
-
-
-def box(page, tab=TAB):
-    return page.locator(f"#{tab}_prompt textarea")
-
-
-def cards(page, tab=TAB):
-    return page.locator(f"#{tab}_beautify_panel .bp-candidate")
-
-
-def infotext(page, needed):
-    """What the page, or the file of the picture that it shows, tells once it holds `needed`."""
-    if MODERN:  # shows a picture's text nowhere
-        picture = page.locator(f"#{TAB}_gallery img").first
-        text = page.request.get(picture.get_attribute("src")).body().decode(errors="replace")
-        assert needed in text
-        return text
-    told = page.locator(f"#html_info_{TAB}").first  # hidden in SD.Next, which shows its parts
-    playwright.expect(told).to_contain_text(needed, timeout=PATIENCE)
-    return told.inner_text()
-
-
-def until(page, text, tab=TAB):
-    """Wait until the prompt box holds `text`."""
-    playwright.expect(box(page, tab)).to_have_value(text, timeout=PATIENCE)
+browser, page, shot = webui_page.browser, webui_page.page, webui_page.shot  # fixtures
 
 
 def test_click_choose_restore_generate(page, shot):
@@ -274,21 +176,6 @@ def test_candidates_are_saved_as_prompts_from_file_reads_them(page):
     assert lines == [card.get_attribute("data-text") for card in cards(page).all()]
 
 
-def test_cards_have_the_whole_width_and_the_button_a_sign_of_its_own(page):
-    beautified(page)
-    part = "interface" if SDNEXT else "toprow"  # SD.Next's networks cover a part of its page
-    around = f"#{TAB}_prompts_tabitem .split" if MODERN else f"#{TAB}_{part}"
-    row = page.locator(around).first.bounding_box()
-    card, button = cards(page).first, page.locator(BUTTON)
-    assert 0.95 * row["width"] < card.bounding_box()["width"] <= row["width"]
-    assert card.evaluate("card => [...card.children].every(e => e.scrollHeight <= e.clientHeight)")
-    if MODERN:  # a narrow column does not cut it off
-        place = button.bounding_box()
-        assert place["x"] + place["width"] <= row["x"] + row["width"]
-    upscale = page.locator(f"#{TAB}_upscale")
-    assert not upscale.count() or button.inner_text() != upscale.inner_text()
-
-
 @sends
 def test_a_picture_takes_its_own_prompt_to_img2img(page):
     switch = switched_on(page)
@@ -304,26 +191,6 @@ def test_a_picture_takes_its_own_prompt_to_img2img(page):
     switch.uncheck()
 
 
-def test_the_accordion(page, shot):
-    accordion = page.locator(ACCORDION)
-    mode = page.locator(f"#script_{TAB}_beautify_mode")
-    show(page, "scripts")
-    if not mode.is_visible():
-        accordion.locator(".label-wrap").first.click()
-    mode.wait_for()
-    accordion.scroll_into_view_if_needed()
-    shot("accordion", ACCORDION)
-    assert accordion.get_by_text("expand writes on behind your text").is_visible()
-    # An accordion's head is a button in gradio 4, whose turned arrow stands over its edge.
-    names = "label > span, .label-wrap > span:not(.icon), button:not(.label-wrap)"
-    clipped = accordion.locator(names).evaluate_all(
-        "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth)"
-        ".map(e => e.innerText)"
-    )
-    show(page, "prompts")
-    assert clipped == []
-
-
 @pytest.mark.skipif(MODERN, reason="ModernUI hides what the page's script has not placed")
 def test_without_our_script_the_button_still_works_and_says_what_is_missing(browser):
     page = opened(
@@ -335,46 +202,6 @@ def test_without_our_script_the_button_still_works_and_says_what_is_missing(brow
     until(page, cards(page).first.get_attribute("data-text"))
     assert page.locator(f"{PANEL} .bp-no-script").is_visible()
     page.close()
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_other_looks(browser, look, tmp_path):
-    """Light, on a narrow page, and in Chinese, as the host's own localization shows it."""
-    chinese = json.loads((ROOT / "localizations" / "zh_CN.json").read_text(encoding="utf-8"))
-
-    def before(page):
-        if look == "chinese":
-            page.add_init_script(
-                "Object.defineProperty(window, 'localization', "
-                f"{{ get: () => ({json.dumps(chinese)}), set: () => {{}} }})"
-            )
-
-    folder = Path(os.environ.get("WEBUI_SHOTS", tmp_path))
-    width = 480 if look == "narrow" else 1280
-    page = opened(browser, "light" if look == "light" else "dark", width, before)
-    beautified(page)
-    panel = page.locator(PANEL).first
-    panel.scroll_into_view_if_needed()
-    page.screenshot(path=folder / f"webui-{look}.png")
-    assert panel.bounding_box()["width"] <= width
-    accordion = page.locator(ACCORDION)
-    show(page, "scripts")
-    accordion.locator(".label-wrap").first.click()
-    page.locator(f"#script_{TAB}_beautify_mode").wait_for()
-    accordion.screenshot(path=folder / f"webui-accordion-{look}.png")
-    if look == "chinese":
-        for where, text in ((panel, "恢复原文"), (panel, "词元"), (accordion, "扩写：在原文")):
-            playwright.expect(where.get_by_text(text).first).to_be_visible()
-    page.close()
-
-
-@translates
-def test_the_host_offers_our_chinese(page):
-    offered = page.evaluate(
-        "() => gradio_config.components.find("
-        "c => c.props.elem_id === 'setting_localization').props.choices.flat()"
-    )
-    assert "zh_CN" in offered
 
 
 def test_a_download_that_fails_says_why(page):
