@@ -168,12 +168,6 @@ def _altered(signs: dict[str, str], rewrite: str) -> list[str]:
     return list(missing.values())
 
 
-def content_words(text: str) -> list[str]:
-    """The words of `text` that a rewrite has to keep, as they are written, each negation with its
-    word."""
-    return [text[word.start : word.end] for word in _scan(text, True) if word.counts]
-
-
 def mend(raw: str, rewrite: str) -> str:
     """`rewrite` with the lost phrases of `raw` put back, so that its fidelity is 1.0.
 

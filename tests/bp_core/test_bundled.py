@@ -1,5 +1,9 @@
 """The bundled writer as it ships: what it writes, and how big it is."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from bp_core.models.folder import BUNDLED
@@ -55,3 +59,18 @@ def test_the_bundle_is_light_and_has_no_weights_twice():
     packed = {"packed.safetensors", "reward/packed.safetensors", "reward/taste.safetensors"}
     judging = {"suitability.safetensors", "preference.safetensors"}
     assert packed <= weights <= packed | judging
+
+
+@pytest.mark.parametrize("arguments", [["beautify", "a fox"], ["score", "a fox"]])
+def test_a_plain_installation_is_enough(arguments):
+    """PyTorch does not bring numpy; numba does, where it is installed."""
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(['numpy', 'numba', 'llvmlite']))\n"
+        f"from bp_core import cli; cli.main({arguments!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "a fox" in done.stdout

@@ -21,11 +21,12 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from . import linking
+
+if TYPE_CHECKING:
+    import numpy as np  # comes with numba; PyTorch alone does not bring it
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +153,8 @@ class MachineCode:
     """The names of `numba_kernels` that a network asks for, out of a file of `write`."""
 
     def __init__(self, file: Path) -> None:
+        import numpy as np
+
         head, _, code = file.read_bytes().partition(b"\n")
         stated = json.loads(head)
         if hashlib.sha256(code).hexdigest() != stated["digest"]:
@@ -167,6 +170,8 @@ class MachineCode:
     @staticmethod
     def counters(stages: int) -> np.ndarray:
         """See `numba_kernels.counters`."""
+        import numpy as np
+
         return np.zeros(2 * stages, np.int64)
 
 
@@ -174,6 +179,8 @@ class Function:
     """A function of numba's by its address."""
 
     def __init__(self, address: int, arguments: list[list]) -> None:
+        import numpy as np
+
         self._arguments = [
             (what, np.dtype(kind) if what == "array" else kind, count)
             for what, kind, count in arguments

@@ -6,6 +6,7 @@ tensor is gone.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import struct
@@ -86,7 +87,9 @@ class TensorFile:
             raise ValueError(f"'{name}' is none that is written here ({error!r})") from error
         if tensor.nbytes != last - first:
             raise ValueError(f"'{name}' has not the bytes of its shape")
-        view, done = memoryview(tensor.view(-1).view(torch.uint8).numpy()), 0
+        # By its address: without numpy a tensor gives no view of its memory.
+        memory = (ctypes.c_uint8 * tensor.nbytes).from_address(tensor.data_ptr())
+        view, done = memoryview(memory).cast("B"), 0
         self._file.seek(self._start + first)
         while done < len(view):
             count = self._file.readinto(view[done:])
