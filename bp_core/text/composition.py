@@ -37,8 +37,8 @@ class Form:
     least: float = -1.0
 
 
-PHRASES = Form(8, {"look": 6, "place": 1, "light": 1, "colour": 1, "view": 1})
-TAGS = Form(9, {"tags": 9}, least=0.2)
+PHRASES = Form(10, {"look": 8, "place": 1, "light": 1, "colour": 1, "view": 1})
+TAGS = Form(11, {"tags": 11}, least=0.2)
 
 
 def form_of(dialect: str) -> Form:

@@ -1,6 +1,6 @@
 """What readers' judgements of notes teach beside the writer's own reading of them.
 
-    python -m train.starter.suitability --model runs/starter_writer/model --limit 0.15
+    python -m train.starter.suitability --model runs/starter_writer/model --limit 0.08
 
 Each phrase of the folder's concepts gets a grade: how often readers struck it out and how often it
 was among the best, in `judgements/*.jsonl` (see `train/data/judged.py`) and in the additions that
@@ -92,8 +92,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--composed", type=Path, default=COMPOSED, help="folder of .jsonl")
     parser.add_argument("--estimates", type=Path, default=ESTIMATES, help="file of estimates")
     parser.add_argument("--ranked", type=Path, default=RANKED, help=".jsonl of ranked drafts")
-    parser.add_argument("--limit", type=float, default=0.4, help="doubt above which a note goes")
-    parser.add_argument("--grades", action="store_true", help="grade anew, weigh nothing")
+    parser.add_argument("--limit", type=float, help="doubt above which a note goes; none: as it is")
+    parser.add_argument("--grades", action="store_true", help="grade anew, weigh nothing anew")
     args = parser.parse_args(argv)
     model = load(args.model)
     if model.suitability is None or model.concepts is None:
@@ -112,7 +112,10 @@ def main(argv: list[str] | None = None) -> None:
     named = {row.prompt: model.concepts.named(row.prompt) for row in [*rows, *composed]}
     grades = Grades((mark for row in [*rows, *composed] for mark in marks(row, named)), estimates)
     write_grades(written, grades)
+    if args.limit is not None:
+        model.suitability.limit = args.limit
     if args.grades:
+        model.suitability.save(args.model)
         return
     learned = Grades(
         (mark for row in rows if not held_out(row.prompt) for mark in marks(row, named)), estimates
@@ -125,7 +128,6 @@ def main(argv: list[str] | None = None) -> None:
         for i, (name, (x, y, prompts)) in enumerate((("wrong", chosen), ("best", held)))
     ]
     model.suitability.weights = torch.tensor(np.array(weights), dtype=torch.float32)
-    model.suitability.limit = args.limit
     model.suitability.ranking = rank(model, args.ranked)
     model.suitability.save(args.model)
 

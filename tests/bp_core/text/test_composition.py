@@ -56,8 +56,8 @@ def test_further_candidates_forget_some_notes_and_the_same_seed_gives_the_same()
 
 def test_forms_are_of_the_dialect():
     assert form_of("booru") is TAGS and form_of("tags") is form_of("prose") is PHRASES
-    tags = [Note(f"tag{i}", "tags", "main", 5, "fox") for i in range(12)]
-    assert len(composed(tags, TAGS)) == 9
+    tags = [Note(f"tag{i}", "tags", "main", 5, "fox") for i in range(14)]
+    assert len(composed(tags, TAGS)) == 11
 
 
 def test_a_picture_has_one_viewpoint_one_framing_one_place():
