@@ -12,6 +12,7 @@ from functools import cached_property
 
 from .concepts import Concepts
 from .dialect import BOORU, PROSE
+from .literals import QUOTED
 from .looks import Look, look_of
 from .notes import Note
 from .places import Place, place_of
@@ -32,7 +33,7 @@ class Rewording:
 
     Args:
         dialect: of BOORU a tag stands behind the one that it belongs to.
-        keep: phrases of the prompt in which nothing may be put.
+        keep: phrases of the prompt in which nothing may be put; nor is it into a quotation.
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class Rewording:
         self.text = str(parsed)
         self._made: dict[tuple[_Insertion, ...], Prompt] = {(): parsed}
         low = self.text.lower()
-        self._kept = [
+        self._kept = [match.span() for match in QUOTED.finditer(self.text)]
+        self._kept += [
             match.span()
             for phrase in keep
             if phrase.strip()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bp_core.text.prompt import inert, parse
@@ -60,6 +60,7 @@ def test_glued_signs_that_would_be_read_otherwise_leave_the_prompt_as_it_is(prom
 
 
 @given(prompts, prompts)
+@example("^_^source_anime\\", ":1.2")  # a face only where something parts it from the tag
 @settings(max_examples=250)
 def test_a_tail_changes_neither_the_items_nor_the_artists_text(prompt, tail):
     parsed = parse(prompt)

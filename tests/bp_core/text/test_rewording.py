@@ -1,7 +1,7 @@
 """What is known of a thing is said where the prompt names it, and only where that is English."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bp_core.text.concepts import Concepts
@@ -200,6 +200,7 @@ def test_looks_get_their_article_or_are_none(note, text):
         max_size=14,
     ).map(" ".join)
 )
+@example('fox " of, a "')  # nothing goes into a quotation
 def test_nothing_of_the_prompt_is_moved_or_lost(prompt):
     for dialect in ("tags", "prose", "booru"):
         text = woven(prompt, dialect, [*LOOKS, LIGHT])
