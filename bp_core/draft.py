@@ -39,8 +39,8 @@ class Draft:
         kept: share (0-1) of the artist's content words still there; `lost` are the others.
         logprob: mean log-probability of the drawn tokens, in nats.
         mended: words that the writer had lost were put back.
-        appeal: where the model can tell, the sum of what its notes gain (`Verdict.gain`); of what
-            was written word by word, log-odds that a reader keeps it before an average draft.
+        appeal: where the model can tell, the sum over its notes of `Verdict.appeal`; of what was
+            written word by word, log-odds that a reader keeps it before an average draft.
     """
 
     text: str
@@ -329,3 +329,15 @@ def _restore_case(raw: str, text: str) -> str:
         if match[0] != match[0].lower() and not (match[0].istitle() and match.start() in begin)
     }
     return re.sub(r"\w+", lambda m: spelled.get(m[0].lower(), m[0]), text)
+
+
+def drop_repeats(drafts: dict[int, Draft]) -> None:
+    """Remove drafts that say what an earlier candidate says, in another order at most."""
+    seen: set[object] = set()
+    for index in sorted(drafts):
+        draft = drafts[index]
+        said = {draft.text, frozenset(draft.added)}
+        if seen & said:
+            del drafts[index]
+        else:
+            seen |= said

@@ -8,9 +8,10 @@ anew of the things that the prompt names; others read the notes and write on.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
@@ -212,8 +213,8 @@ class Drafter(Shaper):
         if draft is None:
             return None
         # What is true of anything gains this prompt nothing.
-        gains = [self._verdicts[note.text].gain for note in chosen if note.concept != ANYTHING]
-        return replace(draft, appeal=float(sum(gains)))
+        appeals = [self._verdicts[note.text].appeal for note in chosen if note.concept != ANYTHING]
+        return replace(draft, appeal=float(sum(appeals)))
 
     @cached_property
     def _known(self) -> dict[str, Note]:
@@ -345,3 +346,18 @@ def write(
     by_place = dict(zip(order, (generation for each in rows for generation in each), strict=True))
     written = iter(by_place[place] for place in range(len(flat)))
     return [[next(written) for _ in wanted] for wanted in draws]
+
+
+def batches(drafters: Sequence[Drafter], size: int) -> Iterator[list[int]]:
+    """Indices of the drafters to decode together: of one mode, and of like length, so that little
+    of a batch is padding."""
+
+    def mode(i: int) -> str:
+        return drafters[i].settings.mode
+
+    readable = [i for i, drafter in enumerate(drafters) if drafter.read]
+    order = sorted(readable, key=lambda i: (mode(i), len(drafters[i].read)))
+    for _, group in groupby(order, mode):
+        alike = list(group)
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]

@@ -7,17 +7,16 @@ is tidied by the guard, checked for the artist's words, joined with the syntax, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .decode.sampling import Draw
 from .decode.threads import few_threads
-from .draft import Draft, Shaper
-from .drafter import Drafter, sampling_params, write
+from .draft import Draft, Shaper, drop_repeats
+from .drafter import Drafter, batches, sampling_params, write
 from .errors import InputError
 from .models import STARTER
 from .settings import Settings
@@ -240,7 +239,7 @@ class Rewriter:
         drafts: list[dict[int, Draft]] = [{} for _ in drafters]
         settings = drafters[0].settings if drafters else Settings()
         with few_threads(self.model.network):
-            for batch in _batches(drafters, max(1, _ROWS // settings.n)):
+            for batch in batches(drafters, max(1, _ROWS // settings.n)):
                 self._fill([drafters[i] for i in batch], [drafts[i] for i in batch], on_progress)
             return [self._finish(*pair) for pair in zip(drafters, drafts, strict=True)]
 
@@ -285,7 +284,7 @@ class Rewriter:
                     if draft is not None:
                         drafts[i][draw.candidate] = draft
             for i in pending:
-                _drop_repeats(drafts[i])
+                drop_repeats(drafts[i])
 
     def _compose(
         self,
@@ -386,30 +385,3 @@ class Rewriter:
 def _temperature(drafter: Drafter, draw: Draw) -> float:
     """Higher each time that a candidate is drawn again."""
     return drafter.settings.temperature * (1 + _BOLDER * draw.attempt)
-
-
-def _batches(drafters: Sequence[Drafter], size: int) -> Iterator[list[int]]:
-    """Indices of the drafters to decode together: of one mode, and of like length, so that little
-    of a batch is padding."""
-
-    def mode(i: int) -> str:
-        return drafters[i].settings.mode
-
-    readable = [i for i, drafter in enumerate(drafters) if drafter.read]
-    order = sorted(readable, key=lambda i: (mode(i), len(drafters[i].read)))
-    for _, group in groupby(order, mode):
-        alike = list(group)
-        for start in range(0, len(alike), size):
-            yield alike[start : start + size]
-
-
-def _drop_repeats(drafts: dict[int, Draft]) -> None:
-    """Remove drafts that say what an earlier candidate says, in another order at most."""
-    seen: set[object] = set()
-    for index in sorted(drafts):
-        draft = drafts[index]
-        said = {draft.text, frozenset(draft.added)}
-        if seen & said:
-            del drafts[index]
-        else:
-            seen |= said

@@ -45,6 +45,9 @@ _AT = {name: place for place, name in enumerate(FEATURES)}
 # How much more it counts that a phrase is right than that it is among the best. Of 1, 2 and 4
 # blind readers like 4 best, and find least that is wrong.
 _CAUTION = 4.0
+# What a wrong phrase takes from an addition beside what one of the best gives. Of 0 to 4, 2.5
+# orders additions to one prompt most like readers' marks: the first gets the best ones.
+_COST = 2.5
 # A choice of notes has one palette, one light; looks and tags are as many as there are.
 _ONCE = frozenset(("place", "light", "colour", "view"))
 
@@ -80,6 +83,12 @@ class Verdict(NamedTuple):
     def gain(self) -> float:
         """From -1 to 1: how much likelier the phrase is among the best than wrong."""
         return math.exp(_log_sigmoid(self.best)) - self.doubt
+
+    @property
+    def appeal(self) -> float:
+        """What the phrase adds to an addition's rank among others: the probability that it is
+        among the best, less _COST times that it is wrong."""
+        return math.exp(_log_sigmoid(self.best)) - _COST * self.doubt
 
 
 @dataclass
