@@ -274,7 +274,7 @@ def test_a_bypassed_node_hands_its_text_on(graph):
 
 
 def test_cancel_leaves_no_half_text(graph):
-    values = {"text": PROMPT, "candidates": 16, "length": 512}
+    values = {"text": PROMPT, "candidates": 64, "length": 512}
     node = graph.evaluate(ADD, ["BeautifulPromptBeautify", values, [420, 140]])
     # One that writes word by word; the bundled one is done before one could cancel.
     values = {"model": SMALL_WRITER.name, "reward": "none"}
