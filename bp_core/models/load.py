@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_JUDGED = 2000  # characters of a prompt that are read to judge phrases behind it
+_JUDGED = 600  # characters of a prompt that are read to judge phrases behind it
 _WORD_STARTS = ("Ġ", "▁", " ")  # how byte-level and other vocabularies write a space
 
 _MOST_IDS = 10**7  # no vocabulary is larger

@@ -6,8 +6,9 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -53,7 +54,8 @@ class _Word(NamedTuple):
     clause: int
 
 
-def _scan(text: str, quotations: bool = False) -> list[_Word]:
+@lru_cache(maxsize=4)  # one prompt is asked about for each of its drafts
+def _scan(text: str, quotations: bool = False) -> tuple[_Word, ...]:
     """The words of `text`; a negation is part of the content word behind it.
 
     `quotations` tells the artist's text, whose quoted words are literal, from a rewrite.
@@ -88,10 +90,10 @@ def _scan(text: str, quotations: bool = False) -> list[_Word]:
             scanned.append(_Word(begin, end, low, stem(low), counts, turned, quoted, clause))
         if counts:
             negation = None
-    return [*scanned, negation] if negation else scanned
+    return (*scanned, negation) if negation else tuple(scanned)
 
 
-def _lost(wanted: list[_Word], rewrite: str) -> list[int]:
+def _lost(wanted: Sequence[_Word], rewrite: str) -> list[int]:
     """Indices of the content words of `wanted` that `rewrite` lacks."""
     present = _scan(rewrite)
     turned = {word.stem for word in present if word.turned}
@@ -110,7 +112,7 @@ def _lost(wanted: list[_Word], rewrite: str) -> list[int]:
     return lost
 
 
-def _compounds(scanned: list[_Word]) -> Iterator[str]:
+def _compounds(scanned: Sequence[_Word]) -> Iterator[str]:
     """Neighbours in one: "light house" is a lighthouse, "8 k" is 8k."""
     for a, b in pairwise(scanned):
         if a.counts and b.counts and not (a.turned or b.turned) and a.clause == b.clause:
@@ -203,7 +205,7 @@ def _with_clauses(raw: str, rewrite: str, altered: list[str]) -> str:
     return rewrite
 
 
-def _clause(scanned: list[_Word], i: int) -> tuple[int, int]:
+def _clause(scanned: Sequence[_Word], i: int) -> tuple[int, int]:
     """First and last word of the clause of word `i`."""
     first = last = i
     while first and scanned[first - 1].clause == scanned[i].clause:
@@ -213,7 +215,7 @@ def _clause(scanned: list[_Word], i: int) -> tuple[int, int]:
     return first, last
 
 
-def _phrase(scanned: list[_Word], i: int, lost: set[int]) -> tuple[int, int]:
+def _phrase(scanned: Sequence[_Word], i: int, lost: set[int]) -> tuple[int, int]:
     """The smallest readable stretch around the lost word `i`, within its clause."""
     begin, end = _clause(scanned, i)
     content = [k for k in range(begin, end + 1) if scanned[k].counts]
@@ -236,7 +238,7 @@ def _leads(word: _Word) -> bool:
     return not word.counts or bool(_LEADING.fullmatch(word.text))
 
 
-def _put_back(raw: str, wanted: list[_Word], phrase: tuple[int, int], rewrite: str) -> str:
+def _put_back(raw: str, wanted: Sequence[_Word], phrase: tuple[int, int], rewrite: str) -> str:
     """`rewrite` with a phrase (first and last word) of `raw`, whose words are `wanted`."""
     lacking = wanted[phrase[0] : phrase[1] + 1]
     text = _cut(raw, lacking[0].start, lacking[-1].end)
@@ -264,7 +266,7 @@ def _without(text: str, stems: set[str]) -> str:
     return "".join(part for i, part in enumerate(parts) if i in news).strip(" ,;")
 
 
-def _modify(raw: str, phrase: list[_Word], rewrite: str) -> str | None:
+def _modify(raw: str, phrase: Sequence[_Word], rewrite: str) -> str | None:
     """`rewrite` with the modifiers of `phrase` before its head; None if that is no way.
 
     The head is the last word; it must stand in `rewrite` without modifiers of its own.
