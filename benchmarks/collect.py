@@ -158,16 +158,11 @@ def main() -> None:
     again = {q for q, times in calls.asked.items() if len(times) > 1}
     # Asked again after a kill before which it had been answered; seconds between answer and kill:
     # what is still on its way to the disk then, within milliseconds, nobody can keep.
-    twice = {
-        q: min(
-            end - a
-            for a in calls.answered[q]
-            for end in ends
-            if a < end and any(end < later for later in calls.asked[q])
-        )
+    waits = {
+        q: [end - a for a in calls.answered[q] for end in ends if a < end < max(calls.asked[q])]
         for q in again
-        if any(a < end < max(calls.asked[q]) for a in calls.answered[q] for end in ends)
     }
+    twice = {q: min(between) for q, between in waits.items() if between}
     sides = ["raw_prompt", "prompt", "mode"]
     print(
         json.dumps(

@@ -82,13 +82,16 @@ class Verdict(NamedTuple):
     @property
     def gain(self) -> float:
         """From -1 to 1: how much likelier the phrase is among the best than wrong."""
-        return math.exp(_log_sigmoid(self.best)) - self.doubt
+        return self.best_less_wrong(1)
 
     @property
     def appeal(self) -> float:
-        """What the phrase adds to an addition's rank among others: the probability that it is
-        among the best, less _COST times that it is wrong."""
-        return math.exp(_log_sigmoid(self.best)) - _COST * self.doubt
+        """What the phrase adds to an addition's rank among others."""
+        return self.best_less_wrong(_COST)
+
+    def best_less_wrong(self, cost: float) -> float:
+        """The probability that the phrase is among the best, less `cost` times that it is wrong."""
+        return math.exp(_log_sigmoid(self.best)) - cost * self.doubt
 
 
 @dataclass

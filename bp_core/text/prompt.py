@@ -203,12 +203,12 @@ class Prompt:
         """The first place where a host reads all of the artist's text as before; None if none. Of
         a prompt with nothing that hosts read differently, the first where we do."""
         text = str(self)
-        places = list(islice(dict.fromkeys(self._places()), _PLACES))
-        longer = {place: self._with(PROBE, place) for place in places}
+        places = islice(dict.fromkeys(self._places()), _PLACES)
+        longer = ((place, self._with(PROBE, place)) for place in places)
         if PROBE in text or not syntax_of(text, self.syntax):
-            same = (p for p in places if parse(longer[p], self.syntax).items == self.items)
-            return next(same, places[0])
-        return next((p for p in places if added(text, longer[p], self.syntax)), None)
+            same = (p for p, new in longer if parse(new, self.syntax).items == self.items)
+            return next(same, None) or next(self._places())
+        return next((p for p, new in longer if added(text, new, self.syntax)), None)
 
     def _places(self) -> Iterator[_Place]:
         """Places for an addition, the best first; none behind flags or pasted parameters."""

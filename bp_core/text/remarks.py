@@ -1,5 +1,7 @@
 """What is said of a prompt that nothing is added to, one line each; the hosts translate these."""
 
+import re
+
 NO_WORDS = "the prompt has no words to write on from"
 NOTHING_NEW = "the model found nothing new that suits, within the limits; raise n or relax block"
 NO_BETTER = "no rewrite scores well enough: the prompt stays as it is"
@@ -25,16 +27,7 @@ FILLED = (FOREIGN, TOO_LONG)
 def parts(remark: str) -> list[str]:
     """A remark as the pieces that are translated and, between them, what was filled in."""
     for pattern in FILLED:
-        pieces = pattern.split("{}")
-        found, rest = [pieces[0]], remark.removeprefix(pieces[0])
-        if rest == remark:
-            continue
-        for piece in pieces[1:]:
-            filled, sign, rest = rest.partition(piece)
-            if not sign:
-                break
-            found += [filled, piece]
-        else:
-            if not rest:
-                return found
+        pieces = (f"({re.escape(piece)})" for piece in pattern.split("{}"))
+        if match := re.fullmatch("(.*?)".join(pieces), remark):
+            return list(match.groups())
     return [remark]

@@ -5,13 +5,12 @@ WEBUI_SHOTS names a folder for the screenshots that the documentation shows.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, PATIENCE
+from tests.browser import PATIENCE
 from tests.hosts import webui_page
 from tests.hosts.webui import MODERN, SDNEXT
 from tests.hosts.webui_page import (
@@ -34,10 +33,7 @@ from tests.hosts.webui_page import (
 )  # fmt: skip
 from tests.hosts.webui_skips import sends
 
-pytestmark = [
-    pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
-]
+pytestmark = webui_page.NEEDED
 
 browser, page, shot = webui_page.browser, webui_page.page, webui_page.shot  # fixtures
 

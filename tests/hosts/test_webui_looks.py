@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from a1111_extension.arguments import HELP
-from tests.browser import CHROMIUM, PATIENCE
+from tests.browser import PATIENCE
 from tests.conftest import SMALL_WRITER
 from tests.hosts import webui_page
 from tests.hosts.webui import MODERN, ROOT, SDNEXT, started
@@ -31,10 +31,7 @@ from tests.hosts.webui_page import (
 )  # fmt: skip
 from tests.hosts.webui_skips import LOOKS, translates
 
-pytestmark = [
-    pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
-]
+pytestmark = webui_page.NEEDED
 
 browser, page, shot = webui_page.browser, webui_page.page, webui_page.shot  # fixtures
 

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import PATIENCE, launched
+from tests.browser import CHROMIUM, PATIENCE, launched
 from tests.hosts.webui import MODERN, SDNEXT, USER, started
 
+NEEDED = [
+    pytest.mark.skipif("WEBUI_DIR" not in os.environ, reason="WEBUI_DIR names no WebUI"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
+]
 playwright = pytest.importorskip("playwright.sync_api")
 PROMPT = "a lighthouse at dusk, (storm clouds:1.2)"
 TAB = "control" if MODERN else "txt2img"

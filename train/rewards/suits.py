@@ -7,7 +7,6 @@ while another one, or its own upper layers, learn. Mixed with r_aes as the paper
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import torch
 
 from bp_core.errors import InputError
 from bp_core.models.load import Model, load
-from bp_core.models.suitability import Verdict
 from bp_core.score.text_reward import Score, TextReward
 from bp_core.text.dialect import BOORU, TAGS, dialect_of
 from bp_core.text.notes import origins
@@ -69,9 +67,4 @@ def worth(model: Model, raw: str, rewrite: str) -> float:
     dialect = BOORU if dialect_of(raw) == BOORU else TAGS
     read = raw.rstrip(" .!?") or raw
     verdicts = model.suitability.of(model, read, dialect, [known.get(p, p) for p in phrases])
-    return sum(map(_worth, verdicts.values()), 0.0)
-
-
-def _worth(verdict: Verdict) -> float:
-    best = 1 / (1 + math.exp(-max(-30.0, verdict.best)))
-    return best - _WRONG * verdict.doubt
+    return sum((verdict.best_less_wrong(_WRONG) for verdict in verdicts.values()), 0.0)

@@ -114,8 +114,8 @@ def main(argv: list[str] | None = None) -> None:
     write_grades(written, grades)
     if args.limit is not None:
         model.suitability.limit = args.limit
-    if args.grades:
         model.suitability.save(args.model)
+    if args.grades:
         return
     learned = Grades(
         (mark for row in rows if not held_out(row.prompt) for mark in marks(row, named)), estimates
