@@ -92,7 +92,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = arguments(argv)
     check(args)
-    train.make_folder(args.out)
+    (check_folder if args.dry_run else train.make_folder)(args.out)
     pools = bool(args.data) and len(args.data) == 1 and (args.data[0] / "imagereward").is_dir()
     if pools and args.images is None and not args.llm:
         public(args, args.data[0])

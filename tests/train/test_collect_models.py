@@ -207,6 +207,11 @@ def test_a_dry_run_tries_a_little_and_pays_for_nothing_twice(
     assert not tried & set(Server.asked)
 
 
+def test_a_dry_run_that_asks_nobody_leaves_nothing(pictures, tmp_path):
+    collect.main(["--images", str(pictures), "--out", str(tmp_path / "out"), "--dry_run"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_dry_run_finds_what_is_wrong(tmp_path, server):
     command = asking(tmp_path, "http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="no server answers"):

@@ -80,9 +80,12 @@ def _verdict(rows: Sequence[dict], evaluations: Sequence[dict]) -> str:
         remedy = "No held-out prompts: give --eval_prompts for a warning in time."
         return f'<span class="well">{remedy}</span>'
     prompts = len(next(v for name, v in evaluations[-1].items() if name != "step"))
+    judged = any(name.endswith("/judge") for row in evaluations for name in row)
+    watched = "judge and kept words have" if judged else "kept words have"
+    missing = "" if judged else f" {_MISSING['judge']}"
     return (
-        f'<span class="well">No warning: judge and kept words have not fallen by more than the '
-        f"noise of {prompts} held-out prompts while the reward rose.</span>"
+        f'<span class="well">No warning: {watched} not fallen by more than the noise of '
+        f"{prompts} held-out prompts while the reward rose.{missing}</span>"
     )
 
 

@@ -39,7 +39,13 @@ def test_reward_judge_kept_words_and_kl_come_first_each_with_its_meaning(tmp_pat
     assert table[0][3] == "-0.492 to +1.026"
     assert text.index("what it means") < text.index("<svg") < text.index("a cat<mark>")
     assert text.index("a cat<mark>") < text.index("All figures of the log")
-    assert "No warning" in text and "3 held-out prompts" in text
+    assert "No warning: judge and kept" in text and "3 held-out prompts" in text
+
+
+def test_where_nobody_judges_no_warning_is_said_of_the_kept_words_alone(tmp_path):
+    rows = [{k: v for k, v in row.items() if "judge" not in k} for row in evaluations("expand")]
+    verdict = page(tmp_path, ROWS, rows).split("<table")[0]
+    assert "No warning: kept words" in verdict and "--judge" in verdict
 
 
 def test_two_modes_have_a_line_each(tmp_path):
