@@ -374,7 +374,7 @@ def invoke(prompt: str) -> Reading:
     """compel: words that touch its signs, as they stand, and what its brackets enclose.
 
     It reads what is parted by white space or a comma piece by piece, so that these stay what they
-    are as long as nothing comes into them; SD.Next reads steps before it.
+    are as long as nothing comes into them; SD.Next reads steps and networks before it.
     """
     runs = tuple(run for run in _RUN.findall(prompt) if _OPERATORS.search(run) and PROBE not in run)
     steps = _steps(prompt)
@@ -397,4 +397,4 @@ def invoke(prompt: str) -> Reading:
             weights.open(prompt[place])
         at = place + 1
     weights.add(prompt[at:], ("",))
-    return Reading(weights.rows(), (runs, steps))
+    return Reading(weights.rows(), (runs, steps, _without_networks(prompt)[1]))

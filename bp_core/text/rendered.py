@@ -27,7 +27,7 @@ _SIGNS = {
     "webui": re.compile(r"[()\[\]{}<|\\#/*%$]|__|:\s*[-+]?[.\d]|\b(?:AND|BREAK)\b"),
     "sdnext": re.compile(r"[()\[\]{}<|\\#:]|\bBREAK\b|TE\d"),
     "comfyui": re.compile(r"[()\\/]"),
-    "invoke": re.compile(r"[()\[\]|\"+=\\]|(?<!\w)-|-(?!\w)"),
+    "invoke": re.compile(r"[()\[\]<|\"+=\\]|(?<!\w)-|-(?!\w)"),
 }
 _UNSEEN = re.compile(r"[^\w()\[\]{}|#*]+")
 _BRACKETS = re.compile(r"[()\[\]{}]")

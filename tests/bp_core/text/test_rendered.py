@@ -85,6 +85,8 @@ def test_what_changes_the_steps(read, prompt, changed):
         # compel weights by signs that touch.
         ("invoke", "((hat))--ar a dog", "((hat))--ar a dog, haze"),
         ("invoke", "[, --no cat, :0.5] 8k", "haze, [, --no cat, :0.5] 8k"),
+        # SD.Next takes networks out before compel reads.
+        ("invoke", "a hat <3:) <lora:a:1>", "a hat <3:) <lora:a:1>, haze"),
         # ComfyUI's page leaves out a comment that its node reads.
         ("comfyui", "a cat // ( hat", "a cat, haze // ( hat"),
     ],
