@@ -140,7 +140,9 @@ def test_the_accordion(page, shot):
     more.click()
     model = page.locator(f"#script_{TAB}_beautify_download_name input").first
     model.wait_for()
-    if not model.evaluate("input => input.scrollWidth <= input.clientWidth"):
+    shot("get-model", ACCORDION)
+    # ModernUI's column is narrower than a model's name.
+    if not MODERN and not model.evaluate("input => input.scrollWidth <= input.clientWidth"):
         clipped.append(model.input_value())
     more.click()
     show(page, "prompts")
