@@ -19,6 +19,8 @@ from .words import content_stems
 # Candidates but the first forget this share of the notes, so that they tell of different things.
 _FORGOTTEN = 0.6
 _ENOUGH = 3  # with fewer notes left nothing is forgotten
+# What several tags say something of; `one_of` sees to it that they agree.
+_SHARED = frozenset(("hair", "eye"))
 _NOISE = 0.5  # a temperature of 1 for words is much for notes
 
 
@@ -38,7 +40,7 @@ class Form:
 
 
 PHRASES = Form(10, {"look": 8, "place": 1, "light": 1, "colour": 1, "view": 1})
-TAGS = Form(11, {"tags": 11}, least=0.2)
+TAGS = Form(14, {"tags": 14}, least=0.2)
 
 
 def form_of(dialect: str) -> Form:
@@ -80,8 +82,8 @@ def compose(
     said: set[str] = set()
     by_concept: Counter[str] = Counter()
     for note in sorted(notes, key=lambda note: -keys[note.text]):
-        # A palette may name the colour of a coat.
-        stems = set() if note.field == "colour" else set(content_stems(note.text))
+        # A palette may name the colour of a coat, and hair is long and black.
+        stems = set() if note.field == "colour" else set(content_stems(note.text)) - _SHARED
         crowded = note.field in ("look", "tags") and by_concept[note.concept] >= share
         if not room[note.field] or crowded or said & stems or one_of(note.text) & texts:
             continue
@@ -102,6 +104,8 @@ def _share(notes: Sequence[Note], form: Form) -> int:
     return most if len(givers) < 2 or "tags" in form.fields else max(1, most // 2)
 
 
-def _place(note: Note) -> tuple[int, int]:
-    """Where a note stands: by its field, then by what its concept is to the picture."""
-    return FIELDS.index(note.field), ROLES.index(note.role)
+def _place(note: Note) -> tuple[int, int, int]:
+    """Where a note stands: by its field, then by what its concept is to the picture. Of tags those
+    that readers like best come first: "solo", then the hair."""
+    liked = -note.grade if note.field == "tags" else 0
+    return FIELDS.index(note.field), ROLES.index(note.role), liked

@@ -57,7 +57,7 @@ _EXCLUSIVE = (
 _COLOURS = frozenset(
     "red orange yellow green blue purple violet pink brown black white grey gray gold silver "
     "crimson scarlet amber turquoise teal cyan magenta beige cream ivory navy maroon copper bronze "
-    "rust russet emerald olive lavender lilac tan chestnut golden".split()
+    "rust russet emerald olive lavender lilac tan chestnut golden blonde aqua".split()
 )
 
 # A prompt that says from where it is seen, or how near, gets no other viewpoint.
@@ -74,22 +74,34 @@ _COLOURLESS = frozenset(map(stem, ("monochrome", "grayscale", "greyscale", "colo
 _GREYS = frozenset(("black", "white", "grey", "gray"))
 _ARTICLES = frozenset(("a", "an", "any", "the"))
 # A picture has one of each: its viewpoint, how much of somebody it shows, where they look, how they
-# stand, how long the hair is, the mouth, the eyes. Danbooru's tags, parted by commas.
+# stand, how long and of what colour the hair is, the eyes, the mouth. Danbooru's tags, parted by
+# commas.
 _ONE_OF = tuple(
     frozenset(tags.split(", "))
     for tags in (
         "from side, from above, from below, from behind, straight-on, profile",
         "upper body, full body, lower body, portrait, close-up, cowboy shot, wide shot, head only",
         "looking at viewer, looking away, looking back, looking at another, looking up, "
-        "looking down, looking to the side, facing away, closed eyes",
+        "looking down, looking to the side, facing away, closed eyes, blindfold, covered eyes",
         "standing, sitting, kneeling, lying, on back, on stomach, on side, squatting, crouching, "
         "running, walking, jumping, seiza, wariza, all fours, swimming, flying, falling",
         "short hair, long hair, medium hair, very long hair, very short hair, bald",
+        "black hair, brown hair, blonde hair, red hair, orange hair, pink hair, purple hair, "
+        "blue hair, aqua hair, green hair, white hair, silver hair, grey hair, multicolored hair, "
+        "two-tone hair, gradient hair, bald",
+        "ponytail, high ponytail, low ponytail, side ponytail, twintails, low twintails, "
+        "short twintails, braid, single braid, twin braids, side braid, hair bun, single hair bun, "
+        "double bun, bob cut, pixie cut, afro, dreadlocks, mohawk, hime cut, short hair, "
+        "very short hair, bald",
+        "black eyes, brown eyes, blue eyes, aqua eyes, green eyes, yellow eyes, orange eyes, "
+        "red eyes, pink eyes, purple eyes, grey eyes, heterochromia, closed eyes, from behind, "
+        "facing away, blindfold, faceless",
         "open mouth, closed mouth, parted lips, clenched teeth",
         "indoors, outdoors",
         "day, night, sunset, sunrise, evening, dusk, twilight, dawn",
     )
 )
+_ALONE, _ONE = "solo", (["1girl"], ["1boy"])
 _WHO = re.compile(
     r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
 )
@@ -164,16 +176,14 @@ def notes_of(
     prompt: str, concepts: list[Concept], dialect: str, n: int, rng: random.Random
 ) -> list[Note]:
     """Up to `n` notes of the concepts that a prompt names, in random order."""
-    if dialect == BOORU:
-        picked = _deal([list(concept.fields.get("tags", ())) for concept in concepts], n, rng)
-    else:
-        picked = _about(concepts, n, rng)
+    picked = _deal(_tags(concepts), n, rng) if dialect == BOORU else _about(concepts, n, rng)
     said = words(prompt)
     stemmed = [stem(word) for word in said]
     asked = set(stemmed)
     shut = _shut_out(asked)
     coloured = _COLOURS.intersection(asked)
-    if asked & _COLOURLESS:
+    colourless = bool(asked & _COLOURLESS)
+    if colourless:
         coloured = _GREYS
     # What has its colour: to white gloves no black ones are added.
     stated = {
@@ -187,14 +197,14 @@ def notes_of(
     tagged = {tag.strip(" ()[]{}").lower() for tag in prompt.replace("_", " ").split(",")}
     kept = []
     for phrase in picked:
-        if dialect == BOORU and (_WHO.fullmatch(phrase) or one_of(phrase) & tagged):
+        if dialect == BOORU and (_tells_who(phrase, tagged) or one_of(phrase) & tagged):
             continue  # who is there, and how they are seen, is the artist's to say
         if " or " in phrase or "(" in phrase:
             continue  # a picture is one or the other; brackets are a host's syntax
         stems = {stem(word) for word in words(phrase)}
         repeats = all(s in asked or s in STOPWORDS for s in stems)
         other_colour = coloured and stems & _COLOURS - coloured
-        if dialect == BOORU:
+        if dialect == BOORU and not colourless:
             other_colour = other_colour and stems & stated
         if not repeats and not other_colour and not stems & (shut | absent):
             kept.append(phrase)
@@ -209,9 +219,17 @@ def notes_of(
     return [note for note in notes if note.field not in chosen]
 
 
+def _tells_who(tag: str, tagged: set[str]) -> bool:
+    """Whether a tag says who is there beside the prompt's tags; that who is there is alone, as
+    Danbooru tags it, is no news."""
+    if tag == _ALONE:
+        return [who for who in tagged if _WHO.fullmatch(who)] not in _ONE
+    return bool(_WHO.fullmatch(tag))
+
+
 def one_of(tag: str) -> frozenset[str]:
     """The tags of which a picture has one, where `tag` is among them; else none."""
-    return next((group for group in _ONE_OF if tag in group), frozenset())
+    return frozenset().union(*(group for group in _ONE_OF if tag in group))
 
 
 def negated(before: Sequence[str]) -> bool:
@@ -234,6 +252,19 @@ def origins(concepts: Sequence[Concept], told: Sequence[str] = FIELDS) -> dict[s
                 joined = concept.leads, concept.follows
                 notes.setdefault(phrase, Note(phrase, name, role, grade, concept.name, *joined))
     return notes
+
+
+def _tags(concepts: Sequence[Concept]) -> list[list[str]]:
+    """The tags of each concept. What a thing says goes before what is open of somebody: an old
+    man has white hair, though "1boy" has any."""
+    hands = [list(concept.fields.get("tags", ())) for concept in concepts]
+    somebody = [bool(_WHO.fullmatch(concept.name)) for concept in concepts]
+    things = [hand for hand, who in zip(hands, somebody, strict=True) if not who]
+    told = {tag for hand in things for each in hand for tag in one_of(each)}
+    return [
+        [tag for tag in hand if not (who and tag in told)]
+        for hand, who in zip(hands, somebody, strict=True)
+    ]
 
 
 def _about(concepts: list[Concept], n: int, rng: random.Random) -> list[str]:

@@ -56,8 +56,15 @@ def test_further_candidates_forget_some_notes_and_the_same_seed_gives_the_same()
 
 def test_forms_are_of_the_dialect():
     assert form_of("booru") is TAGS and form_of("tags") is form_of("prose") is PHRASES
-    tags = [Note(f"tag{i}", "tags", "main", 5, "fox") for i in range(14)]
-    assert len(composed(tags, TAGS)) == 11
+    tags = [Note(f"tag{i}", "tags", "main", 5, "fox") for i in range(20)]
+    assert len(composed(tags, TAGS)) == 14
+
+
+def test_hair_is_long_and_black_and_what_is_liked_best_comes_first():
+    tags = {"long hair": 6, "hat": 5, "black hair": 8, "brown hair": 8, "solo": 9, "blue eyes": 7,
+            "closed eyes": 7, "short hair": 6}  # fmt: skip
+    notes = [Note(tag, "tags", "main", grade, "1girl") for tag, grade in tags.items()]
+    assert composed(notes, TAGS) == ["solo", "black hair", "blue eyes", "long hair", "hat"]
 
 
 def test_a_picture_has_one_viewpoint_one_framing_one_place():

@@ -204,6 +204,8 @@ def test_a_picture_without_colours_gets_none():
     line = "fox | creature | look: rust fur; white bib; bushy tail | colour: moss and straw"
     concepts = Concepts([line])
     assert notes(concepts, "a monochrome drawing of a fox") == {"white bib", "bushy tail"}
+    concepts = Concepts(["1girl | person | tags: blonde hair, white hair, blue eyes, hat"])
+    assert notes(concepts, "1girl, monochrome", "booru") == {"white hair", "hat"}
 
 
 def test_what_has_no_notes_of_a_kind_gets_what_is_true_of_anything():
@@ -247,6 +249,31 @@ def test_tags_of_which_a_picture_has_one_are_the_artist_s_to_say(tmp_path, promp
     (tmp_path / FILE).write_text(line + "\n")
     notes = Concepts.load(tmp_path).notes(prompt, "booru", 9, random.Random(0))
     assert {note.text for note in notes} == told
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("1girl, hat", {"solo", "black hair", "blue eyes"}),
+        ("1girl, solo, red hair", {"blue eyes"}),
+        ("1girl, 1boy, from behind", {"black hair"}),
+        ("2girls, 1girl, closed eyes", {"black hair"}),
+    ],
+)
+def test_somebody_alone_is_solo_and_what_is_open_is_chosen(tmp_path, prompt, told):
+    (tmp_path / FILE).write_text("1girl | person | tags: solo, black hair, blue eyes\n")
+    notes = Concepts.load(tmp_path).notes(prompt, "booru", 9, random.Random(0))
+    assert {note.text for note in notes} == told
+
+
+def test_what_a_thing_says_goes_before_what_is_open_of_somebody(tmp_path):
+    lines = [
+        "1boy | person | tags: brown hair, ponytail, standing",
+        "old man | person | tags: white hair, bald, hat",
+    ]
+    (tmp_path / FILE).write_text("\n".join(lines))
+    notes = Concepts.load(tmp_path).notes("1boy, old man", "booru", 9, random.Random(0))
+    assert {note.text for note in notes} == {"white hair", "bald", "hat", "standing"}
 
 
 @pytest.mark.parametrize("prompt", ["a yellow t-shirt", "a yellow leather shirt", "yellow shirt"])
