@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 import train
+from bp_core.models.checkpoint import write_safetensors
 from bp_core.models.load import Model, load
 from bp_core.score.preference import FILE, Reading, features
 from bp_core.text.prompt import parse
@@ -95,12 +96,10 @@ def _of(judged: Pairs, prompts: Tensor) -> Pairs:
 
 def write(folder: Path, head: torch.nn.Module, x: Tensor, depth: int) -> None:
     """The head, its scores shifted so that an average addition has 0."""
-    from safetensors.torch import save_file
-
     with torch.inference_mode():
         head.get_parameter("2.bias").sub_(head(x).mean())
     state = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
-    save_file(state, folder / FILE, metadata={"depth": str(depth)})
+    write_safetensors(state, folder / FILE, metadata={"depth": str(depth)})
 
 
 if __name__ == "__main__":

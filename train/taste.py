@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 import train
+from bp_core.models.checkpoint import write_safetensors
 from bp_core.score.taste import FILE, WIDTH, Taste, fingerprint, shapes, standard
 from bp_core.score.text_reward import TextReward
 from train.data.judgements import (
@@ -161,8 +162,6 @@ def report(judgements: np.ndarray, chances: np.ndarray) -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    from safetensors.torch import save_file
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, default=Path("runs/pairs"), help="train/collect.py's")
     parser.add_argument("--labels", type=Path, default=TASTE_LABELS)
@@ -179,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     state = network.state_dict()
     state = {name: state[name].half().contiguous() for name in shapes(len(vectors.mean))}
     about = {"format": "pt", "reward": fingerprint(reader)}
-    save_file(state, args.reward / FILE, metadata=about)
+    write_safetensors(state, args.reward / FILE, metadata=about)
     # As written, rounding included.
     taste = Taste.load(args.reward, reader)
     other = read_judgements(FIT_LABELS)

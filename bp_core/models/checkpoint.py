@@ -11,7 +11,7 @@ import hashlib
 import json
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -154,6 +154,22 @@ def fingerprint(folder: Path) -> str:
                 file.seek(size * block // _BLOCKS)
                 digest.update(file.read(_BLOCK))
     return digest.hexdigest()
+
+
+def write_safetensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a file that whoever may read the folder's other files may read.
+
+    safetensors 0.8 writes for the owner alone, whatever the umask says, and a host may run as
+    another user than the one who trained.
+    """
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path, dict(metadata) if metadata else None)
+    path.chmod(mode)
 
 
 def _safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:

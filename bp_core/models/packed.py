@@ -21,6 +21,7 @@ from ..decode.cpu.rounding import Nibbles, Rounded, unpacked
 from ..decode.cpu.tensor_file import Lazy, TensorFile
 from ..decode.transformer import Transformer
 from ..errors import ModelError
+from .checkpoint import write_safetensors
 
 _LEVELS, _SCALES, _NIBBLES, _STEPS, _LEAST = (
     ".levels", ".scales", ".nibbles", ".steps", ".least"
@@ -51,8 +52,6 @@ def write(
     Raises:
         ModelError: no such packing, or the file cannot be written.
     """
-    from safetensors.torch import save_file
-
     if not {bits, table_bits} <= {4, 8} or group not in _GROUPS:
         raise ModelError(
             f"no packing of {bits} and {table_bits} bits in groups of {group}: use 4 or 8, and one "
@@ -72,7 +71,7 @@ def write(
             tensors |= {name + _NIBBLES: nibbles, name + _STEPS: steps, name + _LEAST: least}
     partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file(tensors, partial, {"packed": json.dumps({"bits": bits, "group": group})})
+        write_safetensors(tensors, partial, {"packed": json.dumps({"bits": bits, "group": group})})
         os.replace(partial, path)
     except Exception as error:  # safetensors raises its own, and OSError's many kinds
         partial.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from torch.nn.functional import linear
 from ..decode.generate import Network
 from ..errors import ModelError
 from ..text.notes import FIELDS, ROLES, Note
+from .checkpoint import write_safetensors
 
 FILE = "suitability.safetensors"
 _EPSILON = 1e-6  # of the norm
@@ -149,13 +150,11 @@ class Suitability:
 
     def save(self, folder: Path) -> None:
         """Write the file of a model folder."""
-        from safetensors.torch import save_file
-
         stated = {"depth": self.depth, "limit": self.limit, "ranking": self.ranking}
         stated["names"] = FEATURES
         tensors = {"directions": self.directions, "bias": self.bias, "weights": self.weights}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(tensors, folder / FILE, metadata={"suitability": json.dumps(stated)})
+        write_safetensors(tensors, folder / FILE, metadata={"suitability": json.dumps(stated)})
 
     def of(
         self, model: Reader, raw: str, dialect: str, phrases: Sequence[Note | str]

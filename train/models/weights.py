@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
 from bp_core.models import STARTER
+from bp_core.models.checkpoint import write_safetensors
 from bp_core.models.folder import BUNDLED
 from bp_core.models.load import Model, load
 from bp_core.models.template import Template
@@ -55,7 +55,7 @@ def write_weights(tensors: Iterable[tuple[str, Tensor]], folder: Path, dtype: st
     bad = [name for name, t in state.items() if not torch.isfinite(t).all()]
     if bad:
         raise InputError(f"{bad[0]} does not fit {dtype}: set --weights bfloat16 or float32")
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    write_safetensors(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def write_folder_like(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bp_core.decode.bloom import bloom
 from bp_core.decode.transformer import Transformer
 from bp_core.errors import InputError
-from bp_core.models.checkpoint import read_json
+from bp_core.models.checkpoint import read_json, write_safetensors
 from bp_core.models.folder import find
 from bp_core.models.gguf_file import GGUF, file_of
 from bp_core.models.network import load_network, opened
@@ -234,8 +234,6 @@ def write_folder(
         kept: mean and std of the kept share, where it stands in for r_ps.
         scale: mean and standard deviation that z-scored the training targets.
     """
-    from safetensors.torch import save_file
-
     from train.data.vocabulary import save
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -246,7 +244,7 @@ def write_folder(
     bad = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise InputError(f"{bad[0]} does not fit {args.weights}: set --weights bfloat16 or float32")
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    write_safetensors(state, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer, config = base.tokenizer, hf_config(base.fields, args.weights)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     above = folder.parent / "tokenizer.json" if args.share_tokenizer else folder / "tokenizer.json"
