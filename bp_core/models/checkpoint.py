@@ -166,9 +166,15 @@ def write_safetensors(
     """
     from safetensors.torch import save_file
 
+    there = path.exists()
     path.touch()
     mode = path.stat().st_mode
-    save_file(dict(tensors), path, dict(metadata) if metadata else None)
+    try:
+        save_file(dict(tensors), path, dict(metadata) if metadata else None)
+    except Exception:
+        if not there:
+            path.unlink()
+        raise
     path.chmod(mode)
 
 

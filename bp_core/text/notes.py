@@ -101,7 +101,7 @@ _ONE_OF = tuple(
         "day, night, sunset, sunrise, evening, dusk, twilight, dawn",
     )
 )
-_ALONE, _ONE = "solo", (["1girl"], ["1boy"])
+_ALONE, _ONE_PERSON = "solo", (["1girl"], ["1boy"])
 _WHO = re.compile(
     r"\d\+?(?:girl|boy|other)s?|multiple (?:girls|boys)|(?:fe)?male focus|solo|child|no humans"
 )
@@ -223,7 +223,7 @@ def _tells_who(tag: str, tagged: set[str]) -> bool:
     """Whether a tag says who is there beside the prompt's tags; that who is there is alone, as
     Danbooru tags it, is no news."""
     if tag == _ALONE:
-        return [who for who in tagged if _WHO.fullmatch(who)] not in _ONE
+        return [who for who in tagged if _WHO.fullmatch(who)] not in _ONE_PERSON
     return bool(_WHO.fullmatch(tag))
 
 

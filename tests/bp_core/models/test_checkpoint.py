@@ -21,5 +21,8 @@ def test_weights_can_be_read_by_whoever_may_read_the_folder(dialect_writer, tmp_
     path.chmod(0o640)  # what somebody chose stays
     write_safetensors({"a": torch.zeros(2)}, path)
     assert path.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(ValueError):
+        write_safetensors({"a": "no tensor"}, tmp_path / "new.safetensors")
+    assert not (tmp_path / "new.safetensors").exists()
     packed = pack_folder(dialect_writer, tmp_path / "packed")
     assert {file.stat().st_mode for file in packed.iterdir()} == {mode}
