@@ -50,10 +50,15 @@ def calibration(truth: np.ndarray, guess: np.ndarray, bins: int = 10) -> list[di
 
 
 def report(truth: np.ndarray, guess: np.ndarray, rounds: int = 300) -> dict[str, float]:
-    """Spearman, Pearson, pairwise accuracy and n; a 95 % interval of Spearman's by `rounds`."""
+    """Spearman, Pearson, pairwise accuracy and n; a 95 % interval of Spearman's by `rounds`. One
+    row tells nothing: all but n are not a number."""
     from scipy.stats import pearsonr, spearmanr
 
     truth, guess = np.asarray(truth, float), np.asarray(guess, float)
+    if len(truth) < 2:
+        names = ["spearman", "pearson", "pairwise_accuracy"]
+        names += ["spearman_low", "spearman_high"] if rounds else []
+        return {"n": len(truth)} | dict.fromkeys(names, float("nan"))
     figures = {
         "n": len(truth),
         "spearman": float(spearmanr(truth, guess)[0]),
