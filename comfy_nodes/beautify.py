@@ -123,7 +123,7 @@ class BeautifyPrompt(io.ComfyNode):
                 io.Combo.Input(
                     "style_preset", options=[NONE, *styles()], default=NONE, optional=True,
                     tooltip="A style by name, before your own. The names and their texts are lines "
-                    "of bp_core/text/lists/styles.txt, which you may edit.",
+                    "of bp_core/text/lists/styles.txt; your own go into my_styles.txt beside it.",
                 ),
                 io.Boolean.Input(
                     "dynamic_prompts", default=True, optional=True, advanced=True,
@@ -199,7 +199,8 @@ class BeautifyPrompt(io.ComfyNode):
         shown = {"before": final(text), "seed": seed, "note": "", "dialect": ""}
         entry = {"text": text, "mode": mode, "seed": seed}
         if frozen and written.strip():
-            kept = final(written)
+            # Whatever the seed is: one and the same of what braces offer.
+            kept = resolve(written, 0) if dynamic_prompts else written
             shown |= {"after": kept, "frozen": True, "candidates": []}
             cls._record({**entry, "prompt": kept, "frozen": True})
             return _output(kept, [kept], [0.0], "frozen", shown)
@@ -241,7 +242,10 @@ class BeautifyPrompt(io.ComfyNode):
         line = dialect_line(result.dialect, wanted, model if dialect == "auto" else None)
         shown |= {"after": result.text, "note": result.note, "dialect": line}
         shown["candidates"] = [{"text": found.text, "score": found.score} for found in versions]
-        return _output(result.text, texts, scores, f"dialect: {line}\n{report(result)}", shown)
+        told = f"dialect: {line}\n{report(result)}"
+        if frozen:
+            told = f"frozen, but nothing was written yet: written now\n{told}"
+        return _output(result.text, texts, scores, told, shown)
 
     @classmethod
     def _record(cls, entry: dict) -> None:

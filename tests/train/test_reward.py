@@ -94,6 +94,15 @@ def test_transformers_reads_the_written_folder(tmp_path, base):
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+def test_one_row_to_validate_on_makes_a_reward_that_loads(tmp_path, base):
+    labelled().head(1).to_parquet(tmp_path / "validation.parquet")
+    folder = train(
+        tmp_path, "--base", base, "--max_steps", 2, "--eval_steps", 2, "--save_steps", 2,
+        "--validation_file", tmp_path / "validation.parquet", "--template", "aes",
+    )  # fmt: skip
+    assert TextReward.load(folder).scores.std == 1
+
+
 @pytest.mark.parametrize("shares_tokenizer", [False, True])
 def test_the_starters_configs_train_from_nothing(tmp_path, base, shares_tokenizer):
     frame = labelled().rename(columns={"pick_score": "score"})

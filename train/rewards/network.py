@@ -264,8 +264,9 @@ def write_folder(
         about["tokenizer"] = ".."
     path = folder / "beautifulprompt.json"
     path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    # As the written weights score them, rounding included.
+    # As the written weights score them, rounding included. One row has no spread.
     raw = validation.raw_prompt.tolist() if "raw_prompt" in validation.columns else None
     scores = TextReward.load(folder).score(validation.prompt.tolist(), raw)
-    about["scores"] = {"mean": float(scores.mean()), "std": float(scores.std())}
+    std = float(scores.std()) if len(scores) > 1 else 1.0
+    about["scores"] = {"mean": float(scores.mean()), "std": std or 1.0}
     path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

@@ -18,8 +18,15 @@ def test_whatever_is_in_the_file(tmp_path):
     file.write_bytes(
         b"\xef\xbb\xbf# mine\r\nfog = fog, a = b\r\n\r\nempty =\n= x\nnone = x\n\xff\n"
     )
-    assert styles(file) == {"fog": "fog, a = b"}
-    assert styles(tmp_path / "gone.txt") == {}
+    assert styles([file]) == {"fog": "fog, a = b"}
+    assert styles([tmp_path / "gone.txt"]) == {}
+
+
+def test_an_artist_s_own_file_adds_and_replaces(tmp_path):
+    shipped, mine = tmp_path / "styles.txt", tmp_path / "my_styles.txt"
+    shipped.write_text("fog = fog\nink = ink wash\n")
+    mine.write_text("ink = blue ink\nmine = my manner\n")
+    assert styles([shipped, mine]) == {"fog": "fog", "ink": "blue ink", "mine": "my manner"}
 
 
 def test_a_style_leads_the_artists_own():
