@@ -45,6 +45,9 @@ _NOTES, _CHOSEN, _POOL = 14, 9, 24
 _COMPOSED = 40
 # Candidates but the first may be wrong by so many times the limit: else they would be alike.
 _LOOSER = 2.0
+# With so many notes that are no likelier wrong than this share of the limit, no others are taken:
+# of readers' marks and of what they find wrong this is the best of both.
+_ENOUGH, _SURE = 8, 0.6
 # However little suits, so many phrases of an addition stay.
 _SUREST = 3
 # Nats by which a free rewrite is leaned towards the artist's next word.
@@ -184,10 +187,15 @@ class Drafter(Shaper):
 
     def _suiting(self, first: bool) -> list[Note]:
         """Notes of the pool that suit, or the surest few: for the first of several candidates
-        those alone that are hardly wrong, for the others more."""
-        limit = self.model.suitability.limit * (1 if first else _LOOSER)
+        those alone that are hardly wrong, for the others more. Where many are sure, the others
+        are not needed."""
+        looser = 1 if first else _LOOSER
         least = form_of(self._written).least
-        right = [note for note in self._pool if self._verdicts[note.text].doubt <= limit]
+        doubt = {note.text: self._verdicts[note.text].doubt / looser for note in self._pool}
+        limit = self.model.suitability.limit
+        enough = sorted([*doubt.values(), 1.0])[:_ENOUGH][-1]
+        limit = min(limit, max(_SURE * limit, enough))
+        right = [note for note in self._pool if doubt[note.text] <= limit]
         gains = [note for note in right if self._verdicts[note.text].gain > least]
         return gains if len(gains) >= _SUREST else self._pool[:_SUREST]
 

@@ -145,6 +145,31 @@ FOX = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("sure", "told"),
+    [(12, 12), (8, 8), (6, 8), (0, 8)],  # of 12: those surely right, and as many as make eight
+)
+def test_where_many_notes_are_sure_less_sure_ones_are_not_taken(dialect_writer, sure, told):
+    model = load(dialect_writer)
+    looks = [f"{chr(97 + i) * 4} fur" for i in range(12)]
+    model.concepts, model.composes = Concepts([f"fox | creature | look: {'; '.join(looks)}"]), True
+
+    class Sure(Told):
+        limit = 0.08
+
+        def of(self, model, raw, dialect, phrases):
+            texts = [phrase.text for phrase in phrases]
+            # A doubt of 0.02, or of 0.06 and a little more each.
+            return {
+                t: Verdict(-4.0 if looks.index(t) < sure else -2.75 + looks.index(t) / 100, 0.0)
+                for t in texts
+            }
+
+    model.suitability = Sure()
+    drafter = Drafter(model, "a fox", Settings(dialect="tags"))
+    assert {note.text for note in drafter._suiting(first=True)} == set(looks[:told])
+
+
 @pytest.fixture
 def composer(dialect_writer):
     """Chooses its additions from the notes; "torn ear" does not suit."""

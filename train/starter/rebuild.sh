@@ -29,7 +29,7 @@ writer() {
     python -m train.starter.cut --pairs runs/written --data "$data" --drop 5 12 17 --out runs/cut \
         --texts "$data"/clip_interrogator/{mediums,movements}.txt
     python train/sft.py --config train/configs/starter_writer.yaml "${steps[@]}"
-    python -m train.starter.suitability --model runs/starter_writer/model --limit 0.05
+    python -m train.starter.suitability --model runs/starter_writer/model --limit 0.08
     python -m train.starter.bundle --writer runs/starter_writer/model --group 192 --tables 4 \
         --dialects tags booru --composes --out runs/bundle
     echo "wrote runs/bundle: it is the bundled writer when copied to bp_core/starter"

@@ -1,6 +1,6 @@
 """What readers' judgements of notes teach beside the writer's own reading of them.
 
-    python -m train.starter.suitability --model runs/starter_writer/model --limit 0.05
+    python -m train.starter.suitability --model runs/starter_writer/model --limit 0.08
 
 Each phrase of the folder's concepts gets a grade: how often readers struck it out and how often it
 was among the best, in `judgements/*.jsonl` (see `train/data/judged.py`) and in the additions that
