@@ -36,7 +36,7 @@ LABELS = {
 HELP = {
     "when": "Auto leaves a prompt alone that no rewrite clearly beats",
     "mode": "expand writes on behind your text, rewrite words it anew",
-    "model": "what writes; starter is bundled",
+    "model": "what writes, unless Settings name a server; starter is bundled",
     "candidates": "rewrites to take the best of",
     "seed": "-1: from each image's own seed",
     "each": "off: the whole batch gets that of the first image",
