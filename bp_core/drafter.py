@@ -187,15 +187,15 @@ class Drafter(Shaper):
 
     def _suiting(self, first: bool) -> list[Note]:
         """Notes of the pool that suit, or the surest few: for the first of several candidates
-        those alone that are hardly wrong, for the others more. Where many are sure, the others
-        are not needed."""
+        those alone that are hardly wrong, for the others more. Where many notes are sure, less
+        sure ones are left out."""
         looser = 1 if first else _LOOSER
         least = form_of(self._written).least
         doubt = {note.text: self._verdicts[note.text].doubt / looser for note in self._pool}
         limit = self.model.suitability.limit
-        enough = sorted([*doubt.values(), 1.0])[:_ENOUGH][-1]
-        limit = min(limit, max(_SURE * limit, enough))
-        right = [note for note in self._pool if doubt[note.text] <= limit]
+        of_enough = sorted([*doubt.values(), 1.0])[:_ENOUGH][-1]
+        most = min(limit, max(_SURE * limit, of_enough))
+        right = [note for note in self._pool if doubt[note.text] <= most]
         gains = [note for note in right if self._verdicts[note.text].gain > least]
         return gains if len(gains) >= _SUREST else self._pool[:_SUREST]
 

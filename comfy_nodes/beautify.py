@@ -193,14 +193,13 @@ class BeautifyPrompt(io.ComfyNode):
         written: str = "",
         into_english: bool = False,
     ) -> io.NodeOutput:
-        def final(prompt: str) -> str:
-            return resolve(prompt, seed) if dynamic_prompts else prompt
+        def final(prompt: str, by: int = seed) -> str:
+            return resolve(prompt, by) if dynamic_prompts else prompt
 
         shown = {"before": final(text), "seed": seed, "note": "", "dialect": ""}
         entry = {"text": text, "mode": mode, "seed": seed}
         if frozen and written.strip():
-            # Whatever the seed is: one and the same of what braces offer.
-            kept = resolve(written, 0) if dynamic_prompts else written
+            kept = final(written, by=0)  # the same of what braces offer, whatever the seed is
             shown |= {"after": kept, "frozen": True, "candidates": []}
             cls._record({**entry, "prompt": kept, "frozen": True})
             return _output(kept, [kept], [0.0], "frozen", shown)

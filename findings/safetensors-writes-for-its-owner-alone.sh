@@ -8,7 +8,7 @@
 # that runs as another, a file shared with a group loses its group's rights, and a link to a file on
 # another disk becomes a file of its own.
 #
-# Seen with torch 2.13.0, numpy 2.4.1:
+# Seen with numpy 2.4.1:
 #   0.7.0 new 644, there before 664, link True
 #   0.8.0 new 600, there before 600, link False
 set -euo pipefail

@@ -18,6 +18,9 @@ def test_ranking_figures_by_hand():
     assert pairwise_accuracy(truth, guess) == pytest.approx(2 / 3)
     assert ordered(np.array([1.0, -1.0, 0.0]), np.array([2.0, 0.0, 5.0])) == 0.75
     assert report(truth, guess, rounds=0)["spearman"] == pytest.approx(0.5)
+    assert [b["n"] for b in calibration(np.arange(10.0), np.arange(10.0), 3)] == [4, 3, 3]
+    low, high = interval(lambda rows: float(rows.mean()), 400)
+    assert low < 199.5 < high
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -26,9 +29,6 @@ def test_too_few_rows_tell_nothing_and_end_no_training(rows):
         one = report(np.ones(rows), np.ones(rows), rounds)
         assert one.pop("n") == rows and np.isnan(list(one.values())).all()
         assert one.keys() == report(np.arange(9), np.arange(9), rounds).keys() - {"n"}
-    assert [b["n"] for b in calibration(np.arange(10.0), np.arange(10.0), 3)] == [4, 3, 3]
-    low, high = interval(lambda rows: float(rows.mean()), 400)
-    assert low < 199.5 < high
 
 
 def test_the_noise_ceiling_is_the_correlation_of_the_truth():
