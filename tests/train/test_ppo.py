@@ -208,8 +208,6 @@ def launch(work, out, steps, **more):
 
 @pytest.mark.parametrize(("shard", "lora_rank"), [(False, 0), (True, 0), (True, 2)])
 def test_two_processes_have_the_losses_of_one(work, base, shard, lora_rank):
-    if shard and not lora_rank and base.name == "llama":
-        pytest.skip("shards know nothing of families: of BLOOM alone, and of adapters")
     more = {"base": base, "lora_rank": lora_rank}
     more |= {"eval_prompts": work / "prompts.txt", "judge": work / "b"}
     one = run(work, "one", steps=3, **more)

@@ -91,8 +91,8 @@ def test_llama_cpp_writes_the_same(tmp_path, kind, tied):
         check_llama_cpp(path, PROMPTS, weights)
 
 
-def test_llama_cpp_runs_the_bundled_model(tmp_path):
-    weights = "q8_0"  # of half the time; small networks are tried in both
+@pytest.mark.parametrize("weights", ["f16", "q8_0"])
+def test_llama_cpp_runs_the_bundled_model(tmp_path, weights):
     path, notes = export(BUNDLED, tmp_path / "starter.gguf", weights)
     before, after = (load(each, dtype="float32") for each in (BUNDLED, path))
     ids = torch.tensor([before.encode(PROMPTS[0], "expand")])
