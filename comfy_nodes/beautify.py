@@ -8,7 +8,6 @@ from comfy_api.v0_0_2 import io
 
 from ..bp_core.settings import ACCEPT, DIALECTS, MODES, MOST_CANDIDATES, Settings
 from ..bp_core.text.image_model import dialect_for, room
-from ..bp_core.text.prompt import parse
 from ..bp_core.text.styles import NONE, leading, styles
 from . import metadata
 from .checks import verdict
@@ -193,6 +192,8 @@ class BeautifyPrompt(io.ComfyNode):
         written: str = "",
         into_english: bool = False,
     ) -> io.NodeOutput:
+        from ..bp_core.text.prompt import parse
+
         def final(prompt: str, by: int = seed) -> str:
             return resolve(prompt, by) if dynamic_prompts else prompt
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,19 @@ SMALL_WRITER = Path(__file__).parent / "data" / "small_writer"
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Where several processes run tests, one that is marked `alone` has the machine to itself."""
+    worker = getattr(item.config, "workerinput", None)
+    if worker is None:
+        return (yield)
+    from filelock import ReadWriteLock
+
+    lock = ReadWriteLock(Path(tempfile.gettempdir()) / f"tests-{worker['testrunuid']}.lock")
+    with lock.write_lock() if item.get_closest_marker("alone") else lock.read_lock():
+        return (yield)
 
 
 def random_bloom(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from ..settings import DIALECTS
 from .dialect import BOORU, PROSE, TAGS, dialect_of
-from .prompt import parse
 
 _AUTO = DIALECTS[0]
 CHUNK = 75  # tokens that CLIP reads at once
@@ -93,6 +92,8 @@ def dialect_for(prompt: str, model: ImageModel | None) -> str:
 
     Who types Danbooru tags for a model of CLIP's kind has one that was taught them.
     """
+    from .prompt import parse  # a host that only starts reads no prompts
+
     dialect = model.dialect if model else None
     if dialect == TAGS and dialect_of(parse(prompt).prose) == BOORU:
         return BOORU

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.comfy_nodes.fakehost import ROOT
 
 CODE = f"""
@@ -35,6 +37,7 @@ print(sorted(name for name in sys.modules if any(name.endswith(h) for h in heavy
 """
 
 
+@pytest.mark.alone
 def test_start_up_is_quick_and_loads_nothing(tmp_path):
     best = 9.0
     for attempt in range(3):  # the first one compiles, and a busy machine may disturb one
